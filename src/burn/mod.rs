@@ -1,0 +1,1 @@
+//! The burn-in: workloads under a supervisor, with telemetry, leaving a chain of records.

@@ -1,0 +1,243 @@
+//! What was seen: facts, each with its reading and its source, grouped by the part they describe.
+//!
+//! A [`Fact`] never holds a sentinel. When the host gave no value, its [`Reading`] says why.
+
+mod reading;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use reading::Reading;
+pub use value::Value;
+
+/// How many bytes of text a single fact may hold; a longer one is kept raw and read as failed.
+pub const MAX_TEXT_BYTES: usize = 4096;
+
+/// Where the evidence came from. Anything but [`Origin::Live`] marks the whole report, inside the signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Read from the machine that the tool ran on.
+    Live,
+    /// Decoded from what another tool printed.
+    Imported,
+    /// Replayed from a capture.
+    Recorded,
+    /// Made by a virtual device.
+    Simulated,
+}
+
+impl Origin {
+    /// The word used in reports: `live`, `imported`, `recorded`, `simulated`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Imported => "imported",
+            Self::Recorded => "recorded",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The dotted name of a fact: scope, source or subject, field. Example: `cpu.cpuid.brand`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FactPath(String);
+
+impl FactPath {
+    /// Wraps a name as it stands; whether any collector makes it is for the linter to say.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self(path.into())
+    }
+
+    /// The dotted name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FactPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which API, file or register said so. Example: `/proc/cpuinfo`, `cpuid 0x80000002`, `smbios type 17 handle 0x1100`.
+pub type SourceId = String;
+
+/// One answer of the host, or why there is none, and who gave it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// The value, or the reason for its absence.
+    pub reading: Reading,
+    /// Who said so.
+    pub source: SourceId,
+}
+
+/// The type of value that a fact holds when it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Value::Bool`].
+    Bool,
+    /// [`Value::Integer`].
+    Integer,
+    /// [`Value::Text`].
+    Text,
+    /// [`Value::List`].
+    List,
+}
+
+/// What a fact's value says about which physical thing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Nothing: two parts may share it.
+    Plain,
+    /// A serial number or another id that its maker gives to one unit only. Compared across all parts of a machine.
+    UnitId,
+}
+
+/// The declaration of a fact that a collector makes. Rules may only name declared facts.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct FactDef {
+    /// The dotted name.
+    pub path: &'static str,
+    /// Type of its value.
+    pub kind: Kind,
+    /// Whether it identifies one physical unit.
+    pub role: Role,
+    /// What it means, with its unit and the specification it comes from.
+    pub about: &'static str,
+}
+
+impl FactDef {
+    /// A fact that two parts may share.
+    pub const fn new(path: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { path, kind, role: Role::Plain, about }
+    }
+
+    /// A text fact that identifies one physical unit.
+    pub const fn unit_id(path: &'static str, about: &'static str) -> Self {
+        Self { path, kind: Kind::Text, role: Role::UnitId, about }
+    }
+}
+
+/// One thing that can be bought, replaced or faulty, with everything known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Kind of part; the first segment of its facts' paths. Example: `cpu`, `dimm`, `drive`.
+    pub scope: String,
+    /// Unique in a machine and stable over runs. Example: `dimm:CPU1_DIMM_A1`, `pci:0000:3b:00.0`.
+    pub id: String,
+    /// All facts by path.
+    pub facts: BTreeMap<FactPath, Fact>,
+}
+
+impl Part {
+    /// The reading of a fact, or `None` where no collector produced it for this part.
+    pub fn reading(&self, path: &str) -> Option<&Reading> {
+        self.facts.get(&FactPath::new(path)).map(|fact| &fact.reading)
+    }
+
+    /// The text of a fact whose value is known text.
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.reading(path)?.known()?.as_text()
+    }
+
+    /// The number of a fact whose value is a known integer.
+    pub fn integer(&self, path: &str) -> Option<i64> {
+        self.reading(path)?.known()?.as_integer()
+    }
+}
+
+/// Everything that the collectors saw of one machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The parts, in the order in which the collectors found them.
+    pub parts: Vec<Part>,
+}
+
+impl Evidence {
+    /// The parts of one kind.
+    pub fn scope<'a>(&'a self, scope: &'a str) -> impl Iterator<Item = &'a Part> {
+        self.parts.iter().filter(move |part| part.scope == scope)
+    }
+
+    /// The part with that id.
+    pub fn part(&self, id: &str) -> Option<&Part> {
+        self.parts.iter().find(|part| part.id == id)
+    }
+
+    /// Facts that were refused for lack of privilege: what running as root would add.
+    pub fn denied(&self) -> impl Iterator<Item = (&Part, &FactPath)> {
+        self.parts.iter().flat_map(|part| {
+            part.facts.iter().filter(|(_, fact)| fact.reading == Reading::Denied).map(move |(path, _)| (part, path))
+        })
+    }
+}
+
+/// Collects parts and facts while the collectors run.
+#[derive(Debug)]
+pub struct EvidenceBuilder {
+    evidence: Evidence,
+}
+
+impl EvidenceBuilder {
+    /// Starts empty.
+    pub fn new(origin: Origin) -> Self {
+        Self { evidence: Evidence { origin, parts: Vec::new() } }
+    }
+
+    /// The part with that id, made when it does not exist yet, so that several collectors can add to one part.
+    pub fn part(&mut self, scope: &str, id: &str) -> PartBuilder<'_> {
+        let parts = &mut self.evidence.parts;
+        let index = parts.iter().position(|part| part.id == id).unwrap_or_else(|| {
+            parts.push(Part { scope: scope.to_owned(), id: id.to_owned(), facts: BTreeMap::new() });
+            parts.len() - 1
+        });
+        PartBuilder { part: &mut parts[index] }
+    }
+
+    /// What has been collected so far, for a collector that compares with an earlier one.
+    pub fn so_far(&self) -> &Evidence {
+        &self.evidence
+    }
+
+    /// The finished evidence.
+    pub fn finish(self) -> Evidence {
+        self.evidence
+    }
+}
+
+/// Adds facts to one part.
+#[derive(Debug)]
+pub struct PartBuilder<'a> {
+    part: &'a mut Part,
+}
+
+impl PartBuilder<'_> {
+    /// Records one fact. A fact that is already there stays: the first source to answer wins, later ones use a path
+    /// of their own.
+    pub fn fact(&mut self, path: &str, reading: impl Into<Reading>, source: impl Into<SourceId>) -> &mut Self {
+        self.part
+            .facts
+            .entry(FactPath::new(path))
+            .or_insert_with(|| Fact { reading: reading.into(), source: source.into() });
+        self
+    }
+}

@@ -1,0 +1,370 @@
+//! The machine that the tool runs on.
+
+#![allow(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
+
+use super::{Host, MAX_FILE_BYTES, Query};
+use crate::evidence::{Origin, Reading};
+
+/// A register or sysfs file answers within microseconds; a wedged driver never does.
+const READ_DEADLINE: Duration = Duration::from_secs(3);
+/// `smartctl` on a drive that has to spin up.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+/// Leaves in a CPUID dump, subleaves included. Real processors have about 100.
+const MAX_CPUID_RECORDS: usize = 512;
+
+/// The machine that the tool runs on, read through sysfs, procfs, CPUID and a few ioctls. Reads only, and never blocks
+/// longer than a deadline: what does not answer in time is `Failed`.
+#[derive(Debug, Default)]
+pub struct LiveHost {
+    worker: Worker,
+}
+
+impl LiveHost {
+    /// Opens nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Host for LiveHost {
+    fn origin(&self) -> Origin {
+        Origin::Live
+    }
+
+    fn read(&self, path: &str) -> Reading<Vec<u8>> {
+        let path = path.to_owned();
+        self.worker.call(READ_DEADLINE, move || read_file(Path::new(&path)))
+    }
+
+    fn list(&self, path: &str) -> Reading<Vec<String>> {
+        let path = path.to_owned();
+        self.worker.call(READ_DEADLINE, move || {
+            let names = fs::read_dir(path).and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                    .collect::<io::Result<Vec<String>>>()
+            });
+            match names {
+                Ok(mut names) => {
+                    names.sort();
+                    Reading::Known(names)
+                }
+                Err(error) => reading_of(&error),
+            }
+        })
+    }
+
+    fn link(&self, path: &str) -> Reading<String> {
+        match fs::read_link(path) {
+            Ok(target) => Reading::Known(target.to_string_lossy().into_owned()),
+            Err(error) => reading_of(&error),
+        }
+    }
+
+    fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
+        match query {
+            Query::Cpuid { cpu } => {
+                let cpu = *cpu;
+                self.worker.call(READ_DEADLINE, move || cpuid_dump(cpu))
+            }
+            Query::NvmeIdentify { controller, cns, namespace } => {
+                let (path, cns, namespace) = (format!("/dev/{controller}"), *cns, *namespace);
+                self.worker.call(COMMAND_DEADLINE, move || nvme_identify(&path, cns, namespace))
+            }
+            Query::Command { program, args } => run(program, args),
+            Query::TotalMemory => {
+                let Ok(mut system) = sysinfo::System::new() else { return Reading::Unsupported };
+                system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
+                match system.total_memory() {
+                    0 => Reading::Unsupported,
+                    bytes => Reading::Known(bytes.to_string().into_bytes()),
+                }
+            }
+            Query::EffectiveUser => Reading::Known(rustix::process::geteuid().as_raw().to_string().into_bytes()),
+        }
+    }
+}
+
+/// What an I/O error means for a fact.
+pub(super) fn reading_of<T>(error: &io::Error) -> Reading<T> {
+    use rustix::io::Errno;
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO) => Reading::Absent,
+        Some(Errno::ACCESS | Errno::PERM) => Reading::Denied,
+        Some(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOTTY | Errno::INVAL | Errno::NODATA) => Reading::Unsupported,
+        _ => Reading::Failed(error.to_string()),
+    }
+}
+
+/// Reads one file without ever waiting for a writer (a FIFO opens, and reads as empty or fails).
+fn read_file(path: &Path) -> Reading<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match File::options().read(true).custom_flags(flags.bits() as i32).open(path) {
+        Ok(file) => file,
+        Err(error) => return reading_of(&error),
+    };
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Reading::Failed("not a regular file".to_owned()),
+        Err(error) => return reading_of(&error),
+    }
+    let mut content = Vec::new();
+    match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content) {
+        Ok(length) if length > MAX_FILE_BYTES => Reading::Failed(format!("larger than {MAX_FILE_BYTES} bytes")),
+        Ok(_) => Reading::Known(content),
+        Err(error) => reading_of(&error),
+    }
+}
+
+/// Runs a program without a shell, with an empty standard input, and keeps its standard output. The exit status is
+/// not judged: `smartctl` sets bits in it for a failing drive.
+fn run(program: &str, args: &[String]) -> Reading<Vec<u8>> {
+    let Some(path) = find_program(program) else { return Reading::Absent };
+    let child = Command::new(path)
+        .args(args)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return reading_of(&error),
+    };
+    let Some(stdout) = child.stdout.take() else { return Reading::Failed("no standard output".to_owned()) };
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = Vec::new();
+        let result = stdout.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut output).map(|_| output);
+        // The receiver is gone when the deadline has passed.
+        let _ = sender.send(result);
+    });
+    let reading = match receiver.recv_timeout(COMMAND_DEADLINE) {
+        Ok(Ok(output)) if output.len() > MAX_FILE_BYTES => {
+            Reading::Failed(format!("printed more than {MAX_FILE_BYTES} bytes"))
+        }
+        Ok(Ok(output)) => Reading::Known(output),
+        Ok(Err(error)) => reading_of(&error),
+        Err(_) => Reading::Failed(format!("no answer within {} s", COMMAND_DEADLINE.as_secs())),
+    };
+    if !matches!(reading, Reading::Known(_)) {
+        // Already gone is fine.
+        let _ = child.kill();
+    }
+    let _ = child.wait();
+    reading
+}
+
+/// Looks a program up in the system folders only: a `PATH` entry of the person who runs an inspection as root could
+/// hold anything.
+fn find_program(program: &str) -> Option<std::path::PathBuf> {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .iter()
+        .map(|folder| Path::new(folder).join(program))
+        .find(|path| path.is_file())
+}
+
+/// Every CPUID leaf as one logical CPU answers it. Layout: see [`Query::Cpuid`].
+#[cfg(target_arch = "x86_64")]
+fn cpuid_dump(cpu: u32) -> Reading<Vec<u8>> {
+    use std::arch::x86_64::{__cpuid_count, CpuidResult};
+
+    let mut set = rustix::thread::CpuSet::new();
+    if cpu as usize >= rustix::thread::CpuSet::MAX_CPU {
+        return Reading::Unsupported;
+    }
+    set.set(cpu as usize);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        return reading_of(&error.into());
+    }
+    let mut dump = Vec::new();
+    let mut records = 0;
+    let mut record = |leaf: u32, subleaf: u32| -> CpuidResult {
+        let result = __cpuid_count(leaf, subleaf);
+        if records < MAX_CPUID_RECORDS {
+            records += 1;
+            for word in [leaf, subleaf, result.eax, result.ebx, result.ecx, result.edx] {
+                dump.extend_from_slice(&word.to_le_bytes());
+            }
+        }
+        result
+    };
+    for base in [0u32, 0x4000_0000, 0x8000_0000, 0xc000_0000] {
+        let last = __cpuid_count(base, 0).eax;
+        if last < base || last > base + 0xff {
+            continue;
+        }
+        for leaf in base..=last {
+            let first = record(leaf, 0);
+            let subleaves = match leaf {
+                0x4 | 0x8000_001d => 8,
+                0xb | 0x1f | 0x8000_0026 => 6,
+                0x7 | 0x14 | 0x17 | 0x18 | 0x1d | 0x20 => first.eax.min(16) + 1,
+                0xd | 0xf | 0x10 | 0x12 => 16,
+                _ => 1,
+            };
+            for subleaf in 1..subleaves {
+                record(leaf, subleaf);
+            }
+        }
+    }
+    Reading::Known(dump)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpuid_dump(_cpu: u32) -> Reading<Vec<u8>> {
+    Reading::Unsupported
+}
+
+/// `struct nvme_admin_cmd` of `linux/nvme_ioctl.h`.
+#[repr(C)]
+#[derive(Default)]
+struct NvmeAdminCommand {
+    opcode: u8,
+    flags: u8,
+    reserved1: u16,
+    namespace: u32,
+    cdw2: u32,
+    cdw3: u32,
+    metadata: u64,
+    address: u64,
+    metadata_length: u32,
+    data_length: u32,
+    cdw10_15: [u32; 6],
+    timeout_milliseconds: u32,
+    result: u32,
+}
+
+/// NVMe Identify (admin opcode 06h): 4,096 bytes.
+fn nvme_identify(path: &str, cns: u8, namespace: u32) -> Reading<Vec<u8>> {
+    const IDENTIFY: u8 = 0x06;
+    const LENGTH: usize = 4096;
+    const ADMIN_COMMAND: rustix::ioctl::Opcode = rustix::ioctl::opcode::read_write::<NvmeAdminCommand>(b'N', 0x41);
+
+    let device = match File::open(path) {
+        Ok(device) => device,
+        Err(error) => return reading_of(&error),
+    };
+    let mut data = vec![0u8; LENGTH];
+    let mut command = NvmeAdminCommand {
+        opcode: IDENTIFY,
+        namespace,
+        address: data.as_mut_ptr() as u64,
+        data_length: LENGTH as u32,
+        timeout_milliseconds: 5_000,
+        ..NvmeAdminCommand::default()
+    };
+    command.cdw10_15[0] = cns.into();
+    // SAFETY: the opcode is NVME_IOCTL_ADMIN_CMD, whose argument is `struct nvme_admin_cmd`; the kernel writes at most
+    // `data_length` bytes at `address`, which `data` owns until after the call.
+    let result = unsafe {
+        rustix::ioctl::ioctl(&device, rustix::ioctl::Updater::<ADMIN_COMMAND, NvmeAdminCommand>::new(&mut command))
+    };
+    match result {
+        Ok(()) => Reading::Known(data),
+        Err(error) => reading_of(&error.into()),
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Runs jobs on a thread of its own and stops waiting at a deadline. A thread that is stuck in the kernel is left
+/// behind, and the next job gets a new one.
+#[derive(Debug, Default)]
+struct Worker {
+    jobs: Mutex<Option<Sender<Job>>>,
+}
+
+impl Worker {
+    fn call<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce() -> Reading<T> + Send + 'static,
+    ) -> Reading<T> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move || {
+            // The receiver is gone when the deadline has passed.
+            let _ = answer.send(job());
+        });
+        let mut jobs = match self.jobs.lock() {
+            Ok(jobs) => jobs,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let sender = jobs.get_or_insert_with(spawn_worker);
+        if sender.send(job).is_err() {
+            *jobs = None;
+            return Reading::Failed("the reading thread ended".to_owned());
+        }
+        let started = Instant::now();
+        match answered.recv_timeout(deadline) {
+            Ok(reading) => reading,
+            Err(RecvTimeoutError::Timeout) => {
+                *jobs = None;
+                Reading::Failed(format!("no answer within {:.0} s", started.elapsed().as_secs_f64()))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                *jobs = None;
+                Reading::Failed("the read panicked".to_owned())
+            }
+        }
+    }
+}
+
+fn spawn_worker() -> Sender<Job> {
+    let (sender, receiver) = mpsc::channel::<Job>();
+    thread::spawn(move || {
+        for job in receiver {
+            job();
+        }
+    });
+    sender
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifo_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        let status = Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(status.success());
+        assert_eq!(read_file(&path), Reading::Failed("not a regular file".to_owned()));
+    }
+
+    #[test]
+    fn oversized_and_missing_files_are_readings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        File::create(&path).unwrap().set_len(MAX_FILE_BYTES as u64 + 1).unwrap();
+        assert!(matches!(read_file(&path), Reading::Failed(why) if why.contains("larger than")));
+        assert_eq!(read_file(&folder.path().join("missing")), Reading::Absent);
+        assert_eq!(read_file(&path.join("below-a-file")), Reading::Absent);
+    }
+
+    #[test]
+    fn a_stuck_or_panicking_read_is_given_up_and_the_next_one_works() {
+        let worker = Worker::default();
+        let stuck: Reading<u64> = worker.call(Duration::from_millis(50), || {
+            thread::sleep(Duration::from_secs(5));
+            Reading::Known(1)
+        });
+        assert!(matches!(stuck, Reading::Failed(why) if why.contains("no answer")));
+        let panicked: Reading<u64> = worker.call(READ_DEADLINE, || panic!("in a read"));
+        assert!(matches!(panicked, Reading::Failed(why) if why.contains("panicked")));
+        assert_eq!(worker.call(READ_DEADLINE, || Reading::Known(2u64)), Reading::Known(2));
+    }
+}

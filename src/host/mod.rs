@@ -1,0 +1,103 @@
+//! The only way to the hardware.
+//!
+//! [`Host`] has four verbs: read a file, list a folder, read a link, and ask what no file tells ([`Query`]). Everything
+//! that a collector learns passes through one of them, so that a [`RecordingHost`] can keep it raw and a
+//! [`RecordedHost`] can play it back on another machine, years later.
+
+mod broken;
+mod live;
+mod recorded;
+mod recording;
+
+use crate::evidence::{Origin, Reading};
+
+pub use broken::BrokenHost;
+pub use live::LiveHost;
+pub use recorded::{ArchiveError, RecordedHost};
+pub use recording::{Capture, RecordingHost};
+
+/// The most that is read of one file. A table or register file is far smaller; whatever is larger is not one.
+pub const MAX_FILE_BYTES: usize = 4 << 20;
+
+/// A machine, present or not. Paths are absolute (`/sys/class/dmi/id/board_serial`).
+///
+/// No method blocks for ever, follows a path out of its root or panics, whatever the machine answers.
+pub trait Host: Sync {
+    /// Where the answers come from.
+    fn origin(&self) -> Origin;
+
+    /// The content of a file, at most [`MAX_FILE_BYTES`]; a larger one is `Failed`.
+    fn read(&self, path: &str) -> Reading<Vec<u8>>;
+
+    /// The names in a folder, sorted.
+    fn list(&self, path: &str) -> Reading<Vec<String>>;
+
+    /// The target of a symbolic link, as it stands in the link.
+    fn link(&self, path: &str) -> Reading<String>;
+
+    /// What no file tells.
+    fn ask(&self, query: &Query) -> Reading<Vec<u8>>;
+}
+
+/// A question that is not a file. The answer's bytes are kept raw; the parser named at each says how they are laid out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Query {
+    /// All CPUID leaves as that logical CPU answers them: records of six little-endian u32 (leaf, subleaf, eax, ebx,
+    /// ecx, edx). Read by `parse::cpuid`.
+    Cpuid {
+        /// Logical CPU number as in `/proc/cpuinfo`.
+        cpu: u32,
+    },
+    /// The 4,096 bytes of an NVMe Identify data structure (NVM Express Base Specification 2.0, 5.17). Needs root.
+    NvmeIdentify {
+        /// Character device name: `nvme0`.
+        controller: String,
+        /// Controller or Namespace Structure: 1 for the controller, 0 for a namespace.
+        cns: u8,
+        /// Namespace id; 0 for the controller.
+        namespace: u32,
+    },
+    /// Standard output of a program that is installed on the machine, run without a shell, for at most 20 seconds.
+    /// `Absent` where it is not installed.
+    Command {
+        /// Name, looked up in `PATH` and the `sbin` folders.
+        program: String,
+        /// Arguments.
+        args: Vec<String>,
+    },
+    /// Total memory as the sysinfo library counts it: decimal bytes as text.
+    TotalMemory,
+    /// Effective user id: decimal text.
+    EffectiveUser,
+}
+
+impl Query {
+    /// Where the answer lies in a capture. Unique a query; only letters, digits, `.`, `_`, `-`, `=`, `,` and `/`.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Cpuid { cpu } => format!("/yanji/cpuid/{cpu}.bin"),
+            Self::NvmeIdentify { controller, cns, namespace } => {
+                format!("/yanji/nvme/{}/identify-{cns}-{namespace}.bin", file_name(controller))
+            }
+            Self::Command { program, args } => format!(
+                "/yanji/command/{}",
+                std::iter::once(program).chain(args).map(|word| file_name(word)).collect::<Vec<_>>().join(",")
+            ),
+            Self::TotalMemory => "/yanji/total-memory-bytes".to_owned(),
+            Self::EffectiveUser => "/yanji/effective-user".to_owned(),
+        }
+    }
+}
+
+/// Escapes a word for use as one path segment: every other byte becomes `=XX`.
+fn file_name(word: &str) -> String {
+    let mut name = String::with_capacity(word.len());
+    for byte in word.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => name.push(byte.into()),
+            b'.' if !name.is_empty() => name.push('.'),
+            _ => name.push_str(&format!("={byte:02X}")),
+        }
+    }
+    if name.is_empty() { "=".to_owned() } else { name }
+}

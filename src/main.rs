@@ -1,0 +1,3 @@
+//! The `yanji` command.
+
+fn main() {}
