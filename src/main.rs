@@ -1,3 +1,9 @@
-//! The `yanji` command.
+//! The `yanji` command: parse, run, print the error, exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

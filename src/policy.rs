@@ -1,8 +1,12 @@
-//! From outcomes to a verdict.
+//! From outcomes to a verdict, in one place.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use crate::evidence::Origin;
+use crate::rule::{Check, Confidence, Outcome, Severity};
 
 /// The result of an inspection as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +16,7 @@ pub enum Verdict {
     Accepted,
     /// Something does.
     Rejected,
-    /// The policy needs something that could not be assessed.
+    /// The policy needs something that could not be assessed, or a person has to look.
     Undecided,
 }
 
@@ -24,4 +28,173 @@ impl fmt::Display for Verdict {
             Self::Undecided => "undecided",
         })
     }
+}
+
+/// `policy.toml`: what makes a verdict.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name, signed with the verdict.
+    pub name: String,
+    /// Origins of evidence that can be accepted.
+    pub origins: Vec<Origin>,
+    /// A finding at least this severe and this sure rejects by itself.
+    pub reject: Threshold,
+    /// So many different findings on one part, each at least this severe and this sure, reject together.
+    pub reject_together: Together,
+    /// A finding at least this severe, however unsure, needs a person: undecided.
+    pub suspect: Severity,
+    /// Rules that must have looked at every part they are about, and at one part at least.
+    pub required: Vec<String>,
+    /// Rules that must have looked at every part they are about, where there is one.
+    pub required_where_present: Vec<String>,
+    /// The same as `required`, for a report that claims a burn-in.
+    pub required_after_burn: Vec<String>,
+}
+
+/// Severity and confidence from which on a finding counts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// At least this severe.
+    pub severity: Severity,
+    /// At least this sure.
+    pub confidence: Confidence,
+}
+
+/// See [`Policy::reject_together`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Together {
+    /// How many findings of different rules.
+    pub findings: usize,
+    /// At least this severe.
+    pub severity: Severity,
+    /// At least this sure.
+    pub confidence: Confidence,
+}
+
+/// How many checks ended how. Checks of rules that are not about a part are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Counts {
+    /// Looked, and nothing is wrong.
+    pub clear: usize,
+    /// Looked, and something is.
+    pub firing: usize,
+    /// Could not look.
+    pub not_checkable: usize,
+}
+
+/// A verdict with its reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judgement {
+    /// The result.
+    pub verdict: Verdict,
+    /// Why, in words; empty for an accepted machine without remarks.
+    pub reasons: Vec<String>,
+    /// How many checks ended how.
+    pub counts: Counts,
+}
+
+impl Policy {
+    /// Every rule that the policy needs, with and without a burn-in.
+    pub fn required_rules(&self) -> impl Iterator<Item = &str> {
+        let rules = self.required.iter().chain(&self.required_where_present).chain(&self.required_after_burn);
+        rules.map(String::as_str)
+    }
+
+    /// The verdict over all checks. `burned` says whether the report claims a burn-in.
+    pub fn judge(&self, checks: &[Check], origin: Origin, burned: bool) -> Judgement {
+        let rejecting = self.rejecting(checks);
+        let mut undecided = Vec::new();
+        if !self.origins.contains(&origin) {
+            undecided.push(format!(
+                "the evidence is {origin}, and policy {} accepts {} only",
+                self.name,
+                self.origins()
+            ));
+        }
+        for check in checks {
+            if let Outcome::Fires(finding) = &check.outcome
+                && finding.severity >= self.suspect
+            {
+                undecided.push(format!("{} on {} needs a person to look", check.id, check.part));
+            }
+        }
+        undecided.extend(self.not_assessed(checks, burned));
+        let (verdict, reasons) = match (rejecting.is_empty(), undecided.is_empty()) {
+            (false, _) => (Verdict::Rejected, rejecting),
+            (true, false) => (Verdict::Undecided, undecided),
+            (true, true) => (Verdict::Accepted, Vec::new()),
+        };
+        Judgement { verdict, reasons, counts: count(checks) }
+    }
+
+    fn origins(&self) -> String {
+        self.origins.iter().map(|origin| origin.as_str()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn rejecting(&self, checks: &[Check]) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let mut together: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for check in checks {
+            let Outcome::Fires(finding) = &check.outcome else { continue };
+            if finding.severity >= self.reject.severity && finding.confidence >= self.reject.confidence {
+                reasons.push(format!("{} on {}", check.id, check.part));
+            }
+            let counted = finding.severity >= self.reject_together.severity
+                && finding.confidence >= self.reject_together.confidence;
+            if counted {
+                together.entry(&check.part).or_default().push(&check.id);
+            }
+        }
+        if reasons.is_empty() {
+            for (part, rules) in together {
+                if rules.len() >= self.reject_together.findings {
+                    reasons.push(format!("{} together on {part}", rules.join(", ")));
+                }
+            }
+        }
+        reasons
+    }
+
+    fn not_assessed(&self, checks: &[Check], burned: bool) -> Vec<String> {
+        let always = self.required.iter().map(|rule| (rule, true));
+        let where_present = self.required_where_present.iter().map(|rule| (rule, false));
+        let after_burn = self.required_after_burn.iter().filter(|_| burned).map(|rule| (rule, true));
+        let mut reasons = Vec::new();
+        for (rule, must_exist) in always.chain(where_present).chain(after_burn) {
+            let mut assessed = 0;
+            let mut blind = Vec::new();
+            for check in checks.iter().filter(|check| check.id == *rule) {
+                match check.outcome {
+                    Outcome::Clear | Outcome::Fires(_) => assessed += 1,
+                    Outcome::Inconclusive { .. } => blind.push(check.part.as_str()),
+                    Outcome::NotApplicable => {}
+                }
+            }
+            if let [first, rest @ ..] = blind.as_slice() {
+                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+                reasons.push(format!("{rule} could not be assessed on {first}{more}"));
+            } else if must_exist && assessed == 0 {
+                reasons.push(format!("{rule} found nothing to look at"));
+            }
+        }
+        reasons
+    }
+}
+
+fn count(checks: &[Check]) -> Counts {
+    let mut counts = Counts::default();
+    for check in checks {
+        match check.outcome {
+            Outcome::Clear => counts.clear += 1,
+            Outcome::Fires(_) => counts.firing += 1,
+            Outcome::Inconclusive { .. } => counts.not_checkable += 1,
+            Outcome::NotApplicable => {}
+        }
+    }
+    counts
 }

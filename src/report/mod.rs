@@ -1,1 +1,39 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
+
+mod escape;
+mod inspection;
+mod rules;
+mod style;
+mod table;
+
+pub use escape::for_terminal;
+pub use inspection::inspection_plain;
+pub use rules::{explain_plain, list_plain};
+pub use style::Style;
+pub use table::Table;
+
+use crate::evidence::Value;
+
+/// Bytes for a person: `16 GiB`, `3.84 TB` would be decimal and is not used, since firmware counts in powers of two.
+pub fn binary_bytes(bytes: i64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut amount = bytes as f64;
+    let mut unit = 0;
+    while amount.abs() >= 1024.0 && unit + 1 < UNITS.len() {
+        amount /= 1024.0;
+        unit += 1;
+    }
+    if amount.fract().abs() < 0.05 {
+        format!("{amount:.0} {}", UNITS[unit])
+    } else {
+        format!("{amount:.1} {}", UNITS[unit])
+    }
+}
+
+/// A value for a person: bytes with a unit where the fact's name says that it counts bytes.
+pub fn value_plain(path: &str, value: &Value, style: Style) -> String {
+    match value {
+        Value::Integer(bytes) if path.ends_with("_bytes") => binary_bytes(*bytes),
+        other => for_terminal(&other.to_string(), style),
+    }
+}

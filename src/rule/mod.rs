@@ -1,5 +1,20 @@
 //! Signatures: rules as data, evaluated over facts with three values.
+//!
+//! A [`Rule`] is one TOML file; `signatures/README.md` is the format. Facts that compare several parts are made by
+//! [`derive()`], so that every rule stays a table.
 
+mod condition;
+mod derive;
+mod evaluate;
+mod lint;
 mod outcome;
+mod signatures;
+mod tables;
 
+pub use condition::{Condition, Group, Test, Truth};
+pub use derive::{BLANK_IDENTITIES, FACTS, derive};
+pub use evaluate::evaluate;
+pub use lint::{Complaint, lint};
 pub use outcome::{Check, Confidence, Finding, Outcome, Severity, Witness};
+pub use signatures::{Example, ExampleFact, ExampleReading, Expectation, Rule, SetId, SignatureError, Signatures};
+pub use tables::{Pattern, Table, Tables};

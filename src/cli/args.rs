@@ -1,0 +1,53 @@
+//! The command line's shape.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use super::{capture, exit, inspect, rules};
+
+/// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
+#[derive(Debug, Parser)]
+#[command(name = "yanji", version, about, after_help = exit::HELP, max_term_width = 100, subcommand_required = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// Say more on standard error; twice for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// How to print the result
+    #[arg(long, global = true, value_enum, default_value_t = Format::Plain, value_name = "FORMAT")]
+    pub format: Format,
+    /// Use the rules in this folder instead of the built-in ones
+    #[arg(long, global = true, value_name = "DIR")]
+    pub signatures: Option<PathBuf>,
+}
+
+/// How results are printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Tables for a person
+    Plain,
+    /// One JSON document
+    Json,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look at this machine, or at a recorded one, and say whether it is what it claims to be
+    Inspect(inspect::InspectArgs),
+    /// Record what an inspection reads, so that it can be inspected elsewhere
+    Capture(capture::CaptureArgs),
+    /// List, explain and check the rules
+    Rules(rules::RulesArgs),
+}

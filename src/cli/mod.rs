@@ -1,0 +1,46 @@
+//! The command line: one file per subcommand, exit codes in [`exit`], errors in [`error`].
+
+mod args;
+mod capture;
+mod error;
+mod exit;
+mod inspect;
+mod output;
+mod rules;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use exit::Exit;
+
+/// Runs the command line and gives the exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let level = match args.verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    let exit = match std::panic::catch_unwind(|| run(&args)) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) if output::is_closed_pipe(&error) => Exit::Success,
+        Ok(Err(error)) => error::report(&error),
+        Err(_) => {
+            eprintln!("hint: this is a bug in yanji; please report it with the message above");
+            Exit::ToolFailed
+        }
+    };
+    exit.into()
+}
+
+fn run(args: &Args) -> anyhow::Result<Exit> {
+    let global = &args.global;
+    match &args.command {
+        Command::Inspect(inspect) => inspect::run(inspect, global),
+        Command::Capture(capture) => capture::run(capture, global),
+        Command::Rules(rules) => rules::run(rules, global),
+    }
+}

@@ -1,0 +1,49 @@
+//! The one place where a device's text is made harmless for a terminal.
+
+use super::style::Style;
+
+/// Most characters of one text that a table shows.
+const MAX_SHOWN: usize = 200;
+
+/// Text for a terminal: control characters (escape sequences, newlines, tabs), characters that change the direction of
+/// writing or have no width, and, for consoles without Unicode, everything beyond ASCII become visible escapes. Text
+/// longer than 200 characters is cut, with the number of characters that are missing.
+pub fn for_terminal(text: &str, style: Style) -> String {
+    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN + 24));
+    for character in text.chars().take(MAX_SHOWN) {
+        if character.is_control() || invisible(character) || (!style.unicode && !character.is_ascii()) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    let cut = text.chars().count().saturating_sub(MAX_SHOWN);
+    if cut > 0 {
+        shown.push_str(&format!("[{cut} more]"));
+    }
+    shown
+}
+
+/// Direction marks, joiners, tags and other characters that change how their neighbours look.
+fn invisible(character: char) -> bool {
+    matches!(character,
+        '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNICODE: Style = Style { colour: false, unicode: true };
+
+    #[test]
+    fn escapes_what_could_fool_a_terminal_and_keeps_the_rest() {
+        assert_eq!(for_terminal("\x1b[2J\x1b]0;x\x07", UNICODE), "\\u{1b}[2J\\u{1b}]0;x\\u{7}");
+        assert_eq!(for_terminal("a\nb\tc\r", UNICODE), "a\\nb\\tc\\r");
+        assert_eq!(for_terminal("gpj\u{202e}exe", UNICODE), "gpj\\u{202e}exe");
+        assert_eq!(for_terminal("验机 <b>=cmd()</b>", UNICODE), "验机 <b>=cmd()</b>");
+        assert_eq!(for_terminal("验机", Style::default()), "\\u{9a8c}\\u{673a}");
+        assert!(for_terminal(&"x".repeat(5000), UNICODE).ends_with("x[4800 more]"));
+    }
+}

@@ -1,0 +1,213 @@
+//! An inspection for a person.
+
+use super::style::{Style, Tone};
+use super::table::Table;
+use super::{for_terminal, value_plain};
+use crate::evidence::{Evidence, Part, Reading};
+use crate::inspection::Inspection;
+use crate::policy::{Counts, Verdict};
+use crate::rule::{Check, Finding, Outcome, Severity, Signatures};
+
+/// The facts that a table shows of a part, by scope, first the ones that say what it is.
+const SHOWN: &[(&str, &[&str])] = &[
+    (
+        "platform",
+        &["platform.smbios.system_manufacturer", "platform.smbios.system_product", "platform.hypervisor.vendor"],
+    ),
+    ("board", &["board.manufacturer", "board.product"]),
+    ("chassis", &["chassis.manufacturer", "chassis.kind"]),
+    ("psu", &["psu.manufacturer", "psu.model"]),
+    ("cpu", &["cpu.cpuid.brand", "cpu.procfs.brand", "cpu.cpuid.signature"]),
+    ("memory", &["memory.smbios.installed_bytes", "memory.meminfo.total_bytes"]),
+    ("dimm", &["dimm.smbios.size_bytes", "dimm.smbios.type", "dimm.smbios.manufacturer", "dimm.smbios.part_number"]),
+    ("drive", &["drive.model", "drive.firmware", "drive.size_bytes"]),
+    ("nic", &["nic.model_name", "nic.mac", "nic.driver"]),
+    ("gpu", &["gpu.pci.vendor_name", "gpu.pci.device_name"]),
+    ("accelerator", &["accelerator.pci.vendor_name", "accelerator.pci.device_name"]),
+];
+
+/// The facts that name the unit, by scope.
+const SERIALS: &[(&str, &str)] = &[
+    ("platform", "platform.smbios.system_serial"),
+    ("board", "board.serial"),
+    ("chassis", "chassis.serial"),
+    ("psu", "psu.serial"),
+    ("cpu", "cpu.sysfs.ppin"),
+    ("dimm", "dimm.smbios.serial"),
+    ("drive", "drive.serial"),
+    ("nic", "nic.permanent_mac"),
+    ("gpu", "gpu.pci.serial_number"),
+];
+
+/// Everything that an inspection found, for a terminal. The last line counts clear, firing and not checkable.
+pub fn inspection_plain(inspection: &Inspection, signatures: &Signatures, style: Style) -> String {
+    let id = &inspection.signatures;
+    let mut text = format!(
+        "yanji {}, signatures {} ({}), evidence {}\n",
+        inspection.tool_version,
+        id.version,
+        &id.sha256[..16.min(id.sha256.len())],
+        inspection.evidence.origin
+    );
+    text += &section("Parts", &parts(&inspection.evidence, style), style);
+    text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
+    text += &section("Not checkable", &blind(inspection), style);
+    text += &privilege(inspection);
+    text += &verdict(inspection, style);
+    text
+}
+
+fn section(heading: &str, body: &str, style: Style) -> String {
+    if body.is_empty() { String::new() } else { format!("\n{}\n{body}", style.paint(Tone::Heading, heading)) }
+}
+
+fn parts(evidence: &Evidence, style: Style) -> String {
+    let mut table = Table::new(&["part", "what it says it is", "serial number"]);
+    let mut pci_functions = 0;
+    for part in &evidence.parts {
+        match SHOWN.iter().find(|(scope, _)| *scope == part.scope) {
+            Some((_, paths)) => {
+                table.row([for_terminal(&part.id, style), summary(part, paths, style), serial(part, style)]);
+            }
+            None if part.scope == "pci" => pci_functions += 1,
+            None => {}
+        }
+    }
+    if pci_functions > 0 {
+        table.row(["pci".to_owned(), format!("{pci_functions} functions"), String::new()]);
+    }
+    if table.is_empty() { "  nothing could be seen\n".to_owned() } else { table.render() }
+}
+
+fn summary(part: &Part, paths: &[&str], style: Style) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for path in paths {
+        if let Some(Reading::Known(value)) = part.reading(path) {
+            let word = value_plain(path, value, style);
+            if !word.is_empty() && !words.contains(&word) {
+                words.push(word);
+            }
+        }
+    }
+    if words.is_empty() {
+        let reason = paths.iter().find_map(|path| part.reading(path)).map_or("nothing known", Reading::state);
+        return format!("({reason})");
+    }
+    words.join(" ")
+}
+
+fn serial(part: &Part, style: Style) -> String {
+    let path = SERIALS.iter().find(|(scope, _)| *scope == part.scope).map(|(_, path)| *path);
+    match path.and_then(|path| part.reading(path)) {
+        Some(Reading::Known(value)) => for_terminal(&value.to_string(), style),
+        Some(Reading::Absent) | None => String::new(),
+        Some(other) => format!("({})", other.state()),
+    }
+}
+
+fn findings(checks: &[Check], signatures: &Signatures, style: Style) -> String {
+    let mut firing: Vec<(&Check, &Finding)> = checks
+        .iter()
+        .filter_map(|check| match &check.outcome {
+            Outcome::Fires(finding) => Some((check, finding)),
+            _ => None,
+        })
+        .collect();
+    firing.sort_by_key(|(_, finding)| std::cmp::Reverse((finding.severity, finding.confidence)));
+    // The same rule on many parts is one story: it is told once, with each part's facts.
+    let mut told: Vec<&str> = Vec::new();
+    let mut text = String::new();
+    for (check, finding) in &firing {
+        if told.contains(&check.id.as_str()) {
+            continue;
+        }
+        told.push(&check.id);
+        let tone = if finding.severity >= Severity::High { Tone::Bad } else { Tone::Warning };
+        let label = format!("{:?}", finding.severity).to_uppercase();
+        let rule = signatures.rule(&check.id);
+        let title = rule.map_or("", |rule| rule.title.as_str());
+        text += &format!("  {} {}: {title}\n", style.paint(tone, &label), check.id);
+        for (other, finding) in firing.iter().filter(|(other, _)| other.id == check.id) {
+            text += &format!("    {}\n", for_terminal(&other.part, style));
+            text += &witnesses(finding, style);
+        }
+        if let Some(rule) = rule {
+            text += &format!("    innocent when: {}\n    next: {}\n", rule.innocent.join("; "), rule.next);
+        }
+    }
+    text
+}
+
+fn witnesses(finding: &Finding, style: Style) -> String {
+    let mut text = String::new();
+    for witness in &finding.witnesses {
+        let found = match &witness.found {
+            Reading::Known(value) => value_plain(witness.fact.as_str(), value, style),
+            other => other.state().to_owned(),
+        };
+        text += &format!("      {}: found {found}", witness.fact);
+        if !witness.expected.is_empty() {
+            text += &format!(", expected {}", for_terminal(&witness.expected, style));
+        }
+        text += &format!(" [{}]\n", for_terminal(&witness.source, style));
+    }
+    text
+}
+
+fn blind(inspection: &Inspection) -> String {
+    let mut rules: Vec<(&str, usize, Vec<String>)> = Vec::new();
+    for check in &inspection.checks {
+        let Outcome::Inconclusive { missing } = &check.outcome else { continue };
+        let part = inspection.evidence.part(&check.part);
+        let reasons = missing.iter().map(|path| {
+            let state = part.and_then(|part| part.reading(path.as_str())).map_or("not known", Reading::state);
+            format!("{path} {state}")
+        });
+        match rules.iter_mut().find(|(id, _, _)| *id == check.id) {
+            Some((_, count, _)) => *count += 1,
+            None => rules.push((&check.id, 1, reasons.collect())),
+        }
+    }
+    let mut table = Table::new(&["rule", "parts", "why"]);
+    for (id, count, reasons) in rules {
+        table.row([id.to_owned(), count.to_string(), reasons.join(", ")]);
+    }
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+fn privilege(inspection: &Inspection) -> String {
+    let denied = inspection.denied();
+    if denied.facts.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<String> = denied.facts.iter().take(6).map(ToString::to_string).collect();
+    if denied.facts.len() > names.len() {
+        names.push(format!("{} more", denied.facts.len() - names.len()));
+    }
+    format!(
+        "\nRunning as root would add {} facts ({}); {} checks stay open without them.\n",
+        denied.facts.len(),
+        names.join(", "),
+        denied.checks
+    )
+}
+
+fn verdict(inspection: &Inspection, style: Style) -> String {
+    let judgement = &inspection.judgement;
+    let tone = match judgement.verdict {
+        Verdict::Accepted => Tone::Good,
+        Verdict::Rejected => Tone::Bad,
+        Verdict::Undecided => Tone::Warning,
+    };
+    let mut text =
+        format!("\nVerdict: {} (policy {})\n", style.paint(tone, &judgement.verdict.to_string()), inspection.policy);
+    for reason in &judgement.reasons {
+        text += &format!("  - {}\n", for_terminal(reason, style));
+    }
+    text + &counts_line(judgement.counts)
+}
+
+/// The last line of every report.
+pub fn counts_line(counts: Counts) -> String {
+    format!("{} clear, {} firing, {} not checkable\n", counts.clear, counts.firing, counts.not_checkable)
+}
