@@ -1,6 +1,7 @@
 //! One inspection: collect, derive, evaluate, judge. The same steps run on a live machine, on a recorded one, and in
 //! the verifier on the evidence of a signed report.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::burn;
@@ -14,7 +15,7 @@ use crate::rule::{self, Check, Outcome, SetId, Signatures};
 pub const TOOL_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What was seen of a machine and what it means.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inspection {
     /// Version of the tool that evaluated.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{capture, exit, inspect, rules};
+use super::{capture, exit, generate, inspect, rules};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -50,4 +50,12 @@ pub enum Command {
     Capture(capture::CaptureArgs),
     /// List, explain and check the rules
     Rules(rules::RulesArgs),
+    /// Print a shell completion script
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages, completions, help texts and JSON schemas
+    #[command(hide = true)]
+    Generate(generate::GenerateArgs),
 }

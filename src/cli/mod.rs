@@ -4,13 +4,14 @@ mod args;
 mod capture;
 mod error;
 mod exit;
+mod generate;
 mod inspect;
 mod output;
 mod rules;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Args, Command};
 use exit::Exit;
@@ -42,5 +43,10 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Capture(capture) => capture::run(capture, global),
         Command::Rules(rules) => rules::run(rules, global),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Args::command(), "yanji", &mut std::io::stdout().lock());
+            Ok(Exit::Success)
+        }
+        Command::Generate(generate) => generate::run(generate),
     }
 }

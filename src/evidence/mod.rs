@@ -8,6 +8,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use reading::Reading;
@@ -17,7 +18,7 @@ pub use value::Value;
 pub const MAX_TEXT_BYTES: usize = 4096;
 
 /// Where the evidence came from. Anything but [`Origin::Live`] marks the whole report, inside the signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// Read from the machine that the tool ran on.
@@ -49,7 +50,7 @@ impl fmt::Display for Origin {
 }
 
 /// The dotted name of a fact: scope, source or subject, field. Example: `cpu.cpuid.brand`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct FactPath(String);
 
@@ -75,7 +76,7 @@ impl fmt::Display for FactPath {
 pub type SourceId = String;
 
 /// One answer of the host, or why there is none, and who gave it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// The value, or the reason for its absence.
@@ -134,7 +135,7 @@ impl FactDef {
 }
 
 /// One thing that can be bought, replaced or faulty, with everything known of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// Kind of part; the first segment of its facts' paths. Example: `cpu`, `dimm`, `drive`.
@@ -163,7 +164,7 @@ impl Part {
 }
 
 /// Everything that the collectors saw of one machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// Where it came from.

@@ -1,11 +1,12 @@
 //! A value, or the reason why there is none.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Value;
 
 /// What the host answered, or why there is no answer. Never a sentinel: no -1, no 0, no "N/A".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading<T = Value> {
     /// The host gave this value.

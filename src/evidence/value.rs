@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::MAX_TEXT_BYTES;
@@ -11,7 +12,7 @@ const MAX_EXACT: i64 = 1 << 53;
 
 /// A decoded value. Integers stay within ±2^53; a wider number is text in `0x` notation, so that no reader of the JSON
 /// can round it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no.

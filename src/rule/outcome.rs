@@ -1,11 +1,12 @@
 //! What a rule says about a part.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::{FactPath, Reading, SourceId};
 
 /// How bad it is when the rule fires and is right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -21,7 +22,7 @@ pub enum Severity {
 }
 
 /// How sure the rule is when it fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confidence {
     /// Innocent causes are common.
@@ -35,7 +36,7 @@ pub enum Confidence {
 }
 
 /// One fact that made a rule fire: what was expected, what was found, who said so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Witness {
     /// Name of the fact.
@@ -49,7 +50,7 @@ pub struct Witness {
 }
 
 /// Why a rule fired.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// Severity of the rule.
@@ -62,7 +63,7 @@ pub struct Finding {
 
 /// What a rule says about a part. "Could not look" is [`Outcome::Inconclusive`], never [`Outcome::Clear`] and never
 /// [`Outcome::NotApplicable`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Looked, and nothing is wrong.
@@ -79,7 +80,7 @@ pub enum Outcome {
 }
 
 /// One rule applied to one part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// Id of the rule.
     pub id: String,

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Group;
@@ -132,7 +133,7 @@ struct SetFile {
 }
 
 /// Which signature set: named in every output, so that somebody else can evaluate with the same one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetId {
     /// Version of the set: `year.month.serial`.
