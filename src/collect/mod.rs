@@ -1,7 +1,16 @@
 //! One collector per kind of part. Each reads through [`Host`] and never aborts: what goes wrong is a reading.
 
-use crate::evidence::{Evidence, EvidenceBuilder, FactDef};
+mod accelerator;
+mod cpu;
+mod memory;
+//mod nic;
+mod pci;
+mod platform;
+//mod storage;
+
+use crate::evidence::{Evidence, EvidenceBuilder, FactDef, PartBuilder, Reading, Value};
 use crate::host::Host;
+use crate::parse::smbios;
 
 /// Learns the facts of one kind of part.
 pub trait Collector: Sync {
@@ -15,8 +24,16 @@ pub trait Collector: Sync {
     fn collect(&self, host: &dyn Host, out: &mut EvidenceBuilder);
 }
 
-/// All collectors, in the order in which they run.
-pub const COLLECTORS: &[&dyn Collector] = &[];
+/// All collectors, in the order in which they run. Network cards and accelerators build on what PCI found.
+pub const COLLECTORS: &[&dyn Collector] = &[
+    &platform::Platform,
+    &cpu::Cpu,
+    &memory::Memory,
+    &pci::Pci,
+    &accelerator::Accelerators,
+    //&storage::Storage,
+    //&nic::Nics,
+];
 
 /// Runs every collector.
 pub fn collect(host: &dyn Host) -> Evidence {
@@ -25,4 +42,71 @@ pub fn collect(host: &dyn Host) -> Evidence {
         collector.collect(host, &mut out);
     }
     out.finish()
+}
+
+const SMBIOS_TABLE: &str = "/sys/firmware/dmi/tables/DMI";
+const SMBIOS_ENTRY_POINT: &str = "/sys/firmware/dmi/tables/smbios_entry_point";
+
+/// The SMBIOS table. Only root may read it. Without the entry point the table is still of use.
+fn smbios_table(host: &dyn Host) -> Reading<smbios::Table> {
+    let table = host.read(SMBIOS_TABLE);
+    let entry_point = host.read(SMBIOS_ENTRY_POINT).into_known();
+    table.and_then(|table| {
+        let table = smbios::Table::parse(&table, entry_point.as_deref());
+        match table.damage {
+            Some(damage) if table.is_empty() => Reading::Failed(format!("the table {damage}")),
+            _ => Reading::Known(table),
+        }
+    })
+}
+
+/// Source of the facts of one SMBIOS structure.
+fn smbios_source(kind: u8, handle: u16) -> String {
+    format!("smbios type {kind} handle {handle:#06x}")
+}
+
+/// A number over the whole table. A damaged table has lost structures, so it gives none.
+fn whole_table<T>(table: &smbios::Table, value: Reading<T>) -> Reading<T> {
+    match table.damage {
+        Some(damage) => Reading::Failed(format!("the table is damaged: {damage}")),
+        None => value,
+    }
+}
+
+/// The reason of a reading that has no value, for facts of another type. A known one gives `Absent`.
+fn reason<T, U>(reading: &Reading<T>) -> Reading<U> {
+    reading.as_ref().and_then(|_| Reading::Absent)
+}
+
+/// Gives every declared fact below `prefix` that the part does not have yet the same reading: the source that would
+/// have told them could not be read.
+fn fill(part: &mut PartBuilder<'_>, facts: &[FactDef], prefix: &str, reading: &Reading<Value>, source: &str) {
+    for fact in facts.iter().filter(|fact| fact.path.starts_with(prefix)) {
+        part.fact(fact.path, reading.clone(), source);
+    }
+}
+
+/// The text of a file; see [`Reading::text`].
+fn read_text(host: &dyn Host, path: &str) -> Reading<String> {
+    host.read(path).text()
+}
+
+/// Last segment of a path.
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The CPUs in a kernel CPU list, `0-3,8`. `None` where it is not one, or names more than any machine has.
+fn cpu_list(text: &str) -> Option<Vec<u32>> {
+    const MAX_CPUS: usize = 1 << 16;
+    let mut cpus = Vec::new();
+    for range in text.split(',').map(str::trim).filter(|range| !range.is_empty()) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if first > last || cpus.len() + (last - first) as usize >= MAX_CPUS {
+            return None;
+        }
+        cpus.extend(first..=last);
+    }
+    Some(cpus)
 }

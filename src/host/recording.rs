@@ -63,6 +63,37 @@ impl Capture {
         archive.into_inner()?.finish()?.flush()
     }
 
+    /// Sets the content of a file, or the raw answer to a query under [`Query::path`].
+    pub fn insert(&mut self, path: impl Into<String>, content: impl Into<Vec<u8>>) {
+        let path = path.into();
+        self.index.readings.remove(&path);
+        self.files.insert(path, content.into());
+    }
+
+    /// Sets the target of a symbolic link.
+    pub fn insert_link(&mut self, path: impl Into<String>, target: impl Into<String>) {
+        self.index.links.insert(path.into(), Reading::Known(target.into()));
+    }
+
+    /// Refuses a path to whoever reads, lists or follows it.
+    pub fn deny(&mut self, path: impl Into<String>) {
+        let path = path.into();
+        self.files.remove(&path);
+        self.index.lists.insert(path.clone(), Reading::Denied);
+        self.index.links.remove(&path);
+        self.index.readings.insert(path, Reading::Denied);
+    }
+
+    /// Takes a file, a link or a folder with everything below it away.
+    pub fn remove(&mut self, path: &str) {
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let keep = |name: &String| name != path && !name.starts_with(&below);
+        self.files.retain(|name, _| keep(name));
+        self.index.readings.retain(|name, _| keep(name));
+        self.index.lists.retain(|name, _| keep(name));
+        self.index.links.retain(|name, _| keep(name));
+    }
+
     /// How many files it holds, and their bytes.
     pub fn size(&self) -> (usize, usize) {
         (self.files.len(), self.files.values().map(Vec::len).sum())

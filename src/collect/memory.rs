@@ -1,0 +1,250 @@
+//! Memory: how much there is by every count, and each module.
+//!
+//! Reads SMBIOS types 16, 17 and 19 (root only), the memory controllers' own driver (`/sys/devices/system/edac/mc/`),
+//! `/proc/meminfo`, the sysinfo library's total, and the memory blocks in `/sys/devices/system/memory/`.
+
+use std::collections::BTreeMap;
+
+use super::{Collector, SMBIOS_TABLE, fill, reason, smbios_source, smbios_table, whole_table};
+use crate::evidence::Kind::{Integer, Text};
+use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
+use crate::host::{Host, Query};
+use crate::parse::meminfo;
+use crate::parse::smbios::{MemoryDevice, Table};
+
+const FACTS: &[FactDef] = &[
+    FactDef::new("memory.smbios.installed_bytes", Integer, "sum of the modules' sizes (DSP0134, 7.18)"),
+    FactDef::new("memory.smbios.maximum_bytes", Integer, "most that the system memory arrays can hold (DSP0134, 7.17)"),
+    FactDef::new("memory.smbios.mapped_bytes", Integer, "sum of the mapped address ranges (DSP0134, 7.20)"),
+    FactDef::new("memory.smbios.slots", Integer, "slots of the system memory arrays (DSP0134, 7.17)"),
+    FactDef::new("memory.smbios.populated", Integer, "slots with a module (DSP0134, 7.18)"),
+    FactDef::new(
+        "memory.smbios.error_correction",
+        Text,
+        "error correction of the first system memory array (DSP0134, 7.17.3)",
+    ),
+    FactDef::new("memory.edac.total_bytes", Integer, "memory that the memory controllers' driver counts, in bytes"),
+    FactDef::new("memory.edac.corrected_errors", Integer, "corrected errors since the driver was loaded"),
+    FactDef::new("memory.edac.uncorrected_errors", Integer, "uncorrected errors since the driver was loaded"),
+    FactDef::new("memory.meminfo.total_bytes", Integer, "MemTotal: memory that the kernel manages, in bytes"),
+    FactDef::new("memory.sysinfo.total_bytes", Integer, "total memory as the sysinfo library counts it, in bytes"),
+    FactDef::new("memory.blocks.total_bytes", Integer, "memory blocks that the kernel knows, in bytes"),
+    FactDef::new("dimm.smbios.locator", Text, "slot as printed on the board (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.bank", Text, "bank as printed on the board (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.size_bytes", Integer, "capacity in bytes (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.type", Text, "memory type: DDR5 (DSP0134, 7.18.2)"),
+    FactDef::new("dimm.smbios.form_factor", Text, "form factor: DIMM (DSP0134, 7.18.1)"),
+    FactDef::new("dimm.smbios.speed_mts", Integer, "speed that the module is capable of, in MT/s (DSP0134, 7.18.4)"),
+    FactDef::new("dimm.smbios.configured_mts", Integer, "speed that is set, in MT/s (DSP0134, 7.18.4)"),
+    FactDef::new("dimm.smbios.manufacturer", Text, "maker (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.part_number", Text, "part number (DSP0134, 7.18)"),
+    FactDef::unit_id("dimm.smbios.serial", "serial number (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.asset_tag", Text, "asset tag (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.ranks", Integer, "ranks (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.total_width_bits", Integer, "width with check bits (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.data_width_bits", Integer, "width without check bits (DSP0134, 7.18)"),
+];
+
+/// Part that stands for the modules where the table could not be read: rules about modules must not find nothing wrong
+/// because they found no module.
+const UNREAD_DIMM: &str = "dimm:unread";
+
+pub(super) struct Memory;
+
+impl Collector for Memory {
+    fn id(&self) -> &'static str {
+        "memory"
+    }
+
+    fn facts(&self) -> &'static [FactDef] {
+        FACTS
+    }
+
+    fn collect(&self, host: &dyn Host, out: &mut EvidenceBuilder) {
+        match smbios_table(host) {
+            Reading::Known(table) => {
+                totals(&table, &mut out.part("memory", "memory"));
+                modules(&table, out);
+            }
+            other => {
+                let why = reason(&other);
+                fill(&mut out.part("memory", "memory"), FACTS, "memory.smbios.", &why, SMBIOS_TABLE);
+                fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.", &why, SMBIOS_TABLE);
+            }
+        }
+        let mut part = out.part("memory", "memory");
+        edac(host, &mut part);
+        let total = host.read("/proc/meminfo").and_then(|bytes| {
+            let total = meminfo::total_bytes(&String::from_utf8_lossy(&bytes));
+            total.map_or_else(|| Reading::Failed("no total in it".to_owned()), Reading::Known)
+        });
+        part.fact("memory.meminfo.total_bytes", total, "/proc/meminfo")
+            .fact("memory.sysinfo.total_bytes", host.ask(&Query::TotalMemory).number(), "sysinfo")
+            .fact("memory.blocks.total_bytes", blocks(host), "/sys/devices/system/memory");
+    }
+}
+
+/// Whether a slot belongs to an array of system memory; old tables list the BIOS flash and video memory too.
+fn in_system_memory(table: &Table) -> impl Fn(&MemoryDevice) -> bool {
+    let others: Vec<u16> =
+        table.memory_arrays().into_iter().filter(|array| !array.system_memory).map(|array| array.handle).collect();
+    move |device| device.array.is_none_or(|array| !others.contains(&array))
+}
+
+fn totals(table: &Table, part: &mut PartBuilder<'_>) {
+    let arrays: Vec<_> = table.memory_arrays().into_iter().filter(|array| array.system_memory).collect();
+    let mut modules = table.memory_devices();
+    modules.retain(in_system_memory(table));
+    modules.retain(|module| module.populated);
+    let mapped = table.mapped_bytes();
+    let installed = if modules.is_empty() {
+        Reading::Absent
+    } else {
+        sum(modules.iter().map(|module| match &module.size_bytes {
+            Reading::Absent => Reading::Failed("the size of a module is unknown".to_owned()),
+            size => size.clone(),
+        }))
+    };
+    let whole = |value: Reading<u64>| whole_table(table, value);
+    let of_arrays = |value: Reading<u64>| if arrays.is_empty() { Reading::Absent } else { value };
+    part.fact("memory.smbios.installed_bytes", whole(installed), "smbios type 17")
+        .fact(
+            "memory.smbios.maximum_bytes",
+            whole(of_arrays(sum(arrays.iter().map(|array| array.maximum_bytes.clone())))),
+            "smbios type 16",
+        )
+        .fact(
+            "memory.smbios.mapped_bytes",
+            whole(if mapped.is_empty() { Reading::Absent } else { sum(mapped.into_iter().map(Reading::Known)) }),
+            "smbios type 19",
+        )
+        .fact(
+            "memory.smbios.slots",
+            whole(of_arrays(sum(arrays.iter().map(|array| array.slots.clone())))),
+            "smbios type 16",
+        )
+        .fact("memory.smbios.populated", whole(Reading::Known(modules.len() as u64)), "smbios type 17")
+        .fact(
+            "memory.smbios.error_correction",
+            whole_table(table, arrays.first().map_or(Reading::Absent, |array| array.error_correction.clone())),
+            "smbios type 16",
+        );
+}
+
+/// The sum, or the first reason why there is none.
+fn sum(values: impl Iterator<Item = Reading<u64>>) -> Reading<u64> {
+    let mut total = 0u64;
+    for value in values {
+        match value {
+            Reading::Known(value) => match total.checked_add(value) {
+                Some(sum) => total = sum,
+                None => return Reading::Failed("more than a number holds".to_owned()),
+            },
+            other => return other,
+        }
+    }
+    Reading::Known(total)
+}
+
+fn modules(table: &Table, out: &mut EvidenceBuilder) {
+    let mut modules = table.memory_devices();
+    modules.retain(in_system_memory(table));
+    modules.retain(|module| module.populated);
+    if modules.is_empty() && table.damage.is_some() {
+        let why = whole_table(table, Reading::Absent);
+        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.", &why, SMBIOS_TABLE);
+    }
+    for (id, module) in unique_ids(modules) {
+        let source = smbios_source(17, module.handle);
+        out.part("dimm", &id)
+            .fact("dimm.smbios.locator", module.locator, &*source)
+            .fact("dimm.smbios.bank", module.bank, &*source)
+            .fact("dimm.smbios.size_bytes", module.size_bytes, &*source)
+            .fact("dimm.smbios.type", module.kind, &*source)
+            .fact("dimm.smbios.form_factor", module.form_factor, &*source)
+            .fact("dimm.smbios.speed_mts", module.speed_mts, &*source)
+            .fact("dimm.smbios.configured_mts", module.configured_mts, &*source)
+            .fact("dimm.smbios.manufacturer", module.manufacturer, &*source)
+            .fact("dimm.smbios.part_number", module.part_number, &*source)
+            .fact("dimm.smbios.serial", module.serial, &*source)
+            .fact("dimm.smbios.asset_tag", module.asset_tag, &*source)
+            .fact("dimm.smbios.ranks", module.ranks, &*source)
+            .fact("dimm.smbios.total_width_bits", module.total_width_bits, &*source)
+            .fact("dimm.smbios.data_width_bits", module.data_width_bits, &*source);
+    }
+}
+
+/// `dimm:<locator>`; where a board prints one locator several times, the bank is added, and at last a number.
+fn unique_ids(modules: Vec<MemoryDevice>) -> Vec<(String, MemoryDevice)> {
+    /// A locator is a few letters; a longer one is not an id.
+    const MAX_CHARACTERS: usize = 64;
+    let shorten = |text: &String| text.chars().take(MAX_CHARACTERS).collect::<String>();
+    let locator = |module: &MemoryDevice| {
+        module.locator.known().map_or_else(|| format!("handle-{:#06x}", module.handle), shorten)
+    };
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    for module in &modules {
+        *count.entry(locator(module)).or_default() += 1;
+    }
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    modules
+        .into_iter()
+        .map(|module| {
+            let mut id = format!("dimm:{}", locator(&module));
+            if count.get(&locator(&module)).is_some_and(|&count| count > 1)
+                && let Some(bank) = module.bank.known()
+            {
+                id = format!("{id}/{}", shorten(bank));
+            }
+            let times = taken.entry(id.clone()).or_default();
+            *times += 1;
+            if *times > 1 {
+                id = format!("{id}#{times}");
+            }
+            (id, module)
+        })
+        .collect()
+}
+
+fn edac(host: &dyn Host, part: &mut PartBuilder<'_>) {
+    const CONTROLLERS: &str = "/sys/devices/system/edac/mc";
+    let controllers = host.list(CONTROLLERS).and_then(|names| {
+        let names: Vec<String> = names
+            .into_iter()
+            .filter(|name| name.strip_prefix("mc").is_some_and(|rest| rest.parse::<u32>().is_ok()))
+            .take(1024)
+            .collect();
+        if names.is_empty() { Reading::Absent } else { Reading::Known(names) }
+    });
+    for (fact, file, factor) in [
+        ("memory.edac.total_bytes", "size_mb", 1u64 << 20),
+        ("memory.edac.corrected_errors", "ce_count", 1),
+        ("memory.edac.uncorrected_errors", "ue_count", 1),
+    ] {
+        let total = controllers.as_ref().and_then(|names| {
+            sum(names.iter().map(|name| {
+                host.read(&format!("{CONTROLLERS}/{name}/{file}")).number().and_then(|number| {
+                    number
+                        .checked_mul(factor)
+                        .map_or_else(|| Reading::Failed("more than a number holds".to_owned()), Reading::Known)
+                })
+            }))
+        });
+        part.fact(fact, total, format!("{CONTROLLERS}/mc*/{file}"));
+    }
+}
+
+fn blocks(host: &dyn Host) -> Reading<u64> {
+    const FOLDER: &str = "/sys/devices/system/memory";
+    let size = super::read_text(host, &format!("{FOLDER}/block_size_bytes")).and_then(|text| {
+        u64::from_str_radix(&text, 16).map_or_else(|_| Reading::Failed("not a block size".to_owned()), Reading::Known)
+    });
+    size.and_then(|size| {
+        host.list(FOLDER).and_then(|names| {
+            let is_block = |name: &&String| name.strip_prefix("memory").is_some_and(|it| it.parse::<u64>().is_ok());
+            let blocks = names.iter().filter(is_block).count() as u64;
+            size.checked_mul(blocks)
+                .map_or_else(|| Reading::Failed("more than a number holds".to_owned()), Reading::Known)
+        })
+    })
+}
