@@ -1,1 +1,25 @@
 //! What is signed, by whom, and how somebody else checks it.
+//!
+//! ```text
+//! items ─► evidence_tar ─► Statement ─► Envelope (DSSE, Ed25519) ─► verify ─► Report
+//! ```
+//!
+//! A report is a folder of `report.dsse.json` (the signed envelope), `evidence.tar` (the raw evidence that it names by
+//! digest), `report.json` (the statement again, for reading) and `signer.pub`. Only the first two are evidence; the
+//! public key that counts is the one that the verifier already had.
+//!
+//! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
+//! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
+//! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
+
+mod digest;
+pub mod envelope;
+pub mod evidence_tar;
+pub mod key;
+pub mod statement;
+pub mod strict_json;
+pub mod trust;
+pub mod verify;
+pub mod write;
+
+pub use digest::{Digest, Hasher};

@@ -1,0 +1,209 @@
+//! JSON that means one thing to every reader.
+//!
+//! [`check`] refuses what readers disagree on: duplicate keys (serde_json keeps the last one, others the first), text
+//! that is not UTF-8, anything after the value, and values nested deeper than any report is. It builds nothing;
+//! [`from_slice`] then reads the very same bytes into a type.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+/// Objects and lists inside each other. A statement nests 8 deep.
+pub const MAX_DEPTH: usize = 64;
+
+/// Up to this many keys, comparing each with each is faster than hashing.
+const FEW_KEYS: usize = 16;
+/// How much of a duplicate key is repeated in the error.
+const SHOWN_CHARS: usize = 64;
+
+/// Why bytes are not acceptable JSON. The wrapped error says line and column (in bytes).
+#[derive(Debug, thiserror::Error)]
+pub enum StrictJsonError {
+    /// Over the size cap; nothing was read.
+    #[error("has {bytes} bytes, more than the {max_bytes} that are accepted")]
+    TooLarge {
+        /// Size of the input.
+        bytes: usize,
+        /// The cap.
+        max_bytes: usize,
+    },
+    /// Not JSON, not UTF-8, a key twice in one object, or nested too deeply.
+    #[error("is not acceptable JSON: {0}")]
+    Malformed(serde_json::Error),
+    /// JSON, but not of the type that was asked for.
+    #[error("does not have the expected fields: {0}")]
+    Shape(serde_json::Error),
+}
+
+/// Checks bytes without building anything: one JSON value (RFC 8259) of at most `max_bytes`, no key twice in an object
+/// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels.
+pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
+    if bytes.len() > max_bytes {
+        return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    Level(MAX_DEPTH).deserialize(&mut deserializer).map_err(StrictJsonError::Malformed)?;
+    deserializer.end().map_err(StrictJsonError::Malformed)
+}
+
+/// [`check`], then reads the same bytes into a type.
+pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8], max_bytes: usize) -> Result<T, StrictJsonError> {
+    check(bytes, max_bytes)?;
+    serde_json::from_slice(bytes).map_err(StrictJsonError::Shape)
+}
+
+/// Walks a value that may nest that many more levels.
+#[derive(Clone, Copy)]
+struct Level(usize);
+
+impl Level {
+    fn down<E: de::Error>(self) -> Result<Self, E> {
+        match self.0.checked_sub(1) {
+            Some(left) => Ok(Self(left)),
+            None => Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = ();
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inner = self.down()?;
+        while items.next_element_seed(inner)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let inner = self.down()?;
+        let mut keys = Keys::default();
+        while let Some(key) = entries.next_key_seed(Key)? {
+            if let Err(key) = keys.insert(key) {
+                let shown: String = key.chars().take(SHOWN_CHARS).collect();
+                return Err(de::Error::custom(format_args!("the key {shown:?} is there twice")));
+            }
+            entries.next_value_seed(inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps an unescaped key without copying it.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(key.to_owned()))
+    }
+}
+
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: HashSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    /// Gives the key back when it is there already.
+    fn insert(&mut self, key: Cow<'de, str>) -> Result<(), Cow<'de, str>> {
+        if self.few.contains(&key) || self.many.contains(&key) {
+            return Err(key);
+        }
+        if self.few.len() < FEW_KEYS {
+            self.few.push(key);
+        } else {
+            self.many.insert(key);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(json: &[u8]) -> String {
+        check(json, 1 << 20).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn duplicate_keys_are_refused_anywhere_and_however_spelled() {
+        assert!(check(br#"{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}"#, 1 << 20).is_ok());
+        for json in [r#"{"a":1,"a":1}"#, r#"{"x":[{"a":1,"b":2,"a":3}]}"#, r#"{"a":1,"\u0061":2}"#] {
+            assert!(refused(json.as_bytes()).contains("\"a\" is there twice at line 1 column"), "{json}");
+        }
+        let many = (0..100).map(|number| format!("\"k{number}\":0")).collect::<Vec<_>>().join(",");
+        assert!(check(format!("{{{many}}}").as_bytes(), 1 << 20).is_ok());
+        assert!(refused(format!("{{{many},\"k99\":0}}").as_bytes()).contains("\"k99\" is there twice"));
+    }
+
+    #[test]
+    fn depth_size_encoding_and_trailing_bytes() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert!(check(&nested(MAX_DEPTH), 1 << 20).is_ok());
+        assert!(refused(&nested(MAX_DEPTH + 1)).contains("nested deeper"));
+        assert!(refused(&vec![b'['; 1 << 20]).contains("nested deeper"));
+        assert!(refused(b"\"\xff\"").contains("column"));
+        assert!(refused(b"\xef\xbb\xbf{}").contains("column 1"));
+        assert!(refused(b"{} {}").contains("trailing"));
+        assert!(refused(b"").contains("EOF"));
+        assert!(matches!(check(b"[1]", 2), Err(StrictJsonError::TooLarge { bytes: 3, max_bytes: 2 })));
+    }
+}
