@@ -3,7 +3,7 @@
 use super::Collector;
 use super::pci::function_facts;
 use crate::evidence::Kind::{Integer, List, Text};
-use crate::evidence::{EvidenceBuilder, Fact, FactDef};
+use crate::evidence::{EvidenceBuilder, FactDef, Part};
 use crate::host::Host;
 
 const FACTS: &[FactDef] = &{
@@ -46,20 +46,20 @@ impl Collector for Accelerators {
     }
 
     fn collect(&self, _host: &dyn Host, out: &mut EvidenceBuilder) {
-        let mut found: Vec<(&str, String, Vec<(String, Fact)>)> = Vec::new();
-        for part in out.so_far().scope("pci") {
-            let text = |path| part.text(path).unwrap_or_default();
-            let Some(address) = part.id.strip_prefix("pci:") else { continue };
-            let Some(scope) = scope(address, text("pci.vendor_id"), text("pci.device_id"), text("pci.class")) else {
-                continue;
-            };
-            let facts = part.facts.iter().map(|(path, fact)| (format!("{scope}.{}", path.as_str()), fact.clone()));
-            found.push((scope, format!("{scope}:{address}"), facts.collect()));
-        }
-        for (scope, id, facts) in found {
+        let found: Vec<(&str, String, Part)> = out
+            .so_far()
+            .scope("pci")
+            .filter_map(|part| {
+                let text = |path| part.text(path).unwrap_or_default();
+                let address = part.id.strip_prefix("pci:")?;
+                let scope = scope(address, text("pci.vendor_id"), text("pci.device_id"), text("pci.class"))?;
+                Some((scope, format!("{scope}:{address}"), part.clone()))
+            })
+            .collect();
+        for (scope, id, function) in found {
             let mut part = out.part(scope, &id);
-            for (path, Fact { reading, source }) in facts {
-                part.fact(&path, reading, source);
+            for (path, fact) in function.facts {
+                part.fact(&format!("{scope}.{path}"), fact.reading, fact.source);
             }
         }
     }

@@ -3,10 +3,10 @@
 mod accelerator;
 mod cpu;
 mod memory;
-//mod nic;
+mod nic;
 mod pci;
 mod platform;
-//mod storage;
+mod storage;
 
 use crate::evidence::{Evidence, EvidenceBuilder, FactDef, PartBuilder, Reading, Value};
 use crate::host::Host;
@@ -31,8 +31,8 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &memory::Memory,
     &pci::Pci,
     &accelerator::Accelerators,
-    //&storage::Storage,
-    //&nic::Nics,
+    &storage::Storage,
+    &nic::Nics,
 ];
 
 /// Runs every collector.
@@ -54,7 +54,7 @@ fn smbios_table(host: &dyn Host) -> Reading<smbios::Table> {
     table.and_then(|table| {
         let table = smbios::Table::parse(&table, entry_point.as_deref());
         match table.damage {
-            Some(damage) if table.is_empty() => Reading::Failed(format!("the table {damage}")),
+            Some(damage) if table.is_empty() => Reading::Failed(format!("the table cannot be decoded: {damage}")),
             _ => Reading::Known(table),
         }
     })

@@ -23,6 +23,7 @@ use crate::evidence::{Reading, Value};
 const MAX_STRUCTURES: usize = 16_384;
 const HEADER_BYTES: usize = 4;
 const END_OF_TABLE: u8 = 127;
+const NO_END: &str = "no end-of-table structure";
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
@@ -234,6 +235,10 @@ impl Table {
         // The kernel exports exactly the table; a dump may be padded behind it.
         let length = entry.and_then(|entry| entry.table_bytes);
         let (structures, mut damage) = cut(table);
+        // Before version 2.2 no structure marked the end, only the count did.
+        if damage == Some(NO_END) && entry.and_then(|entry| entry.structures) == Some(structures.len()) {
+            damage = None;
+        }
         if damage.is_none() && entry.and_then(|entry| entry.structures).is_some_and(|count| structures.len() < count) {
             damage = Some("fewer structures than the entry point announces");
         }
@@ -460,7 +465,7 @@ fn cut(table: &[u8]) -> (Vec<UndefinedStruct>, Option<&'static str>) {
     let mut rest = table;
     loop {
         if rest.is_empty() {
-            return (structures, Some("no end-of-table structure"));
+            return (structures, Some(NO_END));
         }
         if structures.len() == MAX_STRUCTURES {
             return (structures, Some("more structures than any table has"));
