@@ -12,14 +12,20 @@
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
 
+mod derive;
 mod digest;
 pub mod envelope;
 pub mod evidence_tar;
+mod identity;
 pub mod key;
+mod session;
 pub mod statement;
 pub mod strict_json;
 pub mod trust;
 pub mod verify;
 pub mod write;
 
+pub use derive::{DeriveError, Derived, HOST_ITEM, RECORDS_ITEM, derive, rederive};
 pub use digest::{Digest, Hasher};
+pub use identity::{identity, part_subjects};
+pub use session::{Claims, SessionError, SessionStart, own_binary_sha256};

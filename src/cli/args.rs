@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{capture, exit, generate, inspect, rules};
+use super::{capture, exit, generate, inspect, key, rules, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -48,6 +48,10 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Record what an inspection reads, so that it can be inspected elsewhere
     Capture(capture::CaptureArgs),
+    /// Check signed reports: signature, evidence, and that the verdict follows from it
+    Verify(verify::VerifyArgs),
+    /// Make and show signing keys
+    Key(key::KeyArgs),
     /// List, explain and check the rules
     Rules(rules::RulesArgs),
     /// Print a shell completion script

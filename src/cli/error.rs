@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use yanji::attest::key::KeyError;
+use yanji::attest::trust::TrustError;
+use yanji::burn::ProfileError;
+use yanji::rule::SignatureError;
+
 use super::exit::Exit;
 
 /// An error that knows its exit code and what the user can do.
@@ -35,28 +40,40 @@ impl std::error::Error for CliError {}
 
 /// Prints an error with its causes and hints on standard error, and gives the exit code.
 pub fn report(error: &anyhow::Error) -> Exit {
-    let mut exit = Exit::ToolFailed;
-    let mut hints = Vec::new();
+    let mut exit = error.downcast_ref::<CliError>().map(|known| known.exit);
+    let mut hint = error.downcast_ref::<CliError>().and_then(|known| known.hint.clone());
+    let mut before = String::new();
     for (depth, cause) in error.chain().enumerate() {
         let text = cause.to_string();
-        if depth == 0 {
-            eprintln!("error: {text}");
-        } else {
-            eprintln!("  caused by: {text}");
+        match depth {
+            0 => eprintln!("error: {text}"),
+            // A transparent wrapper says what its cause says.
+            _ if text == before => {}
+            _ => eprintln!("  caused by: {text}"),
         }
-        if let Some(known) = cause.downcast_ref::<CliError>() {
-            exit = known.exit;
-            hints.extend(known.hint.clone());
-        }
-    }
-    if let Some(known) = error.downcast_ref::<CliError>() {
-        exit = known.exit;
-        if hints.is_empty() {
-            hints.extend(known.hint.clone());
+        before = text;
+        if let Some((known_exit, known_hint)) = known(cause) {
+            exit = exit.or(Some(known_exit));
+            hint = hint.or(known_hint.map(str::to_owned));
         }
     }
-    for hint in hints {
+    if let Some(hint) = hint {
         eprintln!("hint: {hint}");
     }
-    exit
+    exit.unwrap_or(Exit::ToolFailed)
+}
+
+/// Exit code and hint of errors that the library knows: what the user gave is wrong, and how to mend it.
+fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<&'static str>)> {
+    if let Some(error) = error.downcast_ref::<KeyError>() {
+        let hint = match error {
+            KeyError::Exposed { .. } => Some("if somebody else could read it, make a new key and tell who trusts the old one"),
+            KeyError::PassphraseNeeded(_) => Some("set YANJI_PASSPHRASE, or run on a terminal to be asked"),
+            KeyError::Exists(_) => Some("a key is never overwritten: choose another --out FILE, or move the old one away"),
+            _ => None,
+        };
+        return Some((Exit::Usage, hint));
+    }
+    let usage = error.is::<TrustError>() || error.is::<ProfileError>() || error.is::<SignatureError>();
+    usage.then_some((Exit::Usage, None))
 }

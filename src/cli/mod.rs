@@ -6,8 +6,10 @@ mod error;
 mod exit;
 mod generate;
 mod inspect;
+mod key;
 mod output;
 mod rules;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Capture(capture) => capture::run(capture, global),
+        Command::Verify(verify) => verify::run(verify, global),
+        Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "yanji", &mut std::io::stdout().lock());

@@ -49,7 +49,11 @@ const SMBIOS_ENTRY_POINT: &str = "/sys/firmware/dmi/tables/smbios_entry_point";
 
 /// The SMBIOS table. Only root may read it. Without the entry point the table is still of use.
 fn smbios_table(host: &dyn Host) -> Reading<smbios::Table> {
-    let table = host.read(SMBIOS_TABLE);
+    let table = match host.read(SMBIOS_TABLE) {
+        // A machine without the table has serial numbers all the same; it has no way to tell them.
+        Reading::Absent => Reading::Unsupported,
+        other => other,
+    };
     let entry_point = host.read(SMBIOS_ENTRY_POINT).into_known();
     table.and_then(|table| {
         let table = smbios::Table::parse(&table, entry_point.as_deref());

@@ -198,6 +198,13 @@ pub struct EvidenceBuilder {
     evidence: Evidence,
 }
 
+impl From<Evidence> for EvidenceBuilder {
+    /// Goes on from evidence that was collected earlier.
+    fn from(evidence: Evidence) -> Self {
+        Self { evidence }
+    }
+}
+
 impl EvidenceBuilder {
     /// Starts empty.
     pub fn new(origin: Origin) -> Self {

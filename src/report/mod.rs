@@ -5,12 +5,14 @@ mod inspection;
 mod rules;
 mod style;
 mod table;
+mod verification;
 
 pub use escape::for_terminal;
-pub use inspection::inspection_plain;
+pub use inspection::{counts_line, inspection_plain};
 pub use rules::{explain_plain, list_plain};
 pub use style::Style;
 pub use table::Table;
+pub use verification::verification_plain;
 
 use crate::evidence::Value;
 

@@ -153,6 +153,8 @@ pub struct Signatures {
     pub tables: Tables,
     /// What makes a verdict.
     pub policy: Policy,
+    /// SHA-256 of `policy.toml`, lower-case hex.
+    pub policy_sha256: String,
 }
 
 /// Why a signature set can't be used. Messages give line and column.
@@ -224,7 +226,10 @@ impl Signatures {
                 .map_err(|error| SignatureError::Syntax { path: path.clone(), message: error.to_string() })?;
             match path.as_str() {
                 "set.toml" => set = Some(parse::<SetFile>(path, text)?),
-                "policy.toml" => policy = Some(parse::<Policy>(path, text)?),
+                "policy.toml" => {
+                    let sha256 = hex::encode(ring::digest::digest(&ring::digest::SHA256, content));
+                    policy = Some((parse::<Policy>(path, text)?, sha256));
+                }
                 _ => match path.strip_prefix("parts/") {
                     Some(name) => {
                         tables.insert(name.trim_end_matches(".toml").to_owned(), parse::<Table>(path, text)?);
@@ -241,11 +246,13 @@ impl Signatures {
         }
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         let set = set.ok_or(SignatureError::Missing("set.toml"))?;
+        let (policy, policy_sha256) = policy.ok_or(SignatureError::Missing("policy.toml"))?;
         Ok(Self {
             id: SetId { version: set.version, sha256: hex::encode(digest.finish()) },
             rules,
             tables: Tables(tables),
-            policy: policy.ok_or(SignatureError::Missing("policy.toml"))?,
+            policy,
+            policy_sha256,
         })
     }
 }

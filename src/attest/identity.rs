@@ -1,0 +1,100 @@
+//! Who a machine says it is, as it is signed.
+
+use serde_json::{Map, Value, json};
+
+use super::statement::{Subject, part_subject};
+use crate::evidence::{Evidence, FactDef, Part, Reading, Role};
+use crate::rule::{BLANK_IDENTITIES, Tables};
+
+/// Kinds of parts in the identity: name in the statement, scope, and the facts that say who the part is.
+const KINDS: &[(&str, &str, &[&str])] = &[
+    (
+        "system",
+        "platform",
+        &[
+            "platform.smbios.system_manufacturer",
+            "platform.smbios.system_product",
+            "platform.smbios.system_serial",
+            "platform.smbios.system_uuid",
+            "platform.smbios.bios_version",
+            "platform.hypervisor.vendor",
+        ],
+    ),
+    ("boards", "board", &["board.manufacturer", "board.product", "board.serial"]),
+    ("chassis", "chassis", &["chassis.manufacturer", "chassis.kind", "chassis.serial"]),
+    ("powerSupplies", "psu", &["psu.manufacturer", "psu.model", "psu.serial"]),
+    ("cpus", "cpu", &["cpu.cpuid.brand", "cpu.cpuid.signature", "cpu.sysfs.ppin", "cpu.smbios.serial"]),
+    (
+        "dimms",
+        "dimm",
+        &["dimm.smbios.manufacturer", "dimm.smbios.part_number", "dimm.smbios.serial", "dimm.smbios.size_bytes"],
+    ),
+    ("drives", "drive", &["drive.model", "drive.serial", "drive.wwid", "drive.firmware", "drive.size_bytes"]),
+    ("nics", "nic", &["nic.permanent_mac", "nic.vendor_id", "nic.device_id"]),
+    (
+        "gpus",
+        "gpu",
+        &[
+            "gpu.pci.vendor_id",
+            "gpu.pci.device_id",
+            "gpu.pci.subsystem_vendor_id",
+            "gpu.pci.subsystem_device_id",
+            "gpu.pci.serial_number",
+        ],
+    ),
+    ("accelerators", "accelerator", &["accelerator.pci.vendor_id", "accelerator.pci.device_id"]),
+];
+
+/// The identity of a machine: an object of lists by kind of part. Each part has its `id`, its known facts, and under
+/// `unknown` the state of those that have no value, so that a machine that hid its serial number does not look like
+/// one that has none.
+pub fn identity(evidence: &Evidence) -> Value {
+    let mut identity = Map::new();
+    for (name, scope, paths) in KINDS {
+        let parts: Vec<Value> = evidence.scope(scope).map(|part| describe(part, paths)).collect();
+        identity.insert((*name).to_owned(), parts.into());
+    }
+    identity.into()
+}
+
+fn describe(part: &Part, paths: &[&str]) -> Value {
+    let mut facts = Map::from_iter([("id".to_owned(), json!(part.id))]);
+    let mut unknown = Map::new();
+    for path in paths {
+        let name = path.strip_prefix(&part.scope).unwrap_or(path).trim_start_matches('.').to_owned();
+        match part.reading(path) {
+            Some(Reading::Known(value)) => _ = facts.insert(name, json!(value)),
+            Some(Reading::Absent) | None => {}
+            Some(other) => _ = unknown.insert(name, json!(other.state())),
+        }
+    }
+    if !unknown.is_empty() {
+        facts.insert("unknown".to_owned(), unknown.into());
+    }
+    facts.into()
+}
+
+/// One subject for every id that a maker gave to one unit only, so that two reports about one part can be matched.
+/// Fillers name nothing and are left out.
+pub fn part_subjects<'a>(
+    evidence: &Evidence,
+    facts: impl Iterator<Item = &'a FactDef>,
+    tables: &Tables,
+) -> Vec<Subject> {
+    let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
+    let blank = tables.get(BLANK_IDENTITIES);
+    let mut subjects: Vec<Subject> = Vec::new();
+    for part in &evidence.parts {
+        for path in &unit_ids {
+            let Some(text) = part.text(path) else { continue };
+            if blank.is_none_or(|table| table.has(text)) {
+                continue;
+            }
+            let subject = part_subject(&path.replace('.', "-"), text);
+            if !subjects.contains(&subject) {
+                subjects.push(subject);
+            }
+        }
+    }
+    subjects
+}

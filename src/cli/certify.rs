@@ -1,0 +1,285 @@
+//! `yanji certify`: the main job. Inspect, burn in, sign.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use yanji::attest::evidence_tar::{Content, Item};
+use yanji::attest::key::{Key, Locations};
+use yanji::attest::statement::{Challenge, ChallengeSource};
+use yanji::attest::write::{self, WrittenReport};
+use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
+use yanji::burn;
+use yanji::collect;
+use yanji::host::{Host, RecordingHost};
+use yanji::inspection::Inspection;
+use yanji::report;
+use yanji::rule::Signatures;
+use yanji::whole_file;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
+use super::{inspect, key, output, progress, signals};
+
+/// Folder inside of `--out` where an unfinished run keeps its state.
+const WORK_FOLDER: &str = ".unfinished";
+const SESSION_FILE: &str = "session.json";
+/// A challenge is a line of text or 32 bytes.
+const MAX_CHALLENGE_BYTES: u64 = 4096;
+
+/// Arguments of `yanji certify`.
+#[derive(Debug, clap::Args)]
+pub struct CertifyArgs {
+    /// Folder for the report; made when it is missing [default: yanji-report-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// What to burn in, and for how long: quick (60 s), 24h, 72h, 168h, or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = "quick")]
+    pub profile: String,
+    /// Private key to sign with [default: this machine's own, made on first use]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Challenge of the buyer: 64 hexadecimal digits or 32 bytes, which the report then contains
+    #[arg(long, value_name = "FILE")]
+    pub challenge: Option<PathBuf>,
+    /// Condition in which the machine is offered
+    #[arg(long, value_enum)]
+    pub condition: Option<Condition>,
+    /// Something the buyer should know: a repair, a replaced part, a known fault. May be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub disclose: Vec<String>,
+    /// Go on with a run that was cut off
+    #[arg(long)]
+    pub resume: bool,
+    /// Certify a recorded machine. The burn-in is left out, and no policy accepts the result
+    #[arg(long, value_name = "PATH", conflicts_with = "resume")]
+    pub host: Option<PathBuf>,
+    /// Write progress events, one JSON object a line: - for standard error, or a file
+    #[arg(long, value_name = "-|FILE")]
+    pub events: Option<String>,
+}
+
+/// Condition in which a machine is offered.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Condition {
+    /// Never used
+    New,
+    /// Used
+    Used,
+    /// Used, then repaired or cleaned for sale
+    Refurbished,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Certified<'a> {
+    report_id: &'a str,
+    envelope_sha256: String,
+    keyid: String,
+    files: &'a [PathBuf],
+    inspection: &'a Inspection,
+}
+
+/// Inspects, burns in, signs, and prints the result. The exit code follows the verdict.
+pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
+    let host = inspect::open_host(args.host.as_deref())?;
+    let signatures = inspect::load_signatures(global)?;
+    let profile = progress::load_profile(&args.profile)?;
+    let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
+    let out = match &args.out {
+        Some(out) => out.clone(),
+        None => PathBuf::from(jiff::Timestamp::now().strftime("yanji-report-%Y%m%dT%H%M%SZ").to_string()),
+    };
+    prepare_folder(&out, args.resume)?;
+    let key = signing_key(args.key.as_deref())?;
+
+    let work = out.join(WORK_FOLDER);
+    let (session, archive) =
+        if args.resume { resume(&work, &key)? } else { start(&work, host.as_ref(), &key, challenge)? };
+    let records = if args.host.is_some() {
+        None
+    } else {
+        let records = work.join(burn::FILE_NAME);
+        let start = if args.resume && records.exists() {
+            burn::Start::Resume
+        } else {
+            burn::Start::New { profile, genesis: *session.s0().as_bytes(), seed: seed(&session) }
+        };
+        let request = burn::Request { folder: work.clone(), worker: None, start };
+        let cancel: &'static AtomicBool = signals::cancel_flag()?;
+        let mut events = progress::Progress::new(args.events.as_deref())?;
+        burn::run(host.as_ref(), &request, &mut |event| events.show(event), cancel)
+            .with_context(|| format!("the burn-in could not run; its records so far are in {}", work.display()))?;
+        Some(fs::read(&records).context("cannot read the records of the burn-in")?)
+    };
+    let (inspection, written) = sign(&out, args, session, &archive, records, host.as_ref(), &signatures, &key)?;
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+    print(&inspection, &written, &signatures, &key, global)?;
+    Ok(inspection.judgement.verdict.into())
+}
+
+/// The patterns of the burn-in follow from the session, so that nobody can choose them.
+fn seed(session: &SessionStart) -> u32 {
+    let [a, b, c, d, ..] = *session.s0().as_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+/// Everything that can go wrong with the folder goes wrong now, and not after hours of burn-in.
+fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
+    let work = out.join(WORK_FOLDER);
+    let unusable = || CliError::usage(format!("cannot write into {}", out.display())).hint("choose another --out DIR");
+    fs::create_dir_all(out).with_context(unusable)?;
+    if out.join(write::ENVELOPE_FILE).exists() {
+        bail!(
+            CliError::usage(format!("{} holds a report already, and a report is never overwritten", out.display()))
+                .hint("choose another --out DIR, or move the old report away")
+        );
+    }
+    match (work.exists(), resume) {
+        (true, false) => bail!(
+            CliError::usage(format!("{} holds a run that was cut off", out.display()))
+                .hint("go on with --resume, or remove it: ".to_owned() + &work.display().to_string())
+        ),
+        (false, true) => bail!(CliError::usage(format!("{} holds no run that was cut off", out.display()))
+            .hint("leave --resume out to start one")),
+        (true, true) => Ok(()),
+        (false, false) => fs::create_dir(&work).with_context(unusable),
+    }
+}
+
+fn signing_key(path: Option<&Path>) -> anyhow::Result<Key> {
+    if let Some(path) = path {
+        return key::load_private(path);
+    }
+    let (key, created) = key::load_or_create_own()?;
+    if created {
+        let locations = Locations::from_env()?;
+        eprintln!("notice: made a signing key for this machine: {}", locations.own_key().display());
+        eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
+    }
+    Ok(key)
+}
+
+fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
+    let wrong = || {
+        CliError::usage(format!("{} is no challenge", path.display()))
+            .hint("a challenge is 32 random bytes: openssl rand -hex 32 > challenge")
+    };
+    let metadata = fs::metadata(path).with_context(wrong)?;
+    if metadata.len() > MAX_CHALLENGE_BYTES {
+        bail!(wrong());
+    }
+    let content = fs::read(path).with_context(wrong)?;
+    let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
+        let text = std::str::from_utf8(&content).ok()?;
+        hex::decode(text.trim()).ok()?.try_into().ok()
+    });
+    Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
+}
+
+/// Records the machine, and keeps session and recording for a run that is cut off.
+fn start(
+    work: &Path,
+    host: &dyn Host,
+    key: &Key,
+    challenge: Option<Challenge>,
+) -> anyhow::Result<(SessionStart, Vec<u8>)> {
+    let session = SessionStart::new(key.public().keyid(), challenge)?;
+    let recording = RecordingHost::new(host);
+    collect::collect(&recording);
+    let mut archive = Vec::new();
+    recording.into_capture().write(&mut archive).context("cannot pack the recorded machine")?;
+    let keep = |name: &str, content: &[u8]| {
+        let path = work.join(name);
+        whole_file::write(&path, |file| file.write_all(content)).with_context(|| format!("cannot write {}", path.display()))
+    };
+    keep(HOST_ITEM, &archive)?;
+    keep(SESSION_FILE, &serde_json::to_vec_pretty(&session)?)?;
+    Ok((session, archive))
+}
+
+fn resume(work: &Path, key: &Key) -> anyhow::Result<(SessionStart, Vec<u8>)> {
+    let read = |name: &str| {
+        let path = work.join(name);
+        fs::read(&path).with_context(|| {
+            CliError::usage(format!("cannot go on: {} cannot be read", path.display()))
+                .hint(format!("remove {} and start again", work.display()))
+        })
+    };
+    let session: SessionStart = serde_json::from_slice(&read(SESSION_FILE)?)
+        .with_context(|| CliError::usage(format!("cannot go on: {} is damaged", work.join(SESSION_FILE).display())))?;
+    if session.keyid != key.public().keyid() {
+        bail!(
+            CliError::usage(format!("the run was started with key {}", session.keyid))
+                .hint("give the same key with --key")
+        );
+    }
+    if session.tool.binary_sha256 != attest::own_binary_sha256()? {
+        bail!(CliError::usage("the run was started with another build of yanji").hint("go on with that one, or start again"));
+    }
+    Ok((session, read(HOST_ITEM)?))
+}
+
+/// Derives from the very bytes that are signed, so that a verifier gets the same.
+#[allow(clippy::too_many_arguments, reason = "one call, and each is another noun")]
+fn sign(
+    out: &Path,
+    args: &CertifyArgs,
+    session: SessionStart,
+    archive: &[u8],
+    records: Option<Vec<u8>>,
+    host: &dyn Host,
+    signatures: &Signatures,
+    key: &Key,
+) -> anyhow::Result<(Inspection, WrittenReport)> {
+    let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), signatures)?;
+    let claims = Claims {
+        condition: args.condition.and_then(|condition| Some(condition.to_possible_value()?.get_name().to_owned())),
+        disclosures: args.disclose.clone(),
+    };
+    let statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
+    let item = |id: &str, media_type: &str, bytes: Vec<u8>| Item {
+        id: id.to_owned(),
+        media_type: media_type.to_owned(),
+        content: Content::Bytes(bytes),
+    };
+    let mut items = vec![item(HOST_ITEM, "application/zstd", archive.to_vec())];
+    items.extend(records.map(|records| item(RECORDS_ITEM, "application/jsonl", records)));
+    let written = write::write(out, statement, items, key).with_context(|| {
+        CliError::usage(format!("cannot write the report into {}", out.display()))
+            .hint("make room, then run again with --resume: nothing that was measured is lost")
+    })?;
+    Ok((derived.inspection, written))
+}
+
+fn print(
+    inspection: &Inspection,
+    written: &WrittenReport,
+    signatures: &Signatures,
+    key: &Key,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let report_id = &written.statement.predicate.report_id;
+    let keyid = key.public().keyid().to_string();
+    match global.format {
+        Format::Json => output::print_json(&Certified {
+            report_id,
+            envelope_sha256: written.envelope_sha256.to_string(),
+            keyid,
+            files: &written.files,
+            inspection,
+        }),
+        Format::Plain => {
+            let mut text = format!("Report {report_id}, signed by key {keyid}\n");
+            for file in &written.files {
+                text += &format!("  {}\n", file.display());
+            }
+            text += "\n";
+            output::print(&(text + &report::inspection_plain(inspection, signatures, output::style())))
+        }
+    }
+}

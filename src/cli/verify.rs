@@ -1,0 +1,206 @@
+//! `yanji verify`.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::Serialize;
+use yanji::attest::envelope::{self, EnvelopeError};
+use yanji::attest::key::{Locations, PublicKey};
+use yanji::attest::statement::Assurance;
+use yanji::attest::trust::TrustedKeys;
+use yanji::attest::verify::{Batch, Difference, Failure, FailureClass, Report, Signer};
+use yanji::attest::{self, write};
+use yanji::policy::{Judgement, Verdict};
+use yanji::report;
+use yanji::rule::Signatures;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
+use super::{inspect, output};
+
+/// Arguments of `yanji verify`.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Reports: report.dsse.json files, or folders that hold one. evidence.tar is read from beside it
+    #[arg(required = true, value_name = "FILE")]
+    pub reports: Vec<PathBuf>,
+    /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
+    /// $XDG_CONFIG_HOME/yanji/trusted_keys
+    #[arg(long = "key", value_name = "PUB")]
+    pub keys: Vec<PathBuf>,
+}
+
+/// One report in the JSON output.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified<'a> {
+    path: &'a Path,
+    valid: bool,
+    report_id: Option<&'a str>,
+    envelope_sha256: String,
+    signers: &'a [Signer],
+    assurance: Option<Assurance>,
+    failures: &'a [Failure],
+    differences: &'a [Difference],
+    proven: &'a [String],
+    not_proven: &'a [String],
+    judgement: Option<&'a Judgement>,
+}
+
+/// How many reports ended how.
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    reports: usize,
+    invalid: usize,
+    accepted: usize,
+    rejected: usize,
+    undecided: usize,
+}
+
+/// Verifies every report. The exit code is that of the worst one.
+pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
+    let signatures = inspect::load_signatures(global)?;
+    let trusted = trusted_keys(&args.keys)?;
+    let mut verifier = Verifier { batch: Batch::default(), trusted, signatures, totals: Totals::default() };
+    if global.format == Format::Json {
+        output::print("{\"reports\":[")?;
+    }
+    for (index, path) in args.reports.iter().enumerate() {
+        let (report, judgement) = verifier.verify(path)?;
+        let text = match global.format {
+            Format::Json => {
+                let separator = if index == 0 { "\n" } else { ",\n" };
+                separator.to_owned() + &serde_json::to_string(&verified(path, &report, judgement.as_ref()))?
+            }
+            Format::Plain if args.reports.len() == 1 => {
+                let path = path.to_string_lossy();
+                report::verification_plain(&path, &report, judgement.as_ref(), output::style())
+            }
+            Format::Plain => one_line(path, &report, judgement.as_ref()),
+        };
+        output::print(&text)?;
+    }
+    let totals = &verifier.totals;
+    match global.format {
+        Format::Json => output::print(&format!("\n],\"totals\":{}}}\n", serde_json::to_string(totals)?))?,
+        Format::Plain if args.reports.len() > 1 => output::print(&format!(
+            "{} reports: {} accepted, {} rejected, {} undecided, {} invalid\n",
+            totals.reports, totals.accepted, totals.rejected, totals.undecided, totals.invalid
+        ))?,
+        Format::Plain => {}
+    }
+    std::io::stderr().flush()?;
+    Ok(match totals {
+        Totals { invalid: 1.., .. } => Exit::AttestationInvalid,
+        Totals { rejected: 1.., .. } => Exit::Rejected,
+        Totals { undecided: 1.., .. } => Exit::Undecided,
+        _ => Exit::Success,
+    })
+}
+
+struct Verifier {
+    batch: Batch,
+    trusted: TrustedKeys,
+    signatures: Signatures,
+    totals: Totals,
+}
+
+impl Verifier {
+    fn verify(&mut self, path: &Path) -> anyhow::Result<(Report, Option<Judgement>)> {
+        let path = if path.is_dir() { path.join(write::ENVELOPE_FILE) } else { path.to_owned() };
+        let unreadable = || {
+            CliError::usage(format!("cannot read {}", path.display()))
+                .hint("give the report.dsse.json that yanji certify wrote")
+        };
+        let bytes = match envelope::read(File::open(&path).with_context(unreadable)?) {
+            Ok(bytes) => bytes,
+            // Whatever its size, the verdict on it is the verifier's: as many bytes as it needs to refuse it.
+            Err(EnvelopeError::TooLarge) => vec![b' '; envelope::MAX_ENVELOPE_BYTES + 1],
+            Err(error) => return Err(error).with_context(unreadable),
+        };
+        let container = path.with_file_name(write::EVIDENCE_FILE);
+        let evidence = match File::open(&container) {
+            Ok(file) => Some(BufReader::with_capacity(1 << 20, file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let message = CliError::usage(format!("cannot read {}", container.display()));
+                return Err(anyhow::Error::new(error).context(message));
+            }
+        };
+        let mut judgement = None;
+        let signatures = &self.signatures;
+        let report = self.batch.verify(&bytes, evidence, &self.trusted, &mut |statement, items| {
+            let (rederived, judged) = attest::rederive(statement, items, signatures)?;
+            judgement = Some(judged);
+            Ok(rederived)
+        });
+        self.totals.reports += 1;
+        if !report.is_valid() {
+            judgement = None;
+        }
+        match judgement.as_ref().map(|judgement| judgement.verdict) {
+            None => self.totals.invalid += 1,
+            Some(Verdict::Accepted) => self.totals.accepted += 1,
+            Some(Verdict::Rejected) => self.totals.rejected += 1,
+            Some(Verdict::Undecided) => self.totals.undecided += 1,
+        }
+        if global_hint_needed(&report) {
+            eprintln!(
+                "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
+            );
+        }
+        Ok((report, judgement))
+    }
+}
+
+fn global_hint_needed(report: &Report) -> bool {
+    report.class() == Some(FailureClass::UntrustedSigner)
+}
+
+fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
+    if files.is_empty() {
+        return Ok(TrustedKeys::load(&Locations::from_env()?)?);
+    }
+    let mut keys = Vec::new();
+    for file in files {
+        let key = PublicKey::load(file).with_context(|| {
+            CliError::usage(format!("{} is no public key", file.display()))
+                .hint("yanji key show FILE prints the public half of a key")
+        })?;
+        keys.push((file.display().to_string(), key));
+    }
+    Ok(TrustedKeys::from_public_keys(keys))
+}
+
+fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgement>) -> Verified<'a> {
+    Verified {
+        path,
+        valid: report.is_valid(),
+        report_id: report.statement.as_ref().map(|statement| statement.predicate.report_id.as_str()),
+        envelope_sha256: report.envelope_sha256.to_string(),
+        signers: &report.signers,
+        assurance: report.assurance,
+        failures: &report.failures,
+        differences: &report.differences,
+        proven: &report.proven,
+        not_proven: &report.not_proven,
+        judgement,
+    }
+}
+
+fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
+    let style = output::style();
+    let path = report::for_terminal(&path.to_string_lossy(), style);
+    match (judgement, report.assurance) {
+        (Some(judgement), Some(assurance)) => format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string()),
+        _ => {
+            let failure = report.failures.first();
+            let class = failure.map_or("", |failure| failure.class.as_str());
+            let what = failure.map_or(String::new(), |failure| report::for_terminal(&failure.what, style));
+            format!("INVALID  {class} ({what})  {path}\n")
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A verification for a person.
+
+use super::style::{Style, Tone};
+use super::{counts_line, for_terminal};
+use crate::attest::verify::Report;
+use crate::policy::{Judgement, Verdict};
+
+/// What was proven of one report, at which level, and what was not. `judgement` is what comes out of the evidence now.
+pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgement>, style: Style) -> String {
+    let valid = report.is_valid();
+    let (tone, word) = if valid { (Tone::Good, "valid") } else { (Tone::Bad, "INVALID") };
+    let mut text = format!("{}: {}\n", for_terminal(path, style), style.paint(tone, word));
+    for failure in &report.failures {
+        text += &format!("  {} {}\n", style.paint(Tone::Bad, failure.class.as_str()), for_terminal(&failure.what, style));
+        text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
+        text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+    }
+    if !valid {
+        return text;
+    }
+    if let Some(assurance) = report.assurance {
+        text += &format!("  assurance {assurance}\n");
+    }
+    text += &lines("Proven", &report.proven, style);
+    text += &lines("NOT proven", &report.not_proven, style);
+    if let Some(statement) = &report.statement {
+        let predicate = &statement.predicate;
+        let mut said = Vec::new();
+        if let Some(condition) = &predicate.condition {
+            said.push(format!("condition: {condition}"));
+        }
+        said.extend(predicate.disclosures.iter().map(|disclosure| format!("disclosed: {disclosure}")));
+        text += &lines("The signer says", &said, style);
+    }
+    let differences: Vec<String> = report
+        .differences
+        .iter()
+        .map(|found| format!("{}: signed {}, now {}", found.what, found.signed, found.now))
+        .collect();
+    text += &lines("Otherwise with these signatures", &differences, style);
+    if let Some(judgement) = judgement {
+        let tone = match judgement.verdict {
+            Verdict::Accepted => Tone::Good,
+            Verdict::Rejected => Tone::Bad,
+            Verdict::Undecided => Tone::Warning,
+        };
+        text += &format!("  Verdict: {}\n", style.paint(tone, &judgement.verdict.to_string()));
+        for reason in &judgement.reasons {
+            text += &format!("    - {}\n", for_terminal(reason, style));
+        }
+        text += &format!("  {}", counts_line(judgement.counts));
+    }
+    text
+}
+
+fn lines(heading: &str, items: &[String], style: Style) -> String {
+    if items.is_empty() {
+        return String::new();
+    }
+    items.iter().fold(format!("  {}\n", style.paint(Tone::Heading, heading)), |text, item| {
+        text + &format!("    - {}\n", for_terminal(item, style))
+    })
+}
