@@ -1,0 +1,341 @@
+//! Patterns over as much memory as could be had.
+//!
+//! Own-address is written over everything before anything is verified: a shorted address line shows only then. Every
+//! later pass verifies the pattern before and writes the next one in the same sweep. A thread on each CPU first touches
+//! its own part, so that it lies on the CPU's node; later passes hand the parts round among the CPUs of the node, so
+//! that no core verifies only what it wrote itself.
+#![allow(unsafe_code)]
+
+mod buffer;
+mod fault;
+mod pattern;
+mod sweep;
+
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use buffer::Buffer;
+pub use fault::{MemoryError, Persistence};
+pub use pattern::Pattern;
+pub use sweep::{Mismatch, Sweep};
+
+use super::vector::Width;
+use super::worker::{Control, Counters, CpuPlace, MAX_DETAILED_ERRORS, MemoryCounters, Message, pin};
+
+/// Bytes that are compared before anything in them is written again; a page.
+pub const BLOCK_BYTES: usize = 4096;
+/// Blocks between two looks at the clock and the stop flag: 1 MiB.
+const STRIP_BLOCKS: usize = 256;
+/// Share of the time that the first touch may take: as much has to be left for verifying, with some room.
+const FILL_PERCENT: u32 = 40;
+
+/// Maps, locks, fills and verifies until the deadline or a stop. Errors when the memory can't be mapped.
+pub(super) fn run(
+    bytes: u64,
+    retention: Duration,
+    seed: u32,
+    cpus: &[CpuPlace],
+    control: &Control,
+) -> io::Result<Counters> {
+    let buffer = Buffer::map(bytes as usize)?;
+    let lock = buffer.lock();
+    let burn = Burn::new(&buffer, cpus, control);
+    control.send(&Message::Started {
+        width: burn.width,
+        mapped_bytes: Some(buffer.bytes() as u64),
+        locked: Some(lock.is_ok()),
+        lock_error: lock.err().map(|error| error.to_string()),
+    });
+    burn.run(retention, seed);
+    Ok(Counters::Memory(burn.counters()))
+}
+
+/// The part of the buffer that one CPU touched first.
+struct Region {
+    start: *mut u8,
+    /// Blocks that hold the first pattern; fixed after the first pass.
+    blocks: AtomicUsize,
+    node: u32,
+}
+
+// SAFETY: in every pass each region is used by one thread only, and passes do not overlap.
+unsafe impl Sync for Region {}
+
+struct Burn<'a, 'c> {
+    width: Width,
+    cpus: &'a [CpuPlace],
+    regions: Vec<Region>,
+    control: &'a Control<'c>,
+    tested: AtomicU64,
+    written: AtomicU64,
+    verified: AtomicU64,
+    timed_verified: AtomicU64,
+    timed_milliseconds: AtomicU64,
+    passes: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl<'a, 'c> Burn<'a, 'c> {
+    fn new(buffer: &'a Buffer, cpus: &'a [CpuPlace], control: &'a Control<'c>) -> Self {
+        let blocks = buffer.bytes() / BLOCK_BYTES;
+        let bound = |index: usize| blocks * index / cpus.len().max(1);
+        let regions = cpus
+            .iter()
+            .enumerate()
+            .map(|(index, place)| Region {
+                start: buffer.start().wrapping_add(bound(index) * BLOCK_BYTES),
+                blocks: AtomicUsize::new(bound(index + 1) - bound(index)),
+                node: place.node,
+            })
+            .collect();
+        Self {
+            width: Width::detect(),
+            cpus,
+            regions,
+            control,
+            tested: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+            verified: AtomicU64::new(0),
+            timed_verified: AtomicU64::new(0),
+            timed_milliseconds: AtomicU64::new(0),
+            passes: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+        }
+    }
+
+    fn counters(&self) -> MemoryCounters {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        MemoryCounters {
+            tested_bytes: get(&self.tested),
+            written_bytes: get(&self.written),
+            verified_bytes: get(&self.verified),
+            timed_verified_bytes: get(&self.timed_verified),
+            timed_milliseconds: get(&self.timed_milliseconds),
+            passes: get(&self.passes),
+            errors: get(&self.errors),
+        }
+    }
+
+    fn run(&self, retention: Duration, seed: u32) {
+        let mut current = Pattern::OwnAddress { invert: false };
+        let start = Instant::now();
+        self.pass(Sweep { old: None, new: Some(current), downwards: false });
+        // The first touch is slower than any later pass.
+        let mut longest = start.elapsed();
+        for cycle in 0u32.. {
+            for step in steps(seed.wrapping_add(cycle)) {
+                let left = self.control.remaining();
+                if left < longest * 5 / 2 {
+                    self.pass(Sweep { old: Some(current), new: None, downwards: false });
+                    return;
+                }
+                let start = Instant::now();
+                let sweep = Sweep { old: Some(current), new: Some(step.pattern), downwards: step.downwards };
+                self.pass(sweep);
+                longest = start.elapsed();
+                current = step.pattern;
+                if step.hold && self.control.remaining() > retention + longest * 3 / 2 {
+                    self.hold(retention);
+                }
+            }
+        }
+    }
+
+    /// Leaves memory alone for a while: a cell that leaks shows when it is read again.
+    fn hold(&self, retention: Duration) {
+        let end = Instant::now() + retention;
+        while !self.control.over() && Instant::now() < end {
+            self.control.progress(Counters::Memory(self.counters()), "retention", None);
+            thread::sleep(Duration::from_millis(250).min(end.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// One pass over all regions, each on one CPU, with signs of life meanwhile.
+    fn pass(&self, sweep: Sweep) {
+        let number = self.passes.load(Ordering::Relaxed);
+        let stage = match (sweep.old, sweep.new) {
+            (None, _) => "first write",
+            (Some(_), None) => "last verify",
+            (Some(_), Some(_)) => "verify and write",
+        };
+        let start = Instant::now();
+        let before = self.verified.load(Ordering::Relaxed);
+        let working = AtomicUsize::new(self.cpus.len());
+        thread::scope(|scope| {
+            for (index, place) in self.cpus.iter().enumerate() {
+                let region = self.region(index, number);
+                let working = &working;
+                scope.spawn(move || {
+                    // A CPU that has gone offline leaves its thread to the scheduler.
+                    let _ = pin(place.cpu);
+                    self.sweep_region(sweep, region, place, number);
+                    working.fetch_sub(1, Ordering::Release);
+                });
+            }
+            let mut last = Instant::now();
+            while working.load(Ordering::Acquire) > 0 {
+                thread::sleep(Duration::from_millis(2));
+                if last.elapsed() >= Duration::from_millis(250) {
+                    last = Instant::now();
+                    self.control.progress(Counters::Memory(self.counters()), stage, None);
+                }
+            }
+        });
+        if sweep.old.is_some() {
+            let verified = self.verified.load(Ordering::Relaxed) - before;
+            self.timed_verified.fetch_add(verified, Ordering::Relaxed);
+            self.timed_milliseconds.fetch_add(start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        }
+        self.passes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The region that the CPU with that index works on in a pass: handed round among the CPUs of its node.
+    fn region(&self, index: usize, pass: u64) -> &Region {
+        let node = self.regions[index].node;
+        let peers: Vec<&Region> = self.regions.iter().filter(|region| region.node == node).collect();
+        let rank = self.regions[..index].iter().filter(|region| region.node == node).count();
+        peers[(rank + pass as usize) % peers.len()]
+    }
+
+    fn sweep_region(&self, sweep: Sweep, region: &Region, place: &CpuPlace, pass: u64) {
+        let blocks = region.blocks.load(Ordering::Relaxed);
+        let strips = blocks.div_ceil(STRIP_BLOCKS);
+        let fill_end = self.control.fraction(FILL_PERCENT);
+        for strip in 0..strips {
+            let filling = sweep.old.is_none();
+            if self.control.over() || filling && strip > 0 && Instant::now() >= fill_end {
+                if filling {
+                    region.blocks.store(strip * STRIP_BLOCKS, Ordering::Relaxed);
+                }
+                return;
+            }
+            let strip = if sweep.downwards { strips - 1 - strip } else { strip };
+            let first = strip * STRIP_BLOCKS;
+            let count = STRIP_BLOCKS.min(blocks - first);
+            let start = region.start.wrapping_add(first * BLOCK_BYTES);
+            let mut report = |mismatch: Mismatch| {
+                if let Some(old) = sweep.old {
+                    self.report(mismatch, old, pass, place);
+                }
+            };
+            // SAFETY: the strip lies inside of the region, which no other thread uses in this pass; regions are
+            // multiples of a block in an aligned buffer; the width was detected.
+            unsafe { sweep.run(self.width, start, count, &mut report) };
+            let bytes = (count * BLOCK_BYTES) as u64;
+            if sweep.new.is_some() {
+                self.written.fetch_add(bytes, Ordering::Relaxed);
+            }
+            if sweep.old.is_some() {
+                self.verified.fetch_add(bytes, Ordering::Relaxed);
+                if pass == 1 {
+                    self.tested.fetch_add(bytes, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn report(&self, mismatch: Mismatch, pattern: Pattern, pass: u64, place: &CpuPlace) {
+        let known = self.errors.load(Ordering::Relaxed);
+        let details = MAX_DETAILED_ERRORS.saturating_sub(known) as usize;
+        // SAFETY: the block lies in the region that this thread works on.
+        let (count, errors) = unsafe { fault::examine(mismatch, pattern, pass, place, details) };
+        self.errors.fetch_add(count, Ordering::Relaxed);
+        for error in errors {
+            self.control.send(&Message::MemoryError(error));
+        }
+    }
+}
+
+/// One pass of a cycle.
+struct Step {
+    pattern: Pattern,
+    downwards: bool,
+    /// Whether to wait before the next pass.
+    hold: bool,
+}
+
+/// A cycle of passes: address inverted, random and its inverse with a hold between, moving inversions, walking ones
+/// and zeros.
+fn steps(key: u32) -> impl Iterator<Item = Step> {
+    let step = |pattern, downwards| Step { pattern, downwards, hold: false };
+    [
+        step(Pattern::OwnAddress { invert: true }, true),
+        Step { pattern: Pattern::Random { key, invert: false }, downwards: false, hold: true },
+        step(Pattern::Random { key, invert: true }, true),
+    ]
+    .into_iter()
+    .chain([0x00, 0xff, 0x55, 0xaa, 0x33, 0xcc].into_iter().enumerate().map(move |(index, byte)| {
+        step(Pattern::Constant { byte }, index % 2 == 1)
+    }))
+    .chain((0..64).flat_map(move |bit| {
+        [false, true].map(|invert| step(Pattern::WalkingBit { step: bit, invert }, invert))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A burn over 64 blocks on CPU 0 with its output.
+    fn burn(act: impl FnOnce(&Burn, &Buffer)) -> (MemoryCounters, String) {
+        let (stop, mut output) = (AtomicBool::new(false), Vec::new());
+        let buffer = Buffer::map(64 * BLOCK_BYTES).unwrap();
+        let cpus = [CpuPlace { cpu: 0, node: 0 }];
+        let counters = {
+            let control = Control::new(Duration::from_secs(3600), &stop, &mut output);
+            let burn = Burn::new(&buffer, &cpus, &control);
+            act(&burn, &buffer);
+            burn.counters()
+        };
+        (counters, String::from_utf8(output).unwrap())
+    }
+
+    #[test]
+    fn a_bit_that_flips_between_write_and_verify_is_named() {
+        let mut address = 0;
+        let (counters, output) = burn(|burn, buffer| {
+            let pattern = Pattern::Random { key: 1, invert: false };
+            burn.pass(Sweep { old: None, new: Some(pattern), downwards: false });
+            let word = buffer.start().wrapping_add(17 * BLOCK_BYTES + 808).cast::<u64>();
+            address = word as usize;
+            // SAFETY: inside of the buffer, which nobody else uses.
+            unsafe { word.write(word.read() ^ 1 << 33) };
+            burn.pass(Sweep { old: Some(pattern), new: None, downwards: true });
+            burn.pass(Sweep { old: Some(pattern), new: None, downwards: true });
+        });
+        assert_eq!(counters.errors, 1, "mended when it was found");
+        assert_eq!(counters.tested_bytes, 64 * 4096);
+        assert_eq!(counters.verified_bytes, 2 * 64 * 4096);
+        let error = output
+            .lines()
+            .find_map(|line| match serde_json::from_str(line) {
+                Ok(Message::MemoryError(error)) => Some(error),
+                _ => None,
+            })
+            .expect("an error is told");
+        assert_eq!(error.virtual_address, format!("{address:#018x}"));
+        assert_eq!(error.xor, format!("{:#018x}", 1u64 << 33));
+        assert_eq!((error.pass, error.cpu), (1, 0));
+        assert_eq!(error.pattern, Pattern::Random { key: 1, invert: false });
+        assert_eq!(error.persistence, Persistence::Soft);
+    }
+
+    #[test]
+    fn a_flood_of_errors_is_counted_and_not_told_one_by_one() {
+        let (counters, output) = burn(|burn, buffer| {
+            let pattern = Pattern::Constant { byte: 0 };
+            burn.pass(Sweep { old: None, new: Some(pattern), downwards: false });
+            // SAFETY: the whole buffer, which nobody else uses.
+            unsafe { buffer.start().write_bytes(0x80, buffer.bytes()) };
+            burn.pass(Sweep { old: Some(pattern), new: None, downwards: false });
+        });
+        assert_eq!(counters.errors, 64 * 4096 / 8);
+        let told = output.lines().filter(|line| line.contains("memory-error")).count() as u64;
+        assert_eq!(told, MAX_DETAILED_ERRORS);
+    }
+}

@@ -1,0 +1,149 @@
+//! Bars on a terminal; otherwise one short line for every event that matters. Always on standard error.
+
+use std::io::{self, IsTerminal};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use yanji::burn::{Counters, Event, Load, Outcome, Record};
+
+use super::burn::escape;
+
+/// Shows a burn to a person.
+pub struct Reporter {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+}
+
+impl Reporter {
+    /// `quiet`: somebody else reads the events, so that without a terminal nothing is printed.
+    pub fn new(quiet: bool) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}");
+            ProgressBar::new(1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, quiet }
+    }
+
+    /// Shows one event.
+    pub fn report(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Progress(progress) => {
+                let Some(bar) = &self.bar else { return };
+                let rate = match progress.load {
+                    Load::Memory => format!("{:.1} GB/s", progress.rate as f64 / 1e9),
+                    Load::Cpu => format!("{} blocks/s", progress.rate),
+                };
+                let temperature = match progress.hottest_millicelsius {
+                    Some(millidegrees) => format!("{} °C", millidegrees / 1000),
+                    None => "no temperature".to_owned(),
+                };
+                bar.set_length(progress.planned_seconds);
+                bar.set_position(progress.elapsed_seconds);
+                bar.set_message(format!(
+                    "{} ({})  {rate}  {} left  {temperature}  {} errors",
+                    progress.load.as_str(),
+                    progress.stage,
+                    duration(progress.eta_seconds),
+                    progress.errors,
+                ));
+            }
+            Event::Record(line) => {
+                if let Some(text) = text(&line.record) {
+                    self.print(&format!("[{}] {}", duration(line.elapsed_ms / 1000), escape(&text)));
+                }
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None if self.quiet => {}
+            None => eprintln!("{line}"),
+        }
+    }
+}
+
+/// What a record tells a person; `None` for the routine ones.
+fn text(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Start { profile, .. } => {
+            format!("burn {} for {}", profile.name, duration(profile.duration_seconds))
+        }
+        Record::Resume { dropped_bytes: 0, .. } => "going on".to_owned(),
+        Record::Resume { dropped_bytes, .. } => format!("going on; dropped {dropped_bytes} bytes of a torn record"),
+        Record::PhaseStart { load, seconds, bytes: Some(bytes), .. } => {
+            format!("{}: up to {:.1} GB for {}", load.as_str(), *bytes as f64 / 1e9, duration(*seconds))
+        }
+        Record::PhaseStart { load, seconds, .. } => format!("{}: for {}", load.as_str(), duration(*seconds)),
+        Record::WorkerStarted { lock_error: Some(error), .. } => {
+            format!("memory could not be locked and may be swapped out: {error}")
+        }
+        Record::MemoryError { error, .. } => format!(
+            "MEMORY ERROR at {} (physical {}): xor {}, {:?}, pass {}, cpu{}",
+            error.virtual_address,
+            error.physical_address.known().map_or("unknown", String::as_str),
+            error.xor,
+            error.persistence,
+            error.pass,
+            error.cpu,
+        ),
+        Record::CpuError { error, .. } => format!(
+            "CPU ERROR on cpu{}: {:?} loop gave {} instead of {}",
+            error.cpu, error.arithmetic, error.found, error.expected
+        ),
+        Record::PhaseEnd { outcome, counters, .. } => phase_end(outcome, counters.as_ref()),
+        Record::ClockJump { seconds } => format!("the wall clock jumped by {seconds} s"),
+        Record::Interrupted => "interrupted".to_owned(),
+        Record::Finish { completed: true } => "finished".to_owned(),
+        Record::Finish { completed: false } => "gave up".to_owned(),
+        Record::Sensors { .. } | Record::Sample(_) | Record::WorkerStarted { .. } | Record::Checkpoint { .. } => {
+            return None;
+        }
+    })
+}
+
+fn phase_end(outcome: &Outcome, counters: Option<&Counters>) -> String {
+    let counters = match counters {
+        Some(Counters::Memory(memory)) => format!(
+            "{:.1} GB tested, {:.1} GB verified in {} passes, {} errors",
+            memory.tested_bytes as f64 / 1e9,
+            memory.verified_bytes as f64 / 1e9,
+            memory.passes,
+            memory.errors
+        ),
+        Some(Counters::Cpu(cpu)) => format!(
+            "{} blocks checked on {} of {} CPUs, {} errors",
+            cpu.checked_blocks, cpu.cpus_checked, cpu.cpus, cpu.errors
+        ),
+        None => "nothing checked".to_owned(),
+    };
+    match outcome {
+        Outcome::Finished => counters,
+        Outcome::Stopped => format!("stopped: {counters}"),
+        Outcome::Failed { reason } => format!("COULD NOT RUN: {reason}"),
+        Outcome::WorkerCrashed { signal, status, stderr } => {
+            let how = match (signal, status) {
+                (Some(signal), _) => format!("signal {signal}"),
+                (None, Some(status)) => format!("status {status}"),
+                (None, None) => "unknown".to_owned(),
+            };
+            format!("WORKER CRASHED ({how}): {counters} {stderr}")
+        }
+        Outcome::WorkerHung { seconds, cpu } => {
+            let cpu = cpu.map_or(String::new(), |cpu| format!(" on cpu{cpu}"));
+            format!("WORKER HUNG{cpu}, no progress for {seconds} s: {counters}")
+        }
+    }
+}
+
+fn duration(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}h{minutes:02}m") } else { format!("{minutes}:{seconds:02}") }
+}
