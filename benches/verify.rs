@@ -85,7 +85,7 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
 /// One report with 256 MiB of evidence, in that many items, from a file in the page cache.
 fn large(folder: &Path, key: &Key, trusted: &TrustedKeys, items: u64) -> Result<bool, Box<dyn std::error::Error>> {
     let item_path = folder.join("item");
-    let content: Vec<u8> = (0..EVIDENCE_BYTES / items).map(|at| (at * 0x9e37_79b9 >> 7) as u8).collect();
+    let content: Vec<u8> = (0..EVIDENCE_BYTES / items).map(|at| ((at * 0x9e37_79b9) >> 7) as u8).collect();
     std::fs::write(&item_path, &content)?;
     let tar_path = folder.join("evidence.tar");
     let list = (0..items).map(|number| item(&format!("item-{number:02}"), Content::File(item_path.clone())));

@@ -1,5 +1,7 @@
 //! Signed reports: made, written, changed in every way that an attacker has, and checked by others.
 
+#![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, but not in their helpers")]
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -168,10 +170,15 @@ fn every_flipped_byte_of_an_envelope_fails() {
     let text = std::str::from_utf8(&signed.envelope).unwrap();
     let payload = 12..text.find("\",\"payloadType\"").unwrap();
     let sig = text.find("\"sig\":\"").unwrap() + 7..text.rfind("==").unwrap();
+    // 6 turns `+` into `-`, and 112 `/` into `_`.
     for at in 0..signed.envelope.len() {
-        let base64 = payload.contains(&at) || sig.contains(&at);
-        // Each bit, all of them, and what turns `+` into `-` and `/` into `_`.
-        let masks = if base64 { vec![1, 2, 4, 8, 16, 32, 64, 128, 255, 6, 112] } else { (1..=255).collect() };
+        let masks = if payload.contains(&at) {
+            vec![1, 255, 6, 112]
+        } else if sig.contains(&at) {
+            vec![1, 2, 4, 8, 16, 32, 64, 128, 255, 6, 112]
+        } else {
+            (1..=255).collect()
+        };
         for mask in masks {
             let mut changed = signed.envelope.clone();
             changed[at] ^= mask;
@@ -625,7 +632,7 @@ fn a_full_or_read_only_disk_leaves_nothing_behind() {
         ("ro", small_items(), "Read-only"),
     ] {
         if !mount(options) {
-            println!("skipped: cannot mount a small file system");
+            skipped("cannot mount a small file system");
             return;
         }
         let error = write::write(&disk, statement(&key, "r"), items, &key).unwrap_err();
@@ -642,6 +649,12 @@ fn a_full_or_read_only_disk_leaves_nothing_behind() {
     }
 }
 
+/// Past the capture of the test harness: a test that did not look must not look like one that passed.
+fn skipped(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stderr(), "skipped: {why}");
+}
+
 fn run_with_input(command: &mut Command, input: &[u8]) -> (bool, String) {
     use std::io::Write;
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -655,7 +668,7 @@ fn run_with_input(command: &mut Command, input: &[u8]) -> (bool, String) {
 #[test]
 fn openssl_verifies_the_signature_and_reads_the_keys() {
     if Command::new("openssl").arg("version").output().is_err() {
-        println!("skipped: no openssl");
+        skipped("no openssl");
         return;
     }
     let signed = Signed::new(small_items());
@@ -700,7 +713,7 @@ fn openssl_verifies_the_signature_and_reads_the_keys() {
 fn securesystemslib_verifies_the_envelope_and_refuses_a_tampered_one() {
     let python = std::env::var("YANJI_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     if !run_with_input(Command::new(&python).args(["-c", "import securesystemslib, cryptography"]), b"").0 {
-        println!("skipped: no securesystemslib");
+        skipped("no securesystemslib");
         return;
     }
     const SCRIPT: &str = r#"
@@ -738,7 +751,7 @@ Statement.copy_from_pb(Parse(sys.stdin.read(), pb.Statement())).validate()
             run_with_input(Command::new(&python).args(["-c", VALIDATE]), &signed.statement.to_json().unwrap());
         assert!(ok, "{text}");
     } else {
-        println!("skipped: no in-toto-attestation");
+        skipped("no in-toto-attestation");
     }
 }
 
