@@ -29,6 +29,8 @@ pub const MAX_ID_BYTES: usize = 100;
 const BLOCK: usize = 512;
 /// Small enough to stay in the second-level cache, where it is hashed twice.
 const CHUNK_BYTES: usize = 256 << 10;
+/// The least that is read at a time.
+const SMALL_CHUNK_BYTES: usize = 8 << 10;
 /// From that size on, a second thread for the container's digest pays.
 const THREADED_FROM_BYTES: u64 = 4 << 20;
 /// Chunks under way between the two threads.
@@ -225,13 +227,13 @@ pub struct Container {
 }
 
 /// Reads a container in one pass, hashing each item and the whole. `keep` says of an item (id, bytes) whether its bytes
-/// are to be kept in memory. `expected_bytes` only decides whether a second thread is worth it.
+/// are to be kept in memory. `expected_bytes` only decides about buffers and whether a second thread is worth it.
 pub fn read(
     input: impl Read,
     expected_bytes: u64,
     mut keep: impl FnMut(&str, u64) -> bool,
 ) -> Result<Container, TarError> {
-    let mut stream = Stream::new(input, expected_bytes >= THREADED_FROM_BYTES);
+    let mut stream = Stream::new(input, expected_bytes);
     let mut items: Vec<Found> = Vec::new();
     loop {
         let at = stream.position;
@@ -339,8 +341,8 @@ struct Chunk {
 }
 
 impl Chunk {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { buffer: vec![0; CHUNK_BYTES], length: 0 })
+    fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { buffer: vec![0; bytes], length: 0 })
     }
 
     fn bytes(&self) -> &[u8] {
@@ -355,9 +357,14 @@ enum Whole {
 }
 
 impl<R: Read> Stream<R> {
-    fn new(input: R, threaded: bool) -> Self {
-        let whole = if threaded { Whole::spawn() } else { Whole::Here(Hasher::new()) };
-        Self { input, whole, chunk: Chunk::new(), at: 0, position: 0 }
+    fn new(input: R, expected_bytes: u64) -> Self {
+        let (whole, chunk_bytes) = if expected_bytes >= THREADED_FROM_BYTES {
+            (Whole::spawn(), CHUNK_BYTES)
+        } else {
+            // Thousands of small reports in a row should not spend their time on clearing buffers.
+            (Whole::Here(Hasher::new()), (expected_bytes as usize).clamp(SMALL_CHUNK_BYTES, CHUNK_BYTES))
+        };
+        Self { input, whole, chunk: Chunk::new(chunk_bytes), at: 0, position: 0 }
     }
 
     /// At least one byte, or `Truncated`.
@@ -459,12 +466,12 @@ impl Whole {
         }
         if *made < CHUNKS {
             *made += 1;
-            *chunk = Chunk::new();
+            *chunk = Chunk::new(CHUNK_BYTES);
             return;
         }
         // Our own handle goes first, so that the one that comes back is the only one.
         let spent = std::mem::replace(chunk, Arc::new(Chunk { buffer: Vec::new(), length: 0 }));
         drop(spent);
-        *chunk = done.recv().unwrap_or_else(|_| Chunk::new());
+        *chunk = done.recv().unwrap_or_else(|_| Chunk::new(CHUNK_BYTES));
     }
 }

@@ -170,6 +170,8 @@ pub struct Rederived {
 pub struct Report {
     /// Digest of the envelope.
     pub envelope_sha256: Digest,
+    /// Digest of the signed bytes, once a trusted key's signature over them has been checked.
+    pub statement_sha256: Option<Digest>,
     /// The statement, once a trusted key's signature over it has been checked. It may still have failed later.
     pub statement: Option<Statement>,
     /// Trusted keys that signed, each once.
@@ -220,6 +222,7 @@ pub fn verify(
     let oversized = envelope_bytes.len() > MAX_ENVELOPE_BYTES;
     let mut report = Report {
         envelope_sha256: Digest::of(if oversized { &[] } else { envelope_bytes }),
+        statement_sha256: None,
         statement: None,
         signers: Vec::new(),
         unknown_signers: Vec::new(),
@@ -260,8 +263,10 @@ impl Batch {
         rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
     ) -> Report {
         let mut report = verify(envelope_bytes, evidence, trusted, rederive);
-        let (true, Some(statement)) = (report.is_valid(), &report.statement) else { return report };
-        let Ok(content) = statement.to_json().map(|json| Digest::of(&json)) else { return report };
+        let (true, Some(statement), Some(content)) = (report.is_valid(), &report.statement, report.statement_sha256)
+        else {
+            return report;
+        };
         let report_id = statement.predicate.report_id.clone();
         match self.seen.entry(Digest::of(report_id.as_bytes())) {
             Entry::Vacant(entry) => _ = entry.insert(content),
@@ -319,6 +324,7 @@ fn authenticate(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Opt
         report.signers.clear();
         return None;
     }
+    report.statement_sha256 = Some(Digest::of(&envelope.payload));
     match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
         Ok(statement) => Some((statement, keyids)),
         Err(error) => {

@@ -1,0 +1,188 @@
+//! How fast reports are verified, beside ring doing nothing but the same hashing and signature checks.
+//!
+//! The re-evaluation of the evidence is left out: its closure repeats the signed checks.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use ring::digest::{Context, SHA256};
+use yanji::attest::Digest;
+use yanji::attest::envelope::{self, Envelope};
+use yanji::attest::evidence_tar::{self, Content, Item};
+use yanji::attest::key::Key;
+use yanji::attest::statement::{Assurance, PolicyRef, Predicate, Session, SignedVerdict, Statement, Tool, session_id};
+use yanji::attest::trust::TrustedKeys;
+use yanji::attest::verify::{Batch, EvidenceItems, Rederived, verify};
+use yanji::evidence::Origin;
+use yanji::policy;
+use yanji::rule::{Check, Outcome};
+
+const EVIDENCE_BYTES: u64 = 256 << 20;
+const SMALL_REPORTS: usize = 10_000;
+const ROUNDS: usize = 5;
+const STARTED: &str = "2026-03-01T10:00:00Z";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("slower than 0.70 of ring alone");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool, Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let key = Key::create(&folder.path().join("key.pem"), None)?;
+    let trusted = TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]);
+    println!("re-evaluation of the evidence: not included (the closure repeats the signed checks)");
+
+    // The small reports first: the peak of the memory is that of the whole process.
+    let (envelopes, tars): (Vec<_>, Vec<_>) = (0..SMALL_REPORTS)
+        .map(|number| {
+            let content = format!("host {number}").repeat(100).into_bytes();
+            let mut tar = Vec::new();
+            let written = evidence_tar::write(vec![item("host.tar.zst", Content::Bytes(content))], &mut tar)?;
+            Ok((sign(&key, &format!("report-{number}"), written)?, tar))
+        })
+        .collect::<Result<Vec<_>, Box<dyn std::error::Error>>>()?
+        .into_iter()
+        .unzip();
+    let before = peak_rss_kib()?;
+    let mut batch = Batch::default();
+    let started = Instant::now();
+    for (envelope, tar) in envelopes.iter().zip(&tars) {
+        if !batch.verify(envelope, Some(&tar[..]), &trusted, &mut agree).is_valid() {
+            return Err("a genuine report did not verify".into());
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{SMALL_REPORTS} reports of {} + {} bytes: {:.0} reports/s, peak RSS {} KiB before and {} KiB after",
+        envelopes[0].len(),
+        tars[0].len(),
+        SMALL_REPORTS as f64 / seconds,
+        before,
+        peak_rss_kib()?
+    );
+    drop((envelopes, tars));
+
+    let mut all_fast = true;
+    for items in [1, 4, 64] {
+        all_fast &= large(folder.path(), &key, &trusted, items)?;
+    }
+    Ok(all_fast)
+}
+
+/// One report with 256 MiB of evidence, in that many items, from a file in the page cache.
+fn large(folder: &Path, key: &Key, trusted: &TrustedKeys, items: u64) -> Result<bool, Box<dyn std::error::Error>> {
+    let item_path = folder.join("item");
+    let content: Vec<u8> = (0..EVIDENCE_BYTES / items).map(|at| ((at * 0x9e37_79b9) >> 7) as u8).collect();
+    std::fs::write(&item_path, &content)?;
+    let tar_path = folder.join("evidence.tar");
+    let list = (0..items).map(|number| item(&format!("item-{number:02}"), Content::File(item_path.clone())));
+    let written = evidence_tar::write(list.collect(), File::create(&tar_path)?)?;
+    let envelope = sign(key, "large", written)?;
+    let parsed = Envelope::parse(&envelope)?;
+    let message = envelope::pae(&parsed.payload);
+
+    let (mut ring_best, mut ours_best, mut read_best) = (f64::MAX, f64::MAX, f64::MAX);
+    for _ in 0..ROUNDS {
+        // The whole and each item: every byte of evidence twice, on one thread, already in memory.
+        let tar = std::fs::read(&tar_path)?;
+        let started = Instant::now();
+        let mut whole = Context::new(&SHA256);
+        whole.update(&tar);
+        std::hint::black_box(whole.finish());
+        for number in 0..items {
+            let start = (number * (content.len() as u64 + 512)) as usize;
+            std::hint::black_box(ring::digest::digest(&SHA256, &tar[start..start + content.len()]));
+        }
+        let valid = key.public().verify(&message, &parsed.signatures[0].bytes);
+        ring_best = ring_best.min(started.elapsed().as_secs_f64());
+        drop(tar);
+
+        let started = Instant::now();
+        let report = verify(&envelope, Some(File::open(&tar_path)?), trusted, &mut agree);
+        ours_best = ours_best.min(started.elapsed().as_secs_f64());
+        if !valid || !report.is_valid() {
+            return Err("a genuine report did not verify".into());
+        }
+
+        let started = Instant::now();
+        let mut chunk = vec![0; 256 << 10];
+        let mut file = File::open(&tar_path)?;
+        while file.read(&mut chunk)? > 0 {}
+        read_best = read_best.min(started.elapsed().as_secs_f64());
+    }
+    let rate = |seconds: f64| EVIDENCE_BYTES as f64 / 1e6 / seconds;
+    let ratio = ring_best / ours_best;
+    println!(
+        "256 MiB in {items} items, best of {ROUNDS}: verify {:.0} MB/s, ring alone {:.0} MB/s (each byte hashed twice, \
+         one thread, in memory), ratio {ratio:.2}; reading alone {:.0} MB/s; peak RSS {} KiB",
+        rate(ours_best),
+        rate(ring_best),
+        rate(read_best),
+        peak_rss_kib()?
+    );
+    Ok(ratio >= 0.70)
+}
+
+fn item(id: &str, content: Content) -> Item {
+    Item { id: id.to_owned(), media_type: "application/octet-stream".to_owned(), content }
+}
+
+fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, String> {
+    Ok(Rederived {
+        checks: statement.predicate.checks.clone(),
+        verdict: statement.predicate.verdict.clone(),
+        identity: None,
+        same_signatures: true,
+    })
+}
+
+fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let tool = Tool { version: "0.1.0".to_owned(), binary_sha256: Digest::of(b"tool"), git_commit: None };
+    let predicate = Predicate {
+        report_id: report_id.to_owned(),
+        challenge: None,
+        session: Session {
+            s0: session_id(None, &key.public().keyid(), &tool.binary_sha256, STARTED),
+            started_at: STARTED.to_owned(),
+            ended_at: STARTED.to_owned(),
+            boot_id: None,
+            chain_head: None,
+        },
+        tool,
+        databases: Vec::new(),
+        origin: Origin::Live,
+        policy: PolicyRef { name: "default".to_owned(), sha256: Digest::of(b"policy") },
+        identity: serde_json::json!({"system": {"serial": report_id}}),
+        burnin: None,
+        condition: None,
+        disclosures: Vec::new(),
+        evidence: Vec::new(),
+        checks: (0..40)
+            .map(|number| Check { id: format!("cpu.rule-{number}"), part: "cpu:0".to_owned(), outcome: Outcome::Clear })
+            .collect(),
+        verdict: SignedVerdict { result: policy::Verdict::Accepted, assurance: Assurance::L0, reasons: Vec::new() },
+    };
+    let mut statement = Statement::new(predicate, Vec::new())?;
+    statement.set_evidence(written);
+    Ok(Envelope::sign(statement.to_json()?, key).to_json().into_bytes())
+}
+
+/// `VmHWM` of `/proc/self/status`.
+fn peak_rss_kib() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    Ok(line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0))
+}
