@@ -8,7 +8,9 @@ mod pci;
 mod platform;
 mod storage;
 
-use crate::evidence::{Evidence, EvidenceBuilder, FactDef, PartBuilder, Reading, Value};
+use std::collections::BTreeSet;
+
+use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, PartBuilder, Reading, Value};
 use crate::host::Host;
 use crate::parse::smbios;
 
@@ -35,13 +37,27 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &nic::Nics,
 ];
 
-/// Runs every collector.
+/// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.
 pub fn collect(host: &dyn Host) -> Evidence {
     let mut out = EvidenceBuilder::new(host.origin());
     for collector in COLLECTORS {
         collector.collect(host, &mut out);
     }
-    out.finish()
+    let mut evidence = out.finish();
+    let numbers: BTreeSet<&str> = COLLECTORS
+        .iter()
+        .flat_map(|collector| collector.facts())
+        .filter(|fact| fact.kind == Kind::Integer)
+        .map(|fact| fact.path)
+        .collect();
+    for (path, fact) in evidence.parts.iter_mut().flat_map(|part| &mut part.facts) {
+        if let Reading::Known(Value::Text(wide)) = &fact.reading
+            && numbers.contains(path.as_str())
+        {
+            fact.reading = Reading::Failed(format!("{wide} is more than 2^53"));
+        }
+    }
+    evidence
 }
 
 const SMBIOS_TABLE: &str = "/sys/firmware/dmi/tables/DMI";

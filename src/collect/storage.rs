@@ -24,6 +24,7 @@ const MAX_DISKS: usize = 4096;
 /// Programs that run at a time: a drive that spins up takes seconds, and they must not add up.
 const PROGRAMS_AT_A_TIME: usize = 8;
 const SECTOR_BYTES: u64 = 512;
+const GIGABYTE: u64 = 1_000_000_000;
 
 const FACTS: &[FactDef] = &[
     FactDef::new("platform.drives", Integer, "drives that the kernel shows"),
@@ -55,7 +56,8 @@ const FACTS: &[FactDef] = &[
         Integer,
         "part of the rated endurance that is used, in percent; may exceed 100",
     ),
-    FactDef::new("drive.smart.written_bytes", Integer, "bytes that the host has written"),
+    FactDef::new("drive.smart.written_bytes", Integer, "bytes that the host has written; failed above 2^53"),
+    FactDef::new("drive.smart.written_gigabytes", Integer, "10^9 bytes that the host has written, rounded down"),
 ];
 
 pub(super) struct Storage;
@@ -255,6 +257,7 @@ impl Disk {
             .fact("drive.smart.power_on_hours", smart.power_on_hours, &*source)
             .fact("drive.smart.power_cycles", smart.power_cycles, &*source)
             .fact("drive.smart.percentage_used", smart.percentage_used, &*source)
+            .fact("drive.smart.written_gigabytes", smart.written_bytes.as_ref().map(|bytes| bytes / GIGABYTE), &*source)
             .fact("drive.smart.written_bytes", smart.written_bytes, &*source);
     }
 }

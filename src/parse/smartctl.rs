@@ -37,7 +37,7 @@ pub fn parse(output: &[u8]) -> Reading<Smart> {
         Ok(json) => json,
         Err(error) => return Reading::Failed(format!("not the JSON of smartctl: {error}")),
     };
-    if !json.get("smartctl").is_some_and(Json::is_object) {
+    if !["smartctl", "device"].iter().any(|name| json.get(name).is_some_and(Json::is_object)) {
         return Reading::Failed("not the JSON of smartctl".to_owned());
     }
     // Bit 0: the command line; bit 1: the drive could not be opened.
@@ -55,7 +55,7 @@ pub fn parse(output: &[u8]) -> Reading<Smart> {
         passed: Reading::or_absent(json.pointer("/smart_status/passed").and_then(Json::as_bool)),
         model: text(&json, &["/model_name", "/scsi_model_name"]),
         serial: text(&json, &["/serial_number"]),
-        firmware: text(&json, &["/firmware_version", "/scsi_revision"]),
+        firmware: text(&json, &["/firmware_version", "/scsi_revision", "/revision"]),
         power_on_hours: number(&json, &["/power_on_time/hours", "/nvme_smart_health_information_log/power_on_hours"]),
         power_cycles: number(
             &json,
