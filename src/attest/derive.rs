@@ -129,7 +129,10 @@ pub fn rederive(
     }
     let chain_head = derived.burn.as_ref().and_then(chain_head);
     if chain_head != predicate.session.chain_head {
-        return Err(format!("the records end in {chain_head:?}, and the statement in {:?}", predicate.session.chain_head));
+        return Err(format!(
+            "the records end in {chain_head:?}, and the statement in {:?}",
+            predicate.session.chain_head
+        ));
     }
     let same_set = predicate
         .databases

@@ -219,7 +219,8 @@ impl Edac {
                         continue;
                     }
                     let folder = format!("{EDAC}/{name}/{dimm}");
-                    let label = label(host, &format!("{folder}/dimm_label")).unwrap_or_else(|| format!("{name}/{dimm}"));
+                    let label =
+                        label(host, &format!("{folder}/dimm_label")).unwrap_or_else(|| format!("{name}/{dimm}"));
                     let read = |file: &str| host.read(&format!("{folder}/{file}")).number().into_known();
                     if let (Some(corrected), Some(uncorrected)) = (read("dimm_ce_count"), read("dimm_ue_count")) {
                         let count = counts.entry(label).or_default();
@@ -337,10 +338,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_missing_at_an_end_has_not_grown_by_zero() {
-        let ends = [
-            vec![Reading::Absent, known(&[("mc0", 1)])],
-            vec![known(&[("mc0", 1)]), Reading::Absent],
-        ];
+        let ends = [vec![Reading::Absent, known(&[("mc0", 1)])], vec![known(&[("mc0", 1)]), Reading::Absent]];
         for samples in ends {
             let mut growth = Growth::default();
             samples.iter().for_each(|sample| growth.add(sample));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{capture, exit, generate, inspect, key, rules, verify};
+use super::{burn, capture, certify, exit, generate, inspect, key, rules, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -48,6 +48,13 @@ pub enum Command {
     Inspect(inspect::InspectArgs),
     /// Record what an inspection reads, so that it can be inspected elsewhere
     Capture(capture::CaptureArgs),
+    /// Load memory and processors, and check every bit that comes back
+    Burn(burn::BurnArgs),
+    /// Inspect, burn in, and write a signed report
+    Certify(certify::CertifyArgs),
+    /// Run one workload of a burn-in
+    #[command(hide = true)]
+    Worker,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
     /// Make and show signing keys

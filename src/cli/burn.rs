@@ -6,17 +6,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::{Args, ValueEnum};
+use anyhow::Context;
+use clap::Args;
+use ring::rand::{SecureRandom, SystemRandom};
 use yanji::burn::{self, BurnError, Ending, Event, Profile, Request, Start, Summary};
-use yanji::evidence::{EvidenceBuilder, Reading};
+use yanji::evidence::EvidenceBuilder;
 use yanji::host::{Host, LiveHost};
+use yanji::inspection;
+use yanji::report;
 
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
 use super::progress::Reporter;
+use super::{inspect, output};
 
 /// Arguments of `yanji burn`.
 #[derive(Debug, Args)]
 pub struct BurnArgs {
-    /// quick, 24h, 72h, 168h, or a TOML file
+    /// quick (60 s), 24h, 72h, 168h, or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "quick", conflicts_with = "resume")]
     profile: String,
     /// Folder for the records; must not hold those of another burn
@@ -28,53 +36,71 @@ pub struct BurnArgs {
     /// Write every event as a JSON line to this file, or to standard output for -
     #[arg(long, value_name = "-|FILE")]
     events: Option<PathBuf>,
-    /// How to print the result
-    #[arg(long, value_enum, default_value_t = Format::Plain)]
-    format: Format,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Plain,
-    Json,
-}
-
-/// The person asked for something that can't be: not a failure of the tool.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(String);
 
 /// Runs the burn in the foreground. Ctrl-C and SIGTERM stop it in order, a second one at once.
-pub fn run(args: &BurnArgs) -> anyhow::Result<Ending> {
+pub fn run(args: &BurnArgs, global: &Global) -> anyhow::Result<Exit> {
+    let signatures = inspect::load_signatures(global)?;
     let request = match &args.resume {
         Some(folder) => Request { folder: folder.clone(), worker: None, start: Start::Resume },
         None => {
-            let profile = profile(&args.profile)?;
+            let profile = load_profile(&args.profile)?;
             let genesis = genesis()?;
             let seed = u32::from_le_bytes([genesis[0], genesis[1], genesis[2], genesis[3]]);
             let start = Start::New { profile, genesis, seed };
             Request { folder: args.out.clone(), worker: None, start }
         }
     };
+    let to_stdout = args.events.as_deref() == Some(Path::new("-"));
+    let events: Option<Box<dyn Write>> = match &args.events {
+        None => None,
+        Some(_) if to_stdout => Some(Box::new(io::stdout())),
+        Some(path) => Some(Box::new(
+            File::create(path)
+                .with_context(|| CliError::usage(format!("cannot write events to {}", path.display())))?,
+        )),
+    };
+    let host = LiveHost::new();
+    let (summary, cancelled) = run_request(&host, &request, events)?;
+    if !to_stdout {
+        match global.format {
+            Format::Json => output::print_json(&summary)?,
+            Format::Plain => {
+                let mut builder = EvidenceBuilder::new(host.origin());
+                burn::add_evidence(&summary, &mut builder);
+                let inspection = inspection::assess(builder.finish(), &signatures);
+                let text = report::burn_plain(&summary, &inspection, &signatures, output::style());
+                output::print(&text)?;
+            }
+        }
+    }
+    if cancelled {
+        eprintln!("interrupted: undecided");
+    }
+    Ok(match summary.ending() {
+        Ending::Clean => Exit::Success,
+        Ending::ErrorsFound => Exit::Rejected,
+        Ending::Undecided => Exit::Undecided,
+    })
+}
+
+/// Runs a request with progress on standard error and, when asked for, events as JSON lines. Says whether it was
+/// cancelled by a signal.
+pub fn run_request(
+    host: &dyn Host,
+    request: &Request,
+    mut events: Option<Box<dyn Write>>,
+) -> anyhow::Result<(Summary, bool)> {
     let cancel = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // In this order: the flag that the first one sets arms the second one.
         signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&cancel))?;
         signal_hook::flag::register(signal, Arc::clone(&cancel))?;
     }
-    let to_stdout = args.events.as_deref() == Some(Path::new("-"));
-    let mut events: Option<Box<dyn Write>> = match &args.events {
-        None => None,
-        Some(_) if to_stdout => Some(Box::new(io::stdout())),
-        Some(path) => Some(Box::new(File::create(path).map_err(|error| {
-            anyhow::Error::new(error).context(format!("cannot write events to {}", path.display()))
-        })?)),
-    };
     let mut reporter = Reporter::new(events.is_some());
-    let host = LiveHost::new();
     let result = burn::run(
-        &host,
-        &request,
+        host,
+        request,
         &mut |event: &Event<'_>| {
             reporter.report(event);
             if let Some(output) = &mut events {
@@ -88,32 +114,20 @@ pub fn run(args: &BurnArgs) -> anyhow::Result<Ending> {
         &cancel,
     );
     reporter.finish();
-    let summary = result.map_err(explain)?;
-    if !to_stdout {
-        let mut output = io::stdout().lock();
-        let written = match args.format {
-            Format::Plain => plain(&host, &summary, &mut output),
-            Format::Json => json(&summary, &mut output),
-        };
-        written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
-    }
-    if cancel.load(Ordering::Relaxed) {
-        eprintln!("interrupted: undecided; go on with `yanji burn --resume {}`", request.folder.display());
-    }
-    Ok(summary.ending())
+    Ok((result.map_err(explain)?, cancel.load(Ordering::Relaxed)))
 }
 
 /// A builtin profile, or a file.
-fn profile(name: &str) -> anyhow::Result<Profile> {
+pub fn load_profile(name: &str) -> anyhow::Result<Profile> {
     if let Some(profile) = Profile::builtin(name) {
         return Ok(profile);
     }
     let path = Path::new(name);
     if !path.exists() {
-        let message = format!("there is no profile or file {name:?}; profiles are {}", Profile::BUILTIN.join(", "));
-        return Err(Usage(message).into());
+        let error = CliError::usage(format!("there is no profile or file {name:?}"));
+        return Err(error.hint(format!("the built-in profiles are {}", Profile::BUILTIN.join(", "))).into());
     }
-    Profile::load(path).map_err(|error| Usage(error.to_string()).into())
+    Ok(Profile::load(path)?)
 }
 
 /// Mistakes of the person, told apart from failures of the tool.
@@ -123,52 +137,18 @@ fn explain(error: BurnError) -> anyhow::Error {
         BurnError::Finished { .. } => "start a new one with --out",
         BurnError::Busy { .. } => "wait for it to end",
         BurnError::Profile(_) => "correct the profile",
+        BurnError::Folder { .. } | BurnError::NoRoom { .. } => "choose another --out, or make room",
         _ => return error.into(),
     };
-    Usage(format!("{error}: {hint}")).into()
+    let usage = CliError::usage("the burn-in cannot run").hint(hint);
+    anyhow::Error::new(error).context(usage)
 }
 
 /// 32 random bytes for the chain of records.
 fn genesis() -> anyhow::Result<[u8; 32]> {
-    use ring::rand::{SecureRandom, SystemRandom};
     let mut bytes = [0; 32];
     match SystemRandom::new().fill(&mut bytes) {
         Ok(()) => Ok(bytes),
         Err(_) => anyhow::bail!("the system gives no random numbers"),
     }
-}
-
-fn json(summary: &Summary, output: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *output, summary)?;
-    output.write_all(b"\n")
-}
-
-/// Every fact with its value or the reason for its absence, then the verdict.
-fn plain(host: &dyn Host, summary: &Summary, output: &mut impl Write) -> io::Result<()> {
-    let mut builder = EvidenceBuilder::new(host.origin());
-    burn::add_evidence(summary, &mut builder);
-    for part in builder.finish().parts {
-        for (path, fact) in part.facts {
-            match fact.reading {
-                Reading::Known(value) => writeln!(output, "{path}  {}", escape(&value.to_string()))?,
-                Reading::Failed(reason) => writeln!(output, "{path}  (failed: {})", escape(&reason))?,
-                other => writeln!(output, "{path}  ({})", other.state())?,
-            }
-        }
-    }
-    let verdict = match summary.ending() {
-        Ending::Clean => "nothing found",
-        Ending::ErrorsFound => "errors found",
-        Ending::Undecided => "undecided",
-    };
-    writeln!(output, "{} records, head {}: {verdict}", summary.records, summary.head)
-}
-
-/// Text from devices may hold terminal escapes.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
-        if char.is_control() { escaped.extend(char.escape_default()) } else { escaped.push(char) }
-    }
-    escaped
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
@@ -12,7 +11,7 @@ use yanji::attest::key::{Key, Locations};
 use yanji::attest::statement::{Challenge, ChallengeSource};
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
-use yanji::burn;
+use yanji::burn::{FILE_NAME, Request, Start};
 use yanji::collect;
 use yanji::host::{Host, RecordingHost};
 use yanji::inspection::Inspection;
@@ -23,7 +22,7 @@ use yanji::whole_file;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{inspect, key, output, progress, signals};
+use super::{burn, inspect, key, output};
 
 /// Folder inside of `--out` where an unfinished run keeps its state.
 const WORK_FOLDER: &str = ".unfinished";
@@ -58,9 +57,6 @@ pub struct CertifyArgs {
     /// Certify a recorded machine. The burn-in is left out, and no policy accepts the result
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
     pub host: Option<PathBuf>,
-    /// Write progress events, one JSON object a line: - for standard error, or a file
-    #[arg(long, value_name = "-|FILE")]
-    pub events: Option<String>,
 }
 
 /// Condition in which a machine is offered.
@@ -88,7 +84,7 @@ struct Certified<'a> {
 pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let host = inspect::open_host(args.host.as_deref())?;
     let signatures = inspect::load_signatures(global)?;
-    let profile = progress::load_profile(&args.profile)?;
+    let profile = burn::load_profile(&args.profile)?;
     let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
     let out = match &args.out {
         Some(out) => out.clone(),
@@ -103,16 +99,14 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let records = if args.host.is_some() {
         None
     } else {
-        let records = work.join(burn::FILE_NAME);
+        let records = work.join(FILE_NAME);
         let start = if args.resume && records.exists() {
-            burn::Start::Resume
+            Start::Resume
         } else {
-            burn::Start::New { profile, genesis: *session.s0().as_bytes(), seed: seed(&session) }
+            Start::New { profile, genesis: *session.s0().as_bytes(), seed: seed(&session) }
         };
-        let request = burn::Request { folder: work.clone(), worker: None, start };
-        let cancel: &'static AtomicBool = signals::cancel_flag()?;
-        let mut events = progress::Progress::new(args.events.as_deref())?;
-        burn::run(host.as_ref(), &request, &mut |event| events.show(event), cancel)
+        let request = Request { folder: work.clone(), worker: None, start };
+        burn::run_request(host.as_ref(), &request, None)
             .with_context(|| format!("the burn-in could not run; its records so far are in {}", work.display()))?;
         Some(fs::read(&records).context("cannot read the records of the burn-in")?)
     };
@@ -144,8 +138,10 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
             CliError::usage(format!("{} holds a run that was cut off", out.display()))
                 .hint("go on with --resume, or remove it: ".to_owned() + &work.display().to_string())
         ),
-        (false, true) => bail!(CliError::usage(format!("{} holds no run that was cut off", out.display()))
-            .hint("leave --resume out to start one")),
+        (false, true) => bail!(
+            CliError::usage(format!("{} holds no run that was cut off", out.display()))
+                .hint("leave --resume out to start one")
+        ),
         (true, true) => Ok(()),
         (false, false) => fs::create_dir(&work).with_context(unusable),
     }
@@ -195,7 +191,8 @@ fn start(
     recording.into_capture().write(&mut archive).context("cannot pack the recorded machine")?;
     let keep = |name: &str, content: &[u8]| {
         let path = work.join(name);
-        whole_file::write(&path, |file| file.write_all(content)).with_context(|| format!("cannot write {}", path.display()))
+        whole_file::write(&path, |file| file.write_all(content))
+            .with_context(|| format!("cannot write {}", path.display()))
     };
     keep(HOST_ITEM, &archive)?;
     keep(SESSION_FILE, &serde_json::to_vec_pretty(&session)?)?;
@@ -219,7 +216,10 @@ fn resume(work: &Path, key: &Key) -> anyhow::Result<(SessionStart, Vec<u8>)> {
         );
     }
     if session.tool.binary_sha256 != attest::own_binary_sha256()? {
-        bail!(CliError::usage("the run was started with another build of yanji").hint("go on with that one, or start again"));
+        bail!(
+            CliError::usage("the run was started with another build of yanji")
+                .hint("go on with that one, or start again")
+        );
     }
     Ok((session, read(HOST_ITEM)?))
 }

@@ -67,9 +67,13 @@ pub fn report(error: &anyhow::Error) -> Exit {
 fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<&'static str>)> {
     if let Some(error) = error.downcast_ref::<KeyError>() {
         let hint = match error {
-            KeyError::Exposed { .. } => Some("if somebody else could read it, make a new key and tell who trusts the old one"),
+            KeyError::Exposed { .. } => {
+                Some("if somebody else could read it, make a new key and tell who trusts the old one")
+            }
             KeyError::PassphraseNeeded(_) => Some("set YANJI_PASSPHRASE, or run on a terminal to be asked"),
-            KeyError::Exists(_) => Some("a key is never overwritten: choose another --out FILE, or move the old one away"),
+            KeyError::Exists(_) => {
+                Some("a key is never overwritten: choose another --out FILE, or move the old one away")
+            }
             _ => None,
         };
         return Some((Exit::Usage, hint));

@@ -1,15 +1,19 @@
 //! The command line: one file per subcommand, exit codes in [`exit`], errors in [`error`].
 
 mod args;
+mod burn;
 mod capture;
+mod certify;
 mod error;
 mod exit;
 mod generate;
 mod inspect;
 mod key;
 mod output;
+mod progress;
 mod rules;
 mod verify;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -44,6 +48,9 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Capture(capture) => capture::run(capture, global),
+        Command::Burn(burn) => burn::run(burn, global),
+        Command::Certify(certify) => certify::run(certify, global),
+        Command::Worker => worker::run().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),

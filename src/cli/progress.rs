@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use yanji::burn::{Counters, Event, Load, Outcome, Record};
+use yanji::report::for_terminal;
 
-use super::burn::escape;
+use super::output;
 
 /// Shows a burn to a person.
 pub struct Reporter {
@@ -33,7 +34,7 @@ impl Reporter {
                     Load::Cpu => format!("{} blocks/s", progress.rate),
                 };
                 let temperature = match progress.hottest_millicelsius {
-                    Some(millidegrees) => format!("{} °C", millidegrees / 1000),
+                    Some(millidegrees) => format!("{} C", millidegrees / 1000),
                     None => "no temperature".to_owned(),
                 };
                 bar.set_length(progress.planned_seconds);
@@ -48,7 +49,11 @@ impl Reporter {
             }
             Event::Record(line) => {
                 if let Some(text) = text(&line.record) {
-                    self.print(&format!("[{}] {}", duration(line.elapsed_ms / 1000), escape(&text)));
+                    self.print(&format!(
+                        "[{}] {}",
+                        duration(line.elapsed_ms / 1000),
+                        for_terminal(&text, output::style())
+                    ));
                 }
             }
         }

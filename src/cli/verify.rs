@@ -195,7 +195,9 @@ fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> Stri
     let style = output::style();
     let path = report::for_terminal(&path.to_string_lossy(), style);
     match (judgement, report.assurance) {
-        (Some(judgement), Some(assurance)) => format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string()),
+        (Some(judgement), Some(assurance)) => {
+            format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string())
+        }
         _ => {
             let failure = report.failures.first();
             let class = failure.map_or("", |failure| failure.class.as_str());

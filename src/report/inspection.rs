@@ -3,6 +3,7 @@
 use super::style::{Style, Tone};
 use super::table::Table;
 use super::{for_terminal, value_plain};
+use crate::burn::{Ending, Summary};
 use crate::evidence::{Evidence, Part, Reading};
 use crate::inspection::Inspection;
 use crate::policy::{Counts, Verdict};
@@ -205,6 +206,31 @@ fn verdict(inspection: &Inspection, style: Style) -> String {
         text += &format!("  - {}\n", for_terminal(reason, style));
     }
     text + &counts_line(judgement.counts)
+}
+
+/// A burn-in by itself: its facts, what they mean, and the count. The verdict over the machine is not its to give.
+pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signatures, style: Style) -> String {
+    let mut table = Table::new(&["fact", "value"]);
+    for part in &inspection.evidence.parts {
+        for (path, fact) in part.facts.iter().filter(|(path, _)| path.as_str().starts_with("burn.")) {
+            let value = match &fact.reading {
+                Reading::Known(value) => value_plain(path.as_str(), value, style),
+                Reading::Failed(reason) => format!("(failed: {})", for_terminal(reason, style)),
+                other => format!("({})", other.state()),
+            };
+            table.row([path.to_string(), value]);
+        }
+    }
+    let mut text = section("Burn-in", &table.render(), style);
+    text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
+    text += &section("Not checkable", &blind(inspection), style);
+    let ending = match summary.ending() {
+        Ending::Clean => style.paint(Tone::Good, "complete, and nothing was found"),
+        Ending::ErrorsFound => style.paint(Tone::Bad, "errors found"),
+        Ending::Undecided => style.paint(Tone::Warning, "undecided"),
+    };
+    text += &format!("\nResult: {ending} ({} records, chain head {})\n", summary.records, summary.head);
+    text + &counts_line(inspection.judgement.counts)
 }
 
 /// The last line of every report.

@@ -8,7 +8,7 @@ mod table;
 mod verification;
 
 pub use escape::for_terminal;
-pub use inspection::{counts_line, inspection_plain};
+pub use inspection::{burn_plain, counts_line, inspection_plain};
 pub use rules::{explain_plain, list_plain};
 pub use style::Style;
 pub use table::Table;

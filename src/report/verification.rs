@@ -11,7 +11,8 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     let (tone, word) = if valid { (Tone::Good, "valid") } else { (Tone::Bad, "INVALID") };
     let mut text = format!("{}: {}\n", for_terminal(path, style), style.paint(tone, word));
     for failure in &report.failures {
-        text += &format!("  {} {}\n", style.paint(Tone::Bad, failure.class.as_str()), for_terminal(&failure.what, style));
+        text +=
+            &format!("  {} {}\n", style.paint(Tone::Bad, failure.class.as_str()), for_terminal(&failure.what, style));
         text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
         text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
     }
