@@ -157,7 +157,6 @@ pub fn run(
     run.record(Record::Sensors { temperatures: run.sensors.names() })?;
     run.sample()?;
     run.phases()?;
-    run.sample()?;
     match run.log.summary() {
         Some(summary) => Ok(summary.clone()),
         None => Err(BurnError::Records { path: request.folder.clone(), source: RecordError::Empty }),

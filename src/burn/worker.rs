@@ -21,8 +21,6 @@ use super::vector::Width;
 
 /// Longest line that either side accepts.
 pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;
-/// Errors that a worker describes one by one (a CPU worker: for each CPU); later ones are counted only.
-pub(super) const MAX_DETAILED_ERRORS: u64 = 64;
 
 /// One logical CPU and the NUMA node that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

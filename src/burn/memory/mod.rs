@@ -22,12 +22,14 @@ pub use pattern::Pattern;
 pub use sweep::{Mismatch, Sweep};
 
 use super::vector::Width;
-use super::worker::{Control, Counters, CpuPlace, MAX_DETAILED_ERRORS, MemoryCounters, Message, pin};
+use super::worker::{Control, Counters, CpuPlace, MemoryCounters, Message, pin};
 
 /// Bytes that are compared before anything in them is written again; a page.
 pub const BLOCK_BYTES: usize = 4096;
 /// Blocks between two looks at the clock and the stop flag: 1 MiB.
 const STRIP_BLOCKS: usize = 256;
+/// Errors that a worker describes one by one; later ones are counted only.
+const MAX_DETAILED_ERRORS: u64 = 64;
 /// Share of the time that the first touch may take: as much has to be left for verifying, with some room.
 const FILL_PERCENT: u32 = 40;
 
