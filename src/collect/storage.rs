@@ -132,7 +132,13 @@ impl Disk {
         {
             path = host.link(&format!("/sys/class/nvme/{controller}")).into_known().unwrap_or_default();
         }
-        let transport = if nvme { Reading::Known("nvme".to_owned()) } else { transport(name, &path) };
+        // The SCSI layer gives every ATA drive this vendor, also behind a SAS adapter.
+        let ata = !nvme && read_text(host, &format!("{device}/vendor")).known().is_some_and(|vendor| vendor == "ATA");
+        let transport = match transport(name, &path) {
+            _ if nvme => Reading::Known("nvme".to_owned()),
+            Reading::Known(word) if word == "sas" && ata => Reading::Known("sata".to_owned()),
+            found => found,
+        };
         let (serial, firmware, wwid) = if nvme {
             ("device/serial", "device/firmware_rev", "wwid")
         } else if name.starts_with("vd") {

@@ -1,5 +1,7 @@
 //! Tests of `collect`.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -468,9 +470,67 @@ fn two_paths_to_a_sas_drive_are_one_drive_and_a_copied_sata_drive_is_two() {
     let (mut capture, link) = sas("sda", "0", machine.clone());
     capture.insert_link("/sys/block/sda", link);
     capture.insert_link("/sys/block/sdb", sas("sdb", "1", machine).1);
+    // Behind a SAS adapter, but ATA drives with one port each.
+    let mut ata = capture.clone();
+    for name in ["sda", "sdb"] {
+        ata.insert(format!("/sys/block/{name}/device/vendor"), "ATA     \n");
+    }
+    let evidence = collect(&RecordedHost::from(ata));
+    assert_eq!(ids(&evidence, "drive"), ["drive:sda", "drive:sdb"]);
+    assert_eq!(show(&evidence, "drive:sdb", &["drive.transport"]), ["sata"]);
     let evidence = collect(&RecordedHost::from(capture));
     assert_eq!(ids(&evidence, "drive"), ["drive:sda"]);
     assert_eq!(show(&evidence, "drive:sda", &["drive.paths", "drive.transport"]), ["sda, sdb", "sas"]);
+}
+
+#[test]
+fn an_nvme_namespace_with_several_controllers_is_one_drive() {
+    let machine = RecordedMachine::server();
+    let mut capture = machine.capture();
+    // The kernel shows the namespace under its subsystem, and hides one disk a controller.
+    capture.insert_link("/sys/block/nvme0n1", "../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1");
+    let subsystem = "/sys/devices/virtual/nvme-subsystem/nvme-subsys0";
+    capture.insert_link("/sys/block/nvme0n1/device", "../../nvme-subsys0");
+    capture.insert_link(format!("{subsystem}/nvme0n1/device"), "../../nvme-subsys0");
+    for controller in ["nvme0", "nvme1"] {
+        capture.insert_link(format!("{subsystem}/{controller}"), "../../../pci0000:25/0000:26:00.0/nvme/nvme0");
+    }
+    capture.insert_link("/sys/class/nvme/nvme0", "../../devices/pci0000:25/0000:25:01.0/0000:26:00.0/nvme/nvme0");
+    for path in ["nvme0c0n1", "nvme0c1n1"] {
+        capture.insert(format!("/sys/block/{path}/size"), "8\n");
+        capture.insert_link(format!("/sys/block/{path}/device"), "../../nvme0");
+    }
+    let evidence = collect(&RecordedHost::from(capture));
+    assert_eq!(ids(&evidence, "drive"), ["drive:nvme0n1"]);
+    assert_eq!(
+        show(&evidence, "drive:nvme0n1", &["drive.pci_address", "drive.nvme.serial", "drive.serial"]),
+        ["0000:26:00.0", "S64HNT0W301234", "S64HNT0W301234"]
+    );
+}
+
+#[test]
+fn large_server() {
+    let machine = RecordedMachine::server().with(|it| {
+        for cpu in &mut it.cpus {
+            cpu.cores = 128;
+        }
+        it.dimms = (0..48).map(|index| Dimm { locator: format!("DIMM{index}"), ..Dimm::ddr5(index) }).collect();
+        for bus in 0x40..0x70 {
+            for device in 0..8 {
+                let address = format!("0001:{bus:02x}:{device:02x}.0");
+                it.functions.push(PciFunction::h100(&address, "0000:15:01.0", 1));
+            }
+        }
+        it.drives = (0..24).map(|index| Drive::pm9a3(&format!("nvme{index}n1"), "0000:26:00.0")).collect();
+    });
+    let host = machine.host();
+    let started = std::time::Instant::now();
+    let evidence = collect(&host);
+    println!("512 CPUs, 391 PCI functions, 24 drives: {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
+    assert_declared(&evidence);
+    assert_eq!(show(&evidence, "cpu:1", &["cpu.sysfs.cores", "cpu.sysfs.threads"]), ["128", "256"]);
+    let counts = ["dimm", "pci", "gpu", "drive"].map(|scope| evidence.scope(scope).count());
+    assert_eq!(counts, [48, 391, 385, 24]);
 }
 
 #[test]

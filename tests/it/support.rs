@@ -6,6 +6,7 @@
 //! let evidence = yanji::collect::collect(&machine.host());
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 #![allow(dead_code, reason = "each test module uses some of it")]
 
 use std::collections::BTreeMap;
