@@ -15,24 +15,23 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use serde::Serialize;
 
 use super::envelope::{self, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use super::evidence_tar::{self, Container};
-use super::statement::{Assurance, ChallengeSource, Inline, SignedVerdict, Statement};
+use super::statement::{Assurance, ChallengeSource, EvidenceItem, Inline, SignedVerdict, Statement};
 use super::strict_json;
 use super::trust::{OWN_KEY_NAME, TrustedKeys};
 use super::{Digest, key::PublicKey};
 use crate::evidence::Origin;
 use crate::rule::Check;
 
-/// The largest evidence item whose bytes are kept for the re-evaluation; a larger one is only hashed.
-pub const MAX_KEPT_ITEM_BYTES: u64 = 64 << 20;
-/// The most that is kept of one report's evidence.
-pub const MAX_KEPT_BYTES: u64 = 256 << 20;
+/// The most that is kept of one report's evidence for the re-evaluation, the smallest items first. The others are only
+/// hashed.
+pub const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// The highest level that this verification can establish: it checks no signature that a device made itself.
 pub const MAX_ASSURANCE: Assurance = Assurance::L1;
 /// Failures and differences of one kind that are listed; the rest is counted.
@@ -140,8 +139,8 @@ pub struct EvidenceItems<'a> {
 }
 
 impl EvidenceItems<'_> {
-    /// The bytes of an item, whose digest has been checked. `None` for an item that does not exist and for one of more
-    /// than [`MAX_KEPT_ITEM_BYTES`] (or beyond [`MAX_KEPT_BYTES`] in all), which was only hashed.
+    /// The bytes of an item, whose digest has been checked. `None` for an item that does not exist and for one that was
+    /// only hashed, since it and the smaller ones have more than [`MAX_KEPT_BYTES`].
     pub fn get(&self, id: &str) -> Option<&[u8]> {
         self.kept.get(id).map(AsRef::as_ref)
     }
@@ -361,14 +360,8 @@ fn check_evidence<'a>(
 
     let by_id: HashMap<&str, _> = listed.iter().map(|item| (item.id.as_str(), item)).collect();
     let expected_bytes = listed.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
-    let mut budget = MAX_KEPT_BYTES;
-    let keep = |id: &str, bytes: u64| {
-        let kept = bytes <= budget.min(MAX_KEPT_ITEM_BYTES) && by_id.get(id).is_some_and(|item| item.bytes == bytes);
-        if kept {
-            budget -= bytes;
-        }
-        kept
-    };
+    let kept = kept_ids(listed);
+    let keep = |id: &str, bytes: u64| kept.contains(id) && by_id.get(id).is_some_and(|item| item.bytes == bytes);
     let container = match evidence_tar::read(tar, expected_bytes, keep) {
         Ok(container) => container,
         Err(error) => {
@@ -390,9 +383,23 @@ fn check_evidence<'a>(
     Some(EvidenceItems { kept: kept.collect() })
 }
 
+/// The items to keep: the smallest first, so that a long log never displaces what else there is.
+fn kept_ids(listed: &[EvidenceItem]) -> HashSet<&str> {
+    let mut by_size: Vec<_> = listed.iter().map(|item| (item.bytes, item.id.as_str())).collect();
+    by_size.sort_unstable();
+    let mut left = MAX_KEPT_BYTES;
+    by_size
+        .into_iter()
+        .map_while(|(bytes, id)| {
+            left = left.checked_sub(bytes)?;
+            Some(id)
+        })
+        .collect()
+}
+
 fn compare_items(
     statement: &Statement,
-    by_id: &HashMap<&str, &super::statement::EvidenceItem>,
+    by_id: &HashMap<&str, &EvidenceItem>,
     container: &Container,
     report: &mut Report,
 ) {

@@ -19,7 +19,7 @@ use yanji::attest::statement::{
 };
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::{
-    Batch, EvidenceItems, EvidenceSource, FailureClass, MAX_KEPT_ITEM_BYTES, Rederived, Report, verify,
+    Batch, EvidenceItems, EvidenceSource, FailureClass, MAX_KEPT_BYTES, Rederived, Report, verify,
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
@@ -414,7 +414,7 @@ fn containers_are_reproducible_and_other_tools_read_them() {
     assert_eq!(first.items[1].sha256, Digest::of(&content));
     // With and without the second thread.
     for expected_bytes in [0, u64::MAX] {
-        let read = evidence_tar::read(&one[..], expected_bytes, |_, bytes| bytes < MAX_KEPT_ITEM_BYTES).unwrap();
+        let read = evidence_tar::read(&one[..], expected_bytes, |_, bytes| bytes < MAX_KEPT_BYTES).unwrap();
         assert_eq!((read.sha256, read.bytes), (first.sha256, first.bytes));
         assert!(read.items[1].content.as_ref() == Some(&content));
     }
