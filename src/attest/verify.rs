@@ -20,9 +20,11 @@ use std::io::Read;
 
 use serde::Serialize;
 
-use super::envelope::{self, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
+use super::envelope::{self, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use super::evidence_tar::{self, Container};
-use super::statement::{Assurance, ChallengeSource, EvidenceItem, Inline, SignedVerdict, Statement};
+use super::statement::{
+    Assurance, ChallengeSource, EvidenceItem, Inline, PREDICATE_TYPE, STATEMENT_TYPE, SignedVerdict, Statement,
+};
 use super::strict_json;
 use super::trust::{OWN_KEY_NAME, TrustedKeys};
 use super::{Digest, key::PublicKey};
@@ -167,8 +169,8 @@ pub struct Rederived {
 /// What a verification found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Digest of the envelope.
-    pub envelope_sha256: Digest,
+    /// Digest of the envelope, unless it is too large to be one.
+    pub envelope_sha256: Option<Digest>,
     /// Digest of the signed bytes, once a trusted key's signature over them has been checked.
     pub statement_sha256: Option<Digest>,
     /// The statement, once a trusted key's signature over it has been checked. It may still have failed later.
@@ -202,6 +204,34 @@ impl Report {
         self.failures.first().map(|failure| failure.class)
     }
 
+    /// The report on an envelope that [`envelope::read`] refused.
+    pub fn unreadable(error: &EnvelopeError) -> Self {
+        let mut report = Self::empty();
+        report.fail_envelope(error);
+        report
+    }
+
+    fn empty() -> Self {
+        Self {
+            envelope_sha256: None,
+            statement_sha256: None,
+            statement: None,
+            signers: Vec::new(),
+            unknown_signers: Vec::new(),
+            evidence: None,
+            assurance: None,
+            differences: Vec::new(),
+            failures: Vec::new(),
+            proven: Vec::new(),
+            not_proven: Vec::new(),
+        }
+    }
+
+    fn fail_envelope(&mut self, error: &EnvelopeError) {
+        let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
+        self.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+    }
+
     fn fail(&mut self, class: FailureClass, what: &str, expected: &str, observed: &str) {
         self.failures.push(Failure::new(class, what, expected, observed));
     }
@@ -218,20 +248,7 @@ pub fn verify(
     trusted: &TrustedKeys,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> Report {
-    let oversized = envelope_bytes.len() > MAX_ENVELOPE_BYTES;
-    let mut report = Report {
-        envelope_sha256: Digest::of(if oversized { &[] } else { envelope_bytes }),
-        statement_sha256: None,
-        statement: None,
-        signers: Vec::new(),
-        unknown_signers: Vec::new(),
-        evidence: None,
-        assurance: None,
-        differences: Vec::new(),
-        failures: Vec::new(),
-        proven: Vec::new(),
-        not_proven: Vec::new(),
-    };
+    let mut report = Report::empty();
     let Some((statement, signers)) = authenticate(envelope_bytes, trusted, &mut report) else { return report };
     for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
         report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
@@ -283,11 +300,13 @@ impl Batch {
 
 /// Steps 1 and 2. Gives the statement and the ids of all keys that the envelope names.
 fn authenticate(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Option<(Statement, Vec<Digest>)> {
+    if bytes.len() <= MAX_ENVELOPE_BYTES {
+        report.envelope_sha256 = Some(Digest::of(bytes));
+    }
     let envelope = match Envelope::parse(bytes) {
         Ok(envelope) => envelope,
         Err(error) => {
-            let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
-            report.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+            report.fail_envelope(&error);
             return None;
         }
     };
@@ -324,14 +343,23 @@ fn authenticate(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Opt
         return None;
     }
     report.statement_sha256 = Some(Digest::of(&envelope.payload));
-    match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
-        Ok(statement) => Some((statement, keyids)),
+    let statement: Statement = match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
+        Ok(statement) => statement,
         Err(error) => {
             let expected = "an in-toto statement with this tool's predicate";
             report.fail(FailureClass::Format, "signed statement", expected, &error.to_string());
-            None
+            return None;
+        }
+    };
+    for (what, expected, observed) in [
+        ("_type", STATEMENT_TYPE, &statement.statement_type),
+        ("predicateType", PREDICATE_TYPE, &statement.predicate_type),
+    ] {
+        if observed != expected {
+            report.fail(FailureClass::Format, what, expected, observed);
         }
     }
+    report.is_valid().then_some((statement, keyids))
 }
 
 /// Step 3.
