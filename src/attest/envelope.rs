@@ -11,7 +11,8 @@
 //!
 //! What is left: white space between JSON tokens, and an envelope with exactly one character that tells the alphabets
 //! apart (`+` or `/`) reads the same when that one becomes its URL-safe twin. Both decode to the same signed bytes and
-//! the same signature.
+//! the same signature. A signature whose key nobody trusts can't be checked, so a change in it shows only in that it
+//! stays unknown.
 
 use std::borrow::Cow;
 use std::io::{self, Read};

@@ -33,8 +33,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 const SMALL_CHUNK_BYTES: usize = 8 << 10;
 /// From that size on, a second thread for the container's digest pays.
 const THREADED_FROM_BYTES: u64 = 4 << 20;
-/// Chunks under way between the two threads.
-const CHUNKS: usize = 4;
+/// Chunks under way between the two threads: enough that neither waits for the other while the machine is busy.
+const CHUNKS: usize = 16;
 
 /// Why a container could not be written or read.
 #[derive(Debug, thiserror::Error)]

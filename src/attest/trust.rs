@@ -65,8 +65,9 @@ impl TrustedKeys {
         trusted
     }
 
-    /// The keys of the user's `trusted_keys` file, and this machine's own key as [`OWN_KEY_NAME`]. A file that is not
-    /// there adds none; one that others can write is refused.
+    /// The keys of the user's `trusted_keys` file, and this machine's own key (from its public half,
+    /// [`Locations::own_public_key`]) as [`OWN_KEY_NAME`]. A file that is not there adds none; one that others can write is
+    /// refused.
     pub fn load(locations: &Locations) -> Result<Self, TrustError> {
         let mut trusted = match Self::load_file(&locations.trusted_keys()) {
             Err(TrustError::Key(error)) if is_missing(&error) => Self::default(),

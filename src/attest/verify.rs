@@ -15,24 +15,25 @@
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use serde::Serialize;
 
-use super::envelope::{self, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
+use super::envelope::{self, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use super::evidence_tar::{self, Container};
-use super::statement::{Assurance, ChallengeSource, Inline, SignedVerdict, Statement};
+use super::statement::{
+    Assurance, ChallengeSource, EvidenceItem, Inline, PREDICATE_TYPE, STATEMENT_TYPE, SignedVerdict, Statement,
+};
 use super::strict_json;
 use super::trust::{OWN_KEY_NAME, TrustedKeys};
 use super::{Digest, key::PublicKey};
 use crate::evidence::Origin;
 use crate::rule::Check;
 
-/// The largest evidence item whose bytes are kept for the re-evaluation; a larger one is only hashed.
-pub const MAX_KEPT_ITEM_BYTES: u64 = 64 << 20;
-/// The most that is kept of one report's evidence.
-pub const MAX_KEPT_BYTES: u64 = 256 << 20;
+/// The most that is kept of one report's evidence for the re-evaluation, the smallest items first. The others are only
+/// hashed.
+pub const MAX_KEPT_BYTES: u64 = 64 << 20;
 /// The highest level that this verification can establish: it checks no signature that a device made itself.
 pub const MAX_ASSURANCE: Assurance = Assurance::L1;
 /// Failures and differences of one kind that are listed; the rest is counted.
@@ -140,8 +141,8 @@ pub struct EvidenceItems<'a> {
 }
 
 impl EvidenceItems<'_> {
-    /// The bytes of an item, whose digest has been checked. `None` for an item that does not exist and for one of more
-    /// than [`MAX_KEPT_ITEM_BYTES`] (or beyond [`MAX_KEPT_BYTES`] in all), which was only hashed.
+    /// The bytes of an item, whose digest has been checked. `None` for an item that does not exist and for one that was
+    /// only hashed, since it and the smaller ones have more than [`MAX_KEPT_BYTES`].
     pub fn get(&self, id: &str) -> Option<&[u8]> {
         self.kept.get(id).map(AsRef::as_ref)
     }
@@ -168,8 +169,8 @@ pub struct Rederived {
 /// What a verification found.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Digest of the envelope.
-    pub envelope_sha256: Digest,
+    /// Digest of the envelope, unless it is too large to be one.
+    pub envelope_sha256: Option<Digest>,
     /// Digest of the signed bytes, once a trusted key's signature over them has been checked.
     pub statement_sha256: Option<Digest>,
     /// The statement, once a trusted key's signature over it has been checked. It may still have failed later.
@@ -203,6 +204,34 @@ impl Report {
         self.failures.first().map(|failure| failure.class)
     }
 
+    /// The report on an envelope that [`envelope::read`] refused.
+    pub fn unreadable(error: &EnvelopeError) -> Self {
+        let mut report = Self::empty();
+        report.fail_envelope(error);
+        report
+    }
+
+    fn empty() -> Self {
+        Self {
+            envelope_sha256: None,
+            statement_sha256: None,
+            statement: None,
+            signers: Vec::new(),
+            unknown_signers: Vec::new(),
+            evidence: None,
+            assurance: None,
+            differences: Vec::new(),
+            failures: Vec::new(),
+            proven: Vec::new(),
+            not_proven: Vec::new(),
+        }
+    }
+
+    fn fail_envelope(&mut self, error: &EnvelopeError) {
+        let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
+        self.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+    }
+
     fn fail(&mut self, class: FailureClass, what: &str, expected: &str, observed: &str) {
         self.failures.push(Failure::new(class, what, expected, observed));
     }
@@ -219,20 +248,7 @@ pub fn verify(
     trusted: &TrustedKeys,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> Report {
-    let oversized = envelope_bytes.len() > MAX_ENVELOPE_BYTES;
-    let mut report = Report {
-        envelope_sha256: Digest::of(if oversized { &[] } else { envelope_bytes }),
-        statement_sha256: None,
-        statement: None,
-        signers: Vec::new(),
-        unknown_signers: Vec::new(),
-        evidence: None,
-        assurance: None,
-        differences: Vec::new(),
-        failures: Vec::new(),
-        proven: Vec::new(),
-        not_proven: Vec::new(),
-    };
+    let mut report = Report::empty();
     let Some((statement, signers)) = authenticate(envelope_bytes, trusted, &mut report) else { return report };
     for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
         report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
@@ -284,11 +300,13 @@ impl Batch {
 
 /// Steps 1 and 2. Gives the statement and the ids of all keys that the envelope names.
 fn authenticate(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Option<(Statement, Vec<Digest>)> {
+    if bytes.len() <= MAX_ENVELOPE_BYTES {
+        report.envelope_sha256 = Some(Digest::of(bytes));
+    }
     let envelope = match Envelope::parse(bytes) {
         Ok(envelope) => envelope,
         Err(error) => {
-            let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
-            report.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+            report.fail_envelope(&error);
             return None;
         }
     };
@@ -325,14 +343,23 @@ fn authenticate(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Opt
         return None;
     }
     report.statement_sha256 = Some(Digest::of(&envelope.payload));
-    match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
-        Ok(statement) => Some((statement, keyids)),
+    let statement: Statement = match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
+        Ok(statement) => statement,
         Err(error) => {
             let expected = "an in-toto statement with this tool's predicate";
             report.fail(FailureClass::Format, "signed statement", expected, &error.to_string());
-            None
+            return None;
+        }
+    };
+    for (what, expected, observed) in [
+        ("_type", STATEMENT_TYPE, &statement.statement_type),
+        ("predicateType", PREDICATE_TYPE, &statement.predicate_type),
+    ] {
+        if observed != expected {
+            report.fail(FailureClass::Format, what, expected, observed);
         }
     }
+    report.is_valid().then_some((statement, keyids))
 }
 
 /// Step 3.
@@ -361,14 +388,8 @@ fn check_evidence<'a>(
 
     let by_id: HashMap<&str, _> = listed.iter().map(|item| (item.id.as_str(), item)).collect();
     let expected_bytes = listed.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
-    let mut budget = MAX_KEPT_BYTES;
-    let keep = |id: &str, bytes: u64| {
-        let kept = bytes <= budget.min(MAX_KEPT_ITEM_BYTES) && by_id.get(id).is_some_and(|item| item.bytes == bytes);
-        if kept {
-            budget -= bytes;
-        }
-        kept
-    };
+    let kept = kept_ids(listed);
+    let keep = |id: &str, bytes: u64| kept.contains(id) && by_id.get(id).is_some_and(|item| item.bytes == bytes);
     let container = match evidence_tar::read(tar, expected_bytes, keep) {
         Ok(container) => container,
         Err(error) => {
@@ -390,9 +411,23 @@ fn check_evidence<'a>(
     Some(EvidenceItems { kept: kept.collect() })
 }
 
+/// The items to keep: the smallest first, so that a long log never displaces what else there is.
+fn kept_ids(listed: &[EvidenceItem]) -> HashSet<&str> {
+    let mut by_size: Vec<_> = listed.iter().map(|item| (item.bytes, item.id.as_str())).collect();
+    by_size.sort_unstable();
+    let mut left = MAX_KEPT_BYTES;
+    by_size
+        .into_iter()
+        .map_while(|(bytes, id)| {
+            left = left.checked_sub(bytes)?;
+            Some(id)
+        })
+        .collect()
+}
+
 fn compare_items(
     statement: &Statement,
-    by_id: &HashMap<&str, &super::statement::EvidenceItem>,
+    by_id: &HashMap<&str, &EvidenceItem>,
     container: &Container,
     report: &mut Report,
 ) {
