@@ -412,6 +412,16 @@ fn variations_of_a_server() {
         ["8", "8000"]
     );
 
+    // A device that fell off the bus answers all ones; the kernel remembers what it was.
+    let config = "/sys/bus/pci/devices/0000:16:00.0/config";
+    let mut gone = RecordedMachine::server().file(config, vec![0xff; 4096]).capture();
+    let link = ["pci.device_id", "pci.link.current_width", "pci.serial_number", "pci.class"];
+    let evidence = collect(&RecordedHost::from(gone.clone()));
+    assert_eq!(show(&evidence, "pci:0000:16:00.0", &link), ["0x2331", "16", "failed", "0x030200"]);
+    gone.remove("/sys/bus/pci/devices/0000:16:00.0/current_link_width");
+    let evidence = collect(&RecordedHost::from(gone));
+    assert_eq!(show(&evidence, "pci:0000:16:00.0", &link), ["0x2331", "failed", "failed", "0x030200"]);
+
     let same_locator = RecordedMachine::server().with(|it| {
         it.dimms = (0..4).map(|index| Dimm { locator: "DIMM 0".to_owned(), ..Dimm::ddr5(index) }).collect();
         it.dimms[3].bank = it.dimms[2].bank.clone();
