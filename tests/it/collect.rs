@@ -807,6 +807,47 @@ fn what_was_recorded_is_collected_again() {
     }
 }
 
+#[test]
+fn a_folder_copied_from_a_machine_is_collected_through_its_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |path: &str, content: &[u8]| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let link = |path: &str, target: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    };
+    let port = PciFunction::root_port("0000:25:01.0", 7, Lanes { width: 4, generation: 4 });
+    let device = PciFunction::pm9a3("0000:26:00.0", "0000:25:01.0");
+    put("sys/devices/pci0000:25/0000:25:01.0/config", &port.config());
+    let device_folder = "sys/devices/pci0000:25/0000:25:01.0/0000:26:00.0";
+    put(&format!("{device_folder}/config"), &device.config());
+    link(&format!("{device_folder}/driver"), "../../../../bus/pci/drivers/nvme");
+    link("sys/bus/pci/devices/0000:25:01.0", "../../../devices/pci0000:25/0000:25:01.0");
+    link("sys/bus/pci/devices/0000:26:00.0", "../../../devices/pci0000:25/0000:25:01.0/0000:26:00.0");
+    put(&format!("{device_folder}/nvme/nvme0/serial"), b"S64HNT0W301234      \n");
+    put(&format!("{device_folder}/nvme/nvme0/nvme0n1/size"), b"7501476528\n");
+    link(&format!("{device_folder}/nvme/nvme0/nvme0n1/device"), "../../nvme0");
+    link("sys/block/nvme0n1", "../devices/pci0000:25/0000:25:01.0/0000:26:00.0/nvme/nvme0/nvme0n1");
+    let evidence = collect(&RecordedHost::open(folder.path()).unwrap());
+    assert_declared(&evidence);
+    assert_eq!(
+        show(&evidence, "pci:0000:26:00.0", &["pci.device_id", "pci.driver", "pci.port.max_width", "pci.slot"]),
+        ["0xa80a", "nvme", "4", "7"]
+    );
+    assert_eq!(
+        show(
+            &evidence,
+            "drive:nvme0n1",
+            &["drive.serial", "drive.size_bytes", "drive.pci_address", "drive.nvme.serial"]
+        ),
+        ["S64HNT0W301234", "3840755982336", "0000:26:00.0", "unsupported"]
+    );
+}
+
 /// What holds for every host; `present` is a folder with the files `a` and `b`, `b` holding `text`, and the link `c`.
 fn conformance(name: &str, host: &dyn Host, present: Option<&str>) {
     let broken = present.is_none();
