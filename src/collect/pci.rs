@@ -209,7 +209,7 @@ impl Function {
         // The header of a bridge leaves its subsystem to a capability, which only root can read; the kernel has it.
         let subsystem = match ids.subsystem {
             Reading::Known(_) | Reading::Absent => (ids.subsystem.clone(), ids.source.to_owned()),
-            _ => (subsystem_of_files(host, &folder), "subsystem_vendor, subsystem_device".to_owned()),
+            _ => (subsystem_of_files(host, &folder), "{subsystem_vendor,subsystem_device}".to_owned()),
         };
         let source = format!("{folder}/{}", ids.source);
         let hex16 = |id: u16| format!("{id:#06x}");
@@ -356,11 +356,12 @@ fn link_capability(host: &dyn Host, function: &Function) -> (Link, String) {
 }
 
 /// The link as the configuration space has it, or else from the kernel's files, which everybody may read.
-fn or_files(host: &dyn Host, function: &Function, link: Link, which: &str) -> (Link, String) {
+fn or_files(host: &dyn Host, function: &Function, own: Link, which: &str) -> (Link, String) {
     let folder = format!("{DEVICES}/{}", function.address);
     let unread = |reading: &Reading<u64>| !matches!(reading, Reading::Known(_) | Reading::Absent);
-    if !unread(&link.width) && !unread(&link.speed_mts) {
-        return (link, format!("{folder}/config"));
+    let config = format!("{folder}/config");
+    if !unread(&own.width) && !unread(&own.speed_mts) {
+        return (own, config);
     }
     let width = read_text(host, &format!("{folder}/{which}_link_width")).and_then(|text| match text.parse::<u64>() {
         Ok(0 | 255) => Reading::Absent,
@@ -368,20 +369,13 @@ fn or_files(host: &dyn Host, function: &Function, link: Link, which: &str) -> (L
         Err(_) => Reading::Failed("not a number".to_owned()),
     });
     let speed_mts = read_text(host, &format!("{folder}/{which}_link_speed")).and_then(|text| link_speed(&text));
-    // Without these files either, what remains is that the configuration space was refused.
-    let link = Link {
-        width: if unread(&width) || width == Reading::Absent && link.width == Reading::Denied {
-            link.width
-        } else {
-            width
-        },
-        speed_mts: if unread(&speed_mts) || speed_mts == Reading::Absent && link.speed_mts == Reading::Denied {
-            link.speed_mts
-        } else {
-            speed_mts
-        },
-    };
-    (link, format!("{folder}/{which}_link_width, {which}_link_speed"))
+    // Without an answer here either, the reason why the configuration space gave none stands.
+    match (width, speed_mts) {
+        (width @ Reading::Known(_), speed_mts @ Reading::Known(_)) => {
+            (Link { width, speed_mts }, format!("{folder}/{{{which}_link_width,{which}_link_speed}}"))
+        }
+        _ => (own, config),
+    }
 }
 
 /// `32.0 GT/s PCIe` in MT/s.

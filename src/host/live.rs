@@ -186,6 +186,7 @@ fn cpuid_dump(cpu: u32) -> Reading<Vec<u8>> {
         return Reading::Unsupported;
     }
     set.set(cpu as usize);
+    let everywhere = rustix::thread::sched_getaffinity(None);
     if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
         return reading_of(&error.into());
     }
@@ -219,6 +220,10 @@ fn cpuid_dump(cpu: u32) -> Reading<Vec<u8>> {
                 record(leaf, subleaf);
             }
         }
+    }
+    if let Ok(everywhere) = everywhere {
+        // The next job on this thread must not wait for this CPU; where it must, it is only slower.
+        let _ = rustix::thread::sched_setaffinity(None, &everywhere);
     }
     Reading::Known(dump)
 }

@@ -412,6 +412,16 @@ fn variations_of_a_server() {
         ["8", "8000"]
     );
 
+    // A device that fell off the bus answers all ones; the kernel remembers what it was.
+    let config = "/sys/bus/pci/devices/0000:16:00.0/config";
+    let mut gone = RecordedMachine::server().file(config, vec![0xff; 4096]).capture();
+    let link = ["pci.device_id", "pci.link.current_width", "pci.serial_number", "pci.class"];
+    let evidence = collect(&RecordedHost::from(gone.clone()));
+    assert_eq!(show(&evidence, "pci:0000:16:00.0", &link), ["0x2331", "16", "failed", "0x030200"]);
+    gone.remove("/sys/bus/pci/devices/0000:16:00.0/current_link_width");
+    let evidence = collect(&RecordedHost::from(gone));
+    assert_eq!(show(&evidence, "pci:0000:16:00.0", &link), ["0x2331", "failed", "failed", "0x030200"]);
+
     let same_locator = RecordedMachine::server().with(|it| {
         it.dimms = (0..4).map(|index| Dimm { locator: "DIMM 0".to_owned(), ..Dimm::ddr5(index) }).collect();
         it.dimms[3].bank = it.dimms[2].bank.clone();
@@ -795,6 +805,47 @@ fn what_was_recorded_is_collected_again() {
         assert_eq!(replayed.origin, Origin::Recorded);
         assert_eq!(replayed.parts, seen.parts);
     }
+}
+
+#[test]
+fn a_folder_copied_from_a_machine_is_collected_through_its_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |path: &str, content: &[u8]| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let link = |path: &str, target: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(target, path).unwrap();
+    };
+    let port = PciFunction::root_port("0000:25:01.0", 7, Lanes { width: 4, generation: 4 });
+    let device = PciFunction::pm9a3("0000:26:00.0", "0000:25:01.0");
+    put("sys/devices/pci0000:25/0000:25:01.0/config", &port.config());
+    let device_folder = "sys/devices/pci0000:25/0000:25:01.0/0000:26:00.0";
+    put(&format!("{device_folder}/config"), &device.config());
+    link(&format!("{device_folder}/driver"), "../../../../bus/pci/drivers/nvme");
+    link("sys/bus/pci/devices/0000:25:01.0", "../../../devices/pci0000:25/0000:25:01.0");
+    link("sys/bus/pci/devices/0000:26:00.0", "../../../devices/pci0000:25/0000:25:01.0/0000:26:00.0");
+    put(&format!("{device_folder}/nvme/nvme0/serial"), b"S64HNT0W301234      \n");
+    put(&format!("{device_folder}/nvme/nvme0/nvme0n1/size"), b"7501476528\n");
+    link(&format!("{device_folder}/nvme/nvme0/nvme0n1/device"), "../../nvme0");
+    link("sys/block/nvme0n1", "../devices/pci0000:25/0000:25:01.0/0000:26:00.0/nvme/nvme0/nvme0n1");
+    let evidence = collect(&RecordedHost::open(folder.path()).unwrap());
+    assert_declared(&evidence);
+    assert_eq!(
+        show(&evidence, "pci:0000:26:00.0", &["pci.device_id", "pci.driver", "pci.port.max_width", "pci.slot"]),
+        ["0xa80a", "nvme", "4", "7"]
+    );
+    assert_eq!(
+        show(
+            &evidence,
+            "drive:nvme0n1",
+            &["drive.serial", "drive.size_bytes", "drive.pci_address", "drive.nvme.serial"]
+        ),
+        ["S64HNT0W301234", "3840755982336", "0000:26:00.0", "unsupported"]
+    );
 }
 
 /// What holds for every host; `present` is a folder with the files `a` and `b`, `b` holding `text`, and the link `c`.
