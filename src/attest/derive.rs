@@ -117,8 +117,13 @@ pub fn rederive(
     signatures: &Signatures,
 ) -> Result<(Rederived, Judgement), String> {
     let predicate = &statement.predicate;
-    let host = items.get(HOST_ITEM).ok_or_else(|| format!("{HOST_ITEM} is not among the evidence"))?;
-    let records = items.get(RECORDS_ITEM);
+    let item = |id: &str| match items.get(id) {
+        Some(bytes) => Ok(Some(bytes)),
+        None if predicate.evidence.iter().all(|item| item.id != id) => Ok(None),
+        None => Err(format!("{id} is larger than what is evaluated")),
+    };
+    let host = item(HOST_ITEM)?.ok_or_else(|| format!("{HOST_ITEM} is not among the evidence"))?;
+    let records = item(RECORDS_ITEM)?;
     let derived = derive(host, records, predicate.origin, &predicate.session.s0, signatures).map_err(|error| {
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source())
             .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

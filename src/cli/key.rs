@@ -89,7 +89,6 @@ pub fn load_private(path: &Path) -> anyhow::Result<Key> {
 }
 
 /// Loads this machine's own key, made on first use; says whether it was made now.
-#[allow(dead_code, reason = "for the subcommands that sign")]
 pub fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
     let locations = Locations::from_env()?;
     with_passphrase(&locations.own_key(), |passphrase| locations.load_or_create_own_key(passphrase))

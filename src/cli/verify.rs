@@ -11,7 +11,7 @@ use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
 use yanji::attest::verify::{Batch, Difference, Failure, FailureClass, Report, Signer};
-use yanji::attest::{self, write};
+use yanji::attest::{self, Digest, write};
 use yanji::policy::{Judgement, Verdict};
 use yanji::report;
 use yanji::rule::Signatures;
@@ -40,7 +40,7 @@ struct Verified<'a> {
     path: &'a Path,
     valid: bool,
     report_id: Option<&'a str>,
-    envelope_sha256: String,
+    envelope_sha256: Option<Digest>,
     signers: &'a [Signer],
     assurance: Option<Assurance>,
     failures: &'a [Failure],
@@ -117,9 +117,12 @@ impl Verifier {
         };
         let bytes = match envelope::read(File::open(&path).with_context(unreadable)?) {
             Ok(bytes) => bytes,
-            // Whatever its size, the verdict on it is the verifier's: as many bytes as it needs to refuse it.
-            Err(EnvelopeError::TooLarge) => vec![b' '; envelope::MAX_ENVELOPE_BYTES + 1],
-            Err(error) => return Err(error).with_context(unreadable),
+            Err(EnvelopeError::Io(error)) => return Err(error).with_context(unreadable),
+            Err(error) => {
+                self.totals.reports += 1;
+                self.totals.invalid += 1;
+                return Ok((Report::unreadable(&error), None));
+            }
         };
         let container = path.with_file_name(write::EVIDENCE_FILE);
         let evidence = match File::open(&container) {
@@ -147,17 +150,13 @@ impl Verifier {
             Some(Verdict::Rejected) => self.totals.rejected += 1,
             Some(Verdict::Undecided) => self.totals.undecided += 1,
         }
-        if global_hint_needed(&report) {
+        if report.class() == Some(FailureClass::UntrustedSigner) {
             eprintln!(
                 "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
             );
         }
         Ok((report, judgement))
     }
-}
-
-fn global_hint_needed(report: &Report) -> bool {
-    report.class() == Some(FailureClass::UntrustedSigner)
 }
 
 fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
@@ -180,7 +179,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         path,
         valid: report.is_valid(),
         report_id: report.statement.as_ref().map(|statement| statement.predicate.report_id.as_str()),
-        envelope_sha256: report.envelope_sha256.to_string(),
+        envelope_sha256: report.envelope_sha256,
         signers: &report.signers,
         assurance: report.assurance,
         failures: &report.failures,

@@ -414,7 +414,8 @@ fn every_changed_byte_breaks_the_chain_or_its_head() {
             let mut bad = good.clone();
             bad[index] ^= bit;
             if let Ok(summary) = replay(&bad) {
-                let same = (summary.head, summary.records, summary.genesis) == (head.head.clone(), head.records, head.genesis.clone());
+                let same = (summary.head, summary.records, summary.genesis)
+                    == (head.head.clone(), head.records, head.genesis.clone());
                 assert!(!same, "byte {index}");
             }
         }
