@@ -27,11 +27,18 @@ fn main() {
     .memory;
     let verified = memory.timed_verified_bytes as f64 / (memory.timed_milliseconds as f64 / 1e3);
     println!("plain loop: {:8.2} GB/s read and as much written (wide loads, xor, wide stores; no check)", plain / 1e9);
-    println!("burn:       {:8.2} GB/s verified (and as much written but for the last pass), first touch excluded", verified / 1e9);
+    println!(
+        "burn:       {:8.2} GB/s verified (and as much written but for the last pass), first touch excluded",
+        verified / 1e9
+    );
     println!("ratio burn verified / plain loop read: {:.2} (to be at least 0.80)", verified / plain);
     match sat {
         Some(sat) => {
-            println!("stressapptest -M {} -m {cpus}: {:8.2} GB/s, of which half is read and half written", bytes >> 20, sat / 1e9);
+            println!(
+                "stressapptest -M {} -m {cpus}: {:8.2} GB/s, of which half is read and half written",
+                bytes >> 20,
+                sat / 1e9
+            );
             println!("ratio burn verified / stressapptest as reported: {:.2} (to be at least 1.50)", verified / sat);
             println!("ratio burn verified and written / stressapptest as reported: {:.2}", 2.0 * verified / sat);
         }
@@ -42,7 +49,10 @@ fn main() {
     let cpu = burn(None, Some(CpuProfile { phase_seconds: seconds }), seconds).cpu;
     let checked = (cpu.fma_blocks * FMA_BLOCK_FLOPS) as f64 / (cpu.fma_milliseconds as f64 / 1e3);
     println!("plain FMA loop:   {:8.2} GFLOP/s a core (doubles, no check)", peak / 1e9);
-    println!("burn FMA blocks:  {:8.2} GFLOP/s a core (thread time of FMA blocks, set-up and check included)", checked / 1e9);
+    println!(
+        "burn FMA blocks:  {:8.2} GFLOP/s a core (thread time of FMA blocks, set-up and check included)",
+        checked / 1e9
+    );
     println!("ratio burn / plain FMA: {:.2} (to be at least 0.85)", checked / peak);
     println!("errors: memory {}, CPU {}", memory.errors, cpu.errors);
 }

@@ -234,7 +234,8 @@ unsafe fn fma_avx512(variant: usize) -> u64 {
     let mut lanes = fma_start(variant);
     let addend = _mm512_set1_pd(FMA_ADDEND);
     // SAFETY: 16 × 8 doubles are the 128 of the array.
-    let mut values: [__m512d; 16] = std::array::from_fn(|index| unsafe { _mm512_loadu_pd(lanes.as_ptr().add(8 * index)) });
+    let mut values: [__m512d; 16] =
+        std::array::from_fn(|index| unsafe { _mm512_loadu_pd(lanes.as_ptr().add(8 * index)) });
     for _ in 0..FMA_STEPS {
         for value in &mut values {
             *value = _mm512_fmadd_pd(*value, *value, addend);

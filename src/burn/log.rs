@@ -38,10 +38,11 @@ impl Log {
         if free_bytes < MIN_FREE_BYTES {
             return Err(BurnError::NoRoom { path: folder.to_owned(), free_bytes, need_bytes: MIN_FREE_BYTES });
         }
-        let file = OpenOptions::new().append(true).create_new(true).open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => BurnError::Exists { path: folder.to_owned() },
-            _ => folder_error(error),
-        })?;
+        let file =
+            OpenOptions::new().append(true).create_new(true).open(&path).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => BurnError::Exists { path: folder.to_owned() },
+                _ => folder_error(error),
+            })?;
         lock(&file, &path)?;
         // The name has to survive a power loss as well.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(folder_error)?;

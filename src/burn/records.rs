@@ -367,9 +367,9 @@ pub struct Summary {
 impl Summary {
     /// DIMMs whose EDAC counters grew.
     pub fn suspect_dimms(&self) -> Reading<Vec<String>> {
-        self.dimms.counts().map(|counts| {
-            counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, _)| name).collect()
-        })
+        self.dimms
+            .counts()
+            .map(|counts| counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, _)| name).collect())
     }
 
     /// Wrong words in memory and wrong results of cores.
@@ -482,8 +482,8 @@ impl Replay {
         if bytes.len() > MAX_LINE_BYTES {
             return Err(RecordError::TooLong { line });
         }
-        let parsed: Line = serde_json::from_slice(bytes)
-            .map_err(|error| RecordError::Syntax { line, reason: error.to_string() })?;
+        let parsed: Line =
+            serde_json::from_slice(bytes).map_err(|error| RecordError::Syntax { line, reason: error.to_string() })?;
         if parsed.seq != self.lines {
             return Err(RecordError::Sequence { line, expected: self.lines, found: parsed.seq });
         }

@@ -20,6 +20,8 @@ use crate::host::Host;
 
 /// A checkpoint is written at least as often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// A day of progress events should still be a file of bearable size.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(900);
 /// How often everything that is not a message is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// The wall clock may drift so far from the other one between two looks.
@@ -66,7 +68,7 @@ pub enum Start {
 pub enum Event<'a> {
     /// A record was written.
     Record(&'a Line),
-    /// How far it is; several times a second, and not recorded.
+    /// How far it is; about once a second, and not recorded.
     Progress(Progress<'a>),
 }
 
@@ -305,7 +307,7 @@ impl Run<'_> {
         let mut watch = Watch::new(Duration::from_secs(seconds), watchdog);
         let mut counters = None;
         let mut rate = Rate::default();
-        let (mut ended, mut failure) = (false, None);
+        let (mut ended, mut failure, mut shown) = (false, None, None);
         let interval = CHECKPOINT_INTERVAL.min(Duration::from_secs(self.profile.telemetry_interval_seconds));
         loop {
             match process.next(TICK) {
@@ -318,7 +320,10 @@ impl Run<'_> {
                     watch.progress(counters != Some(now) || stage == "retention", stalled);
                     counters = Some(now);
                     let rate = rate.of(now);
-                    self.progress(phase, load, &stage, rate, now);
+                    if shown.is_none_or(|shown: Instant| shown.elapsed() >= PROGRESS_INTERVAL) {
+                        shown = Some(Instant::now());
+                        self.progress(phase, load, &stage, rate, now);
+                    }
                 }
                 Arrival::Message(Message::MemoryError(error)) => {
                     watch.alive();

@@ -171,13 +171,17 @@ fn throttle(host: &dyn Host, cpus: &Reading<Vec<String>>) -> Reading<Counts> {
             }
             let package = host.read(&format!("{cpu}/topology/physical_package_id")).text().into_known();
             let count = host.read(&format!("{cpu}/thermal_throttle/package_throttle_count")).number().into_known();
-            packages.insert(package, count.unwrap_or(0));
+            packages.extend(count.map(|count| (package, count)));
         }
         if cpus.is_empty() {
             return Reading::Absent;
         }
-        let package = packages.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        Reading::Known(BTreeMap::from([("core".to_owned(), core), ("package".to_owned(), package)]))
+        let mut counts = BTreeMap::from([("core".to_owned(), core)]);
+        if !packages.is_empty() {
+            let package = packages.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+            counts.insert("package".to_owned(), package);
+        }
+        Reading::Known(counts)
     })
 }
 
@@ -219,7 +223,8 @@ impl Edac {
                         continue;
                     }
                     let folder = format!("{EDAC}/{name}/{dimm}");
-                    let label = label(host, &format!("{folder}/dimm_label")).unwrap_or_else(|| format!("{name}/{dimm}"));
+                    let label =
+                        label(host, &format!("{folder}/dimm_label")).unwrap_or_else(|| format!("{name}/{dimm}"));
                     let read = |file: &str| host.read(&format!("{folder}/{file}")).number().into_known();
                     if let (Some(corrected), Some(uncorrected)) = (read("dimm_ce_count"), read("dimm_ue_count")) {
                         let count = counts.entry(label).or_default();
@@ -337,10 +342,7 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_missing_at_an_end_has_not_grown_by_zero() {
-        let ends = [
-            vec![Reading::Absent, known(&[("mc0", 1)])],
-            vec![known(&[("mc0", 1)]), Reading::Absent],
-        ];
+        let ends = [vec![Reading::Absent, known(&[("mc0", 1)])], vec![known(&[("mc0", 1)]), Reading::Absent]];
         for samples in ends {
             let mut growth = Growth::default();
             samples.iter().for_each(|sample| growth.add(sample));

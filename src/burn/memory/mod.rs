@@ -269,12 +269,16 @@ fn steps(key: u32) -> impl Iterator<Item = Step> {
         step(Pattern::Random { key, invert: true }, true),
     ]
     .into_iter()
-    .chain([0x00, 0xff, 0x55, 0xaa, 0x33, 0xcc].into_iter().enumerate().map(move |(index, byte)| {
-        step(Pattern::Constant { byte }, index % 2 == 1)
-    }))
-    .chain((0..64).flat_map(move |bit| {
-        [false, true].map(|invert| step(Pattern::WalkingBit { step: bit, invert }, invert))
-    }))
+    .chain(
+        [0x00, 0xff, 0x55, 0xaa, 0x33, 0xcc]
+            .into_iter()
+            .enumerate()
+            .map(move |(index, byte)| step(Pattern::Constant { byte }, index % 2 == 1)),
+    )
+    .chain(
+        (0..64)
+            .flat_map(move |bit| [false, true].map(|invert| step(Pattern::WalkingBit { step: bit, invert }, invert))),
+    )
 }
 
 #[cfg(test)]

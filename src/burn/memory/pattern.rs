@@ -75,9 +75,11 @@ impl Pattern {
                     invert: V::splat64(mask(invert)),
                 }),
                 Self::Constant { byte } => Source::Fixed(FixedSource(V::splat64(u64::from_ne_bytes([byte; 8])))),
-                Self::WalkingBit { step, invert } => Source::Fixed(FixedSource(V::from_words(std::array::from_fn(
-                    |word| 1u64.rotate_left(u32::from(step) + 9 * word as u32) ^ mask(invert),
-                )))),
+                Self::WalkingBit { step, invert } => {
+                    Source::Fixed(FixedSource(V::from_words(std::array::from_fn(|word| {
+                        1u64.rotate_left(u32::from(step) + 9 * word as u32) ^ mask(invert)
+                    }))))
+                }
             }
         }
     }

@@ -6,9 +6,9 @@ use std::arch::x86_64::*;
 
 use super::BLOCK_BYTES;
 use super::pattern::{Lanes, Pattern, Source};
-use crate::burn::vector::{LANE_BYTES, Vector, Width, Words};
 #[cfg(target_arch = "x86_64")]
 use crate::burn::vector::Pair;
+use crate::burn::vector::{LANE_BYTES, Vector, Width, Words};
 
 const LANES: usize = BLOCK_BYTES / LANE_BYTES;
 
@@ -134,11 +134,8 @@ unsafe fn blocks<V: Vector, O: Lanes<V>, N: Lanes<V>>(
     mut new: Option<N>,
     report: &mut dyn FnMut(Mismatch),
 ) {
-    let mut block = if walk.downwards {
-        walk.start.wrapping_add(walk.blocks.saturating_sub(1) * BLOCK_BYTES)
-    } else {
-        walk.start
-    };
+    let mut block =
+        if walk.downwards { walk.start.wrapping_add(walk.blocks.saturating_sub(1) * BLOCK_BYTES) } else { walk.start };
     let step = if walk.downwards { -(BLOCK_BYTES as isize) } else { BLOCK_BYTES as isize };
     for _ in 0..walk.blocks {
         // A prefetch of an address past the end does nothing.
@@ -242,7 +239,10 @@ mod tests {
                 for reader in Width::available() {
                     let downwards = index % 2 == 0;
                     run(writer, None, Some(pattern), downwards);
-                    assert!(run(reader, Some(pattern), None, downwards).is_empty(), "{writer:?} {reader:?} {pattern:?}");
+                    assert!(
+                        run(reader, Some(pattern), None, downwards).is_empty(),
+                        "{writer:?} {reader:?} {pattern:?}"
+                    );
                     let address = start.wrapping_add(BLOCK_BYTES + 5 * LANE_BYTES + 3 * 8).cast::<u64>();
                     // SAFETY: inside of the second block.
                     let good = unsafe { address.read() };
