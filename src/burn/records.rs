@@ -696,7 +696,7 @@ impl Replay {
             mean_khz: sample.frequencies.known().map(|rates| rates.mean_khz),
             errors: summary.errors(),
         };
-        if self.samples % self.stride.max(1) == 0 {
+        if self.samples.is_multiple_of(self.stride.max(1)) {
             summary.series.push(point);
         }
         self.samples += 1;

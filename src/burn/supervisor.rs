@@ -436,7 +436,7 @@ impl Watch {
         }
         let silent = self.progressed.elapsed();
         let late = Instant::now().saturating_duration_since(self.end);
-        (silent >= self.limit || late >= self.limit.max(MIN_PHASE)).then(|| (silent.as_secs(), None))
+        (silent >= self.limit || late >= self.limit.max(MIN_PHASE)).then_some((silent.as_secs(), None))
     }
 }
 

@@ -1,4 +1,5 @@
 //! Tests of `burn`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
