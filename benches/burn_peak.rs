@@ -41,7 +41,10 @@ fn main() {
                 bytes >> 20,
                 sat / 1e9
             );
-            println!("ratio burn verified / stressapptest as reported: {:.2} (to be at least 1.50)", verified / sat);
+            println!(
+                "ratio burn verified / stressapptest as reported (it counts every byte twice): {:.2} (to be at least 1.50)",
+                verified / sat
+            );
             println!("ratio burn verified and written / stressapptest as reported: {:.2}", 2.0 * verified / sat);
         }
         None => println!("stressapptest: not installed, or it printed no figure"),
