@@ -1,5 +1,4 @@
 //! Tests of `burn`.
-#![allow(clippy::unwrap_used)]
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
