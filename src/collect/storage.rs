@@ -4,8 +4,8 @@
 //! `smartctl -j -a` where it is installed (root only). A virtual machine's disk is marked by its transport; loop, RAM and
 //! device-mapper disks are no drives and left out.
 //!
-//! The kernel shows one disk for all controllers of an NVMe namespace. Of a SAS drive it shows one disk a path: those
-//! with one WWN and one serial number are taken together.
+//! The kernel shows one disk a namespace and, without NVMe multipath, a path; of a SAS drive one a path. Those that are one
+//! drive are taken together: `drive.paths` lists them, and the size is that of the first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -72,6 +72,8 @@ struct Disk {
     wwid: (Reading<String>, String),
     /// Character device of an NVMe drive: `nvme0`.
     controller: Option<String>,
+    /// Qualified name of the NVM subsystem that the controller belongs to.
+    subsystem: Reading<String>,
     paths: Vec<String>,
 }
 
@@ -161,21 +163,30 @@ impl Disk {
             serial,
             firmware: file(firmware),
             wwid: file(wwid),
+            subsystem: match &controller {
+                Some(controller) => read_text(host, &format!("/sys/class/nvme/{controller}/subsysnqn")),
+                None => Reading::Absent,
+            },
             controller,
             paths: vec![name.to_owned()],
             name: name.to_owned(),
         })
     }
 
-    /// Two SATA or NVMe disks with one serial number are two drives, one of them copied; only SAS has two ports.
+    /// Namespaces of one NVMe controller are one drive, and so are the paths to a drive with two ports: SAS, and NVMe
+    /// where both controllers belong to one NVM subsystem. Two SATA disks with one serial number are two drives, one
+    /// of them copied.
     fn same_drive(&self, other: &Self) -> bool {
-        let sas = Reading::Known("sas".to_owned());
+        if self.controller.is_some() && self.controller == other.controller {
+            return true;
+        }
+        let two_ports = match self.transport.known().map(String::as_str) {
+            Some("sas") => self.transport == other.transport,
+            Some("nvme") => self.subsystem.known().is_some() && self.subsystem == other.subsystem,
+            _ => false,
+        };
         let known = self.wwid.0.known().is_some() && self.serial.0.known().is_some();
-        known
-            && self.transport == sas
-            && other.transport == sas
-            && self.wwid.0 == other.wwid.0
-            && self.serial.0 == other.serial.0
+        known && two_ports && self.wwid.0 == other.wwid.0 && self.serial.0 == other.serial.0
     }
 
     fn add(&self, host: &dyn Host, part: &mut PartBuilder<'_>) {

@@ -517,6 +517,32 @@ fn an_nvme_namespace_with_several_controllers_is_one_drive() {
 }
 
 #[test]
+fn two_nvme_disks_are_one_drive_only_when_the_controllers_say_so() {
+    let server = RecordedMachine::server().with(|it| {
+        it.drives = ["nvme0n1", "nvme1n1"].map(|name| Drive::pm9a3(name, "0000:26:00.0")).into();
+    });
+    let subsystem = |capture: &mut Capture, controller: &str, name: &str| {
+        capture.insert(format!("/sys/class/nvme/{controller}/subsysnqn"), format!("nqn.1994-11.com.samsung:{name}\n"));
+    };
+    let drives = |capture| ids(&collect(&RecordedHost::from(capture)), "drive");
+    let mut two_ports = server.capture();
+    subsystem(&mut two_ports, "nvme0", "one");
+    subsystem(&mut two_ports, "nvme1", "one");
+    assert_eq!(drives(two_ports), ["drive:nvme0n1"]);
+    let mut copied = server.capture();
+    subsystem(&mut copied, "nvme0", "one");
+    subsystem(&mut copied, "nvme1", "other");
+    assert_eq!(drives(copied), ["drive:nvme0n1", "drive:nvme1n1"]);
+    assert_eq!(drives(server.capture()), ["drive:nvme0n1", "drive:nvme1n1"]);
+
+    let mut second_namespace = RecordedMachine::server().capture();
+    second_namespace.insert_link("/sys/block/nvme0n2", "../devices/pci0000:00/0000:26:00.0/nvme/nvme0/nvme0n2");
+    second_namespace.insert_link("/sys/block/nvme0n2/device", "../../nvme0");
+    second_namespace.insert("/sys/block/nvme0n2/device/serial", "S64HNT0W301234\n");
+    assert_eq!(drives(second_namespace), ["drive:nvme0n1"]);
+}
+
+#[test]
 fn large_server() {
     let machine = RecordedMachine::server().with(|it| {
         for cpu in &mut it.cpus {
