@@ -74,6 +74,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<&'st
             KeyError::Exists(_) => {
                 Some("a key is never overwritten: choose another --out FILE, or move the old one away")
             }
+            KeyError::NoHome(_) | KeyError::Io { .. } => {
+                Some("name a key with --key FILE; yanji key gen --out FILE makes one anywhere")
+            }
             _ => None,
         };
         return Some((Exit::Usage, hint));

@@ -15,6 +15,7 @@ use crate::parse::smbios::{MemoryDevice, Table};
 const FACTS: &[FactDef] = &[
     FactDef::new("memory.smbios.installed_bytes", Integer, "sum of the modules' sizes (DSP0134, 7.18)"),
     FactDef::new("memory.smbios.maximum_bytes", Integer, "most that the system memory arrays can hold (DSP0134, 7.17)"),
+    FactDef::new("memory.smbios.mapped_devices", Integer, "modules that have a mapped address (DSP0134, 7.21)"),
     FactDef::new("memory.smbios.mapped_bytes", Integer, "sum of the mapped address ranges (DSP0134, 7.20)"),
     FactDef::new("memory.smbios.slots", Integer, "slots of the system memory arrays (DSP0134, 7.17)"),
     FactDef::new("memory.smbios.populated", Integer, "slots with a module (DSP0134, 7.18)"),
@@ -96,7 +97,7 @@ fn totals(table: &Table, part: &mut PartBuilder<'_>) {
     let mut modules = table.memory_devices();
     modules.retain(in_system_memory(table));
     modules.retain(|module| module.populated);
-    let mapped = table.mapped_bytes();
+    let (mapped, mapped_devices) = (table.mapped_bytes(), table.mapped_devices());
     let installed = if modules.is_empty() {
         Reading::Absent
     } else {
@@ -112,6 +113,15 @@ fn totals(table: &Table, part: &mut PartBuilder<'_>) {
             "memory.smbios.maximum_bytes",
             whole(of_arrays(sum(arrays.iter().map(|array| array.maximum_bytes.clone())))),
             "smbios type 16",
+        )
+        .fact(
+            "memory.smbios.mapped_devices",
+            whole(if mapped_devices.is_empty() {
+                Reading::Absent
+            } else {
+                Reading::Known(mapped_devices.len() as u64)
+            }),
+            SMBIOS_TABLE,
         )
         .fact(
             "memory.smbios.mapped_bytes",

@@ -13,6 +13,8 @@
 //! end-of-table structure nor tells a complete table from a damaged one. The fields of each structure are decoded by
 //! the smbios-lib crate; strings are taken as bytes, so that one which is not UTF-8 stays readable.
 
+use std::collections::BTreeSet;
+
 use smbioslib as lib;
 use smbioslib::{SMBiosStruct, UndefinedStruct};
 
@@ -409,6 +411,13 @@ impl Table {
                 }
                 (start, end) => Some((u64::from(end.checked_sub(start)?) + 1) * KIB),
             })
+            .collect()
+    }
+
+    /// Handles of the memory devices that have a Memory Device Mapped Address (type 20, 7.21).
+    pub fn mapped_devices(&self) -> BTreeSet<u16> {
+        self.structures::<lib::SMBiosMemoryDeviceMappedAddress<'_>>()
+            .filter_map(|(_, it)| it.memory_device_handle().map(|handle| *handle))
             .collect()
     }
 

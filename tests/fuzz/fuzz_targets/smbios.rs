@@ -11,6 +11,6 @@ fuzz_target!(|input: &[u8]| {
     for entry_point in [None, Some(entry_point)] {
         let table = Table::parse(table, entry_point);
         let _ = (table.bios(), table.system(), table.boards(), table.chassis(), table.processors());
-        let _ = (table.memory_arrays(), table.memory_devices(), table.mapped_bytes(), table.power_supplies());
+        let _ = (table.memory_arrays(), table.memory_devices(), table.mapped_bytes(), table.mapped_devices(), table.power_supplies());
     }
 });
