@@ -91,11 +91,21 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         None => PathBuf::from(jiff::Timestamp::now().strftime("yanji-report-%Y%m%dT%H%M%SZ").to_string()),
     };
     prepare_folder(&out, args.resume)?;
-    let key = signing_key(args.key.as_deref())?;
-
     let work = out.join(WORK_FOLDER);
-    let (session, archive) =
-        if args.resume { resume(&work, &key)? } else { start(&work, host.as_ref(), &key, challenge)? };
+    // Nothing to go on with is left by a run that did not get as far as a burn-in.
+    let give_up = |error: anyhow::Error| {
+        if !args.resume {
+            _ = fs::remove_dir_all(&work);
+            _ = fs::remove_dir(&out);
+        }
+        error
+    };
+    let key = signing_key(args.key.as_deref()).map_err(give_up)?;
+    let (session, archive) = if args.resume {
+        resume(&work, &key)?
+    } else {
+        start(&work, host.as_ref(), &key, challenge).map_err(give_up)?
+    };
     let records = if args.host.is_some() {
         None
     } else {

@@ -131,7 +131,7 @@ fn a_burn_in_is_signed_and_comes_out_the_same_for_the_verifier() {
         let json = place.run(["verify", "report", "--format", "json"]).exits(4).json();
         assert_eq!(json["reports"][0]["failures"][0]["class"], class, "{json}");
     };
-    refused(&|_| {}, "E_EVIDENCE");
+    refused(&|_| {}, "E_VERDICT_MISMATCH");
     refused(&|statement| statement.predicate.burnin = theirs.burnin.clone(), "E_VERDICT_MISMATCH");
     refused(&|statement| statement.predicate.session.chain_head = theirs.session.chain_head, "E_VERDICT_MISMATCH");
 }

@@ -34,11 +34,7 @@ fn signed() -> &'static Signed {
             certify(&place, "report", &["--key", "seller.pem", "--condition", "used", "--disclose", "fan replaced"]);
         let read = |name: &str| fs::read(place.path("report").join(name)).unwrap();
         let files = FILES.map(|name| (name, read(name))).to_vec();
-        assert_eq!(
-            fs::read_dir(place.path("report")).unwrap().count(),
-            FILES.len() + 1,
-            "the state of the run and no more"
-        );
+        assert_eq!(listed(&place.path("report")).len(), FILES.len(), "nothing is left of the run itself");
         Signed { files, certified: ran.exits(3).stdout }
     })
 }
@@ -217,9 +213,9 @@ fn a_key_that_did_not_sign_proves_nothing_and_a_hint_says_how_to_get_the_right_o
     fs::create_dir_all(place.path("config/yanji")).unwrap();
     let shown = place.run(["key", "show", "seller.pub"]).exits(0).stdout;
     let hex = shown.lines().find_map(|line| line.strip_prefix("hex")).unwrap().trim();
-    fs::write(place.path("config/yanji/trusted_keys"), format!("{hex} the seller\n")).unwrap();
+    fs::write(place.path("config/yanji/trusted_keys"), format!("seller-inc {hex}\n")).unwrap();
     let ran = place.run(["verify", "report"]).exits(3);
-    assert!(ran.stdout.contains("the seller"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("seller-inc"), "{}", ran.stdout);
 }
 
 #[test]
@@ -282,7 +278,7 @@ fn a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence() {
     });
     refused(&["E_VERDICT_MISMATCH", "E_EVIDENCE"]);
     again(true, &|statement| {
-        statement.predicate.identity["system"]["serial"] = "S1".into();
+        statement.predicate.identity["system"] = "S1".into();
     });
     refused(&["E_VERDICT_MISMATCH", "E_EVIDENCE"]);
 }
@@ -295,7 +291,6 @@ fn envelopes_that_are_read_in_two_ways_are_refused() {
     for changed in [
         genuine.replacen('{', "{\"payloadType\":\"text/plain\",", 1),
         genuine.replacen('{', "{\"payload\":\"e30=\",", 1),
-        genuine.replacen('{', "{\"extra\":1,", 1),
         format!("{genuine}{genuine}"),
         format!("\u{feff}{genuine}"),
     ] {
@@ -334,7 +329,7 @@ fn a_private_key_that_others_can_read_is_refused() {
     fs::set_permissions(place.path("seller.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     let ran = certify(&place, "report", &["--key", "seller.pem"]).exits(2);
     assert!(ran.stderr.contains("chmod"), "{}", ran.stderr);
-    assert!(!place.path("report/report.dsse.json").exists());
+    assert!(!place.path("report").exists(), "what was begun for nothing is left behind");
     fs::set_permissions(place.path("seller.pem"), fs::Permissions::from_mode(0o600)).unwrap();
     certify(&place, "report", &["--key", "seller.pem"]).exits(3);
 }
@@ -381,7 +376,7 @@ fn nothing_half_written_is_left_where_there_is_no_room() {
     let ran = certify(&place, "full", &[]);
     assert!(matches!(ran.code, 2 | 5), "{}: {}", ran.code, ran.stderr);
     assert!(ran.stderr.contains("No space left on device"), "{}", ran.stderr);
-    assert!(listed(&full).iter().all(|name| name == ".unfinished"), "{:?}", listed(&full));
+    assert_eq!(listed(&full), Vec::<String>::new());
     let ran = place.run(["capture", "--host", "host.tar.zst", "-o", "full/again.tar.zst"]);
     assert!(ran.code == 0 || (ran.code == 2 && !full.join("again.tar.zst").exists()), "{}", ran.stderr);
     drop(mounted);

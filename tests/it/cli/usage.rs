@@ -137,6 +137,6 @@ fn completions_are_scripts() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {
         let Ran { stdout, .. } = place.run(["completions", shell]).exits(0);
-        assert!(stdout.contains("certify") && stdout.contains("--resume"), "{shell}");
+        assert!(stdout.contains("certify") && stdout.contains("resume"), "{shell}");
     }
 }
