@@ -3,10 +3,12 @@
 //! Numbers beyond 2^53 and 64-bit seeds are text, since other JSON readers round them. What nothing fills yet is left
 //! out of the JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::evidence_tar::Written;
@@ -26,7 +28,7 @@ pub const EVIDENCE_SUBJECT: &str = "evidence.tar";
 
 /// An in-toto Statement v1. Unknown fields beside the predicate are ignored, as that specification demands; inside the
 /// predicate they are refused.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Statement {
     /// [`STATEMENT_TYPE`].
     #[serde(rename = "_type")]
@@ -41,7 +43,7 @@ pub struct Statement {
 }
 
 /// Something that the statement is about, named by digest (in-toto ResourceDescriptor).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
     /// `unit`, `evidence.tar` or `hwid:TYPE:…`.
     pub name: String,
@@ -50,14 +52,14 @@ pub struct Subject {
 }
 
 /// The digests of a subject (in-toto DigestSet); other algorithms than SHA-256 are ignored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DigestSet {
     /// SHA-256.
     pub sha256: Digest,
 }
 
 /// What was seen of a machine, how, and what follows from it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Predicate {
     /// Unique a report.
@@ -94,18 +96,19 @@ pub struct Predicate {
 }
 
 /// Random bytes that a report has to contain, so that it can't have been made before they were known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Challenge {
     /// 32 bytes as 64 hexadecimal digits.
     #[serde(with = "hex_bytes")]
+    #[schemars(with = "String")]
     pub value: [u8; 32],
     /// Who chose them.
     pub source: ChallengeSource,
 }
 
 /// Who chose a challenge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChallengeSource {
     /// Whoever receives the machine.
@@ -118,7 +121,7 @@ pub enum ChallengeSource {
 }
 
 /// One run of the tool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Session {
     /// [`session_id`]: binds challenge, signer, tool and start.
@@ -136,7 +139,7 @@ pub struct Session {
 }
 
 /// The program that made the report, as it describes itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tool {
     /// Its version.
@@ -149,7 +152,7 @@ pub struct Tool {
 }
 
 /// A set of data that rules came from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Database {
     /// `signatures`, `vendor-roots`, `revocations`.
@@ -161,7 +164,7 @@ pub struct Database {
 }
 
 /// The policy by name and content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRef {
     /// Its name.
@@ -171,7 +174,7 @@ pub struct PolicyRef {
 }
 
 /// A burn-in and the log that shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BurnIn {
     /// What was run.
@@ -183,18 +186,19 @@ pub struct BurnIn {
 }
 
 /// The log of a burn-in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Records {
     /// Digest of the log.
     pub sha256: Digest,
     /// Records in it.
     #[serde(with = "exact")]
+    #[schemars(with = "Exact")]
     pub count: u64,
 }
 
 /// One piece of raw evidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EvidenceItem {
     /// Its path in `evidence.tar`.
@@ -205,10 +209,20 @@ pub struct EvidenceItem {
     pub sha256: Digest,
     /// Its size.
     #[serde(with = "exact")]
+    #[schemars(with = "Exact")]
     pub bytes: u64,
     /// Its bytes again, when they are few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<Inline>,
+}
+
+/// How a 64-bit number is written: as a number up to 2^53, as text beyond.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes the JSON only")]
+enum Exact {
+    Number(u64),
+    Text(String),
 }
 
 /// Bytes inside of the statement: standard base64 with padding.
@@ -218,6 +232,16 @@ pub struct Inline(pub Vec<u8>);
 impl std::fmt::Debug for Inline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Inline({} bytes)", self.0.len())
+    }
+}
+
+impl JsonSchema for Inline {
+    fn schema_name() -> Cow<'static, str> {
+        "Inline".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "contentEncoding": "base64" })
     }
 }
 
@@ -244,7 +268,7 @@ impl<'de> Deserialize<'de> for Inline {
 }
 
 /// How much a claim rests on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum Assurance {
     /// Software on the machine says so.
     L0,
@@ -263,7 +287,7 @@ impl std::fmt::Display for Assurance {
 }
 
 /// The verdict, what it rests on, and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SignedVerdict {
     /// The result.

@@ -179,10 +179,10 @@ fn load(cpu: u32, width: Width, tally: &Tally, control: &Control) {
             }
             let start = Instant::now();
             let found = arithmetic.block(width, variant);
-            if let Some(error) = check(cpu, arithmetic, width, variant, found) {
-                if tally.errors.fetch_add(1, Ordering::Relaxed) < MAX_DETAILED_ERRORS_PER_CPU {
-                    control.send(&Message::CpuError(error));
-                }
+            if let Some(error) = check(cpu, arithmetic, width, variant, found)
+                && tally.errors.fetch_add(1, Ordering::Relaxed) < MAX_DETAILED_ERRORS_PER_CPU
+            {
+                control.send(&Message::CpuError(error));
             }
             if arithmetic == Loop::Fma {
                 tally.fma_nanoseconds.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! What a burn says, as facts.
 
-use super::records::Summary;
+use super::replay::Summary;
 use crate::evidence::{EvidenceBuilder, FactDef, Kind, Reading, Value};
 
 /// Every fact of a burn.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::BurnError;
-use super::records::{Line, Record, Replay, Summary, replay};
+use super::records::{Line, Record, hash};
+use super::replay::{Replay, Summary, replay};
 
 /// Name of the file in the folder of a run.
 pub const FILE_NAME: &str = "records.jsonl";
@@ -114,7 +115,7 @@ impl Log {
         let damaged = |source| BurnError::Records { path: self.path.clone(), source };
         self.replay.line(&bytes).map_err(damaged)?;
         self.seq += 1;
-        self.head = super::records::hash(&bytes);
+        self.head = hash(&bytes);
         bytes.push(b'\n');
         self.file.write_all(&bytes).and_then(|()| self.file.sync_data()).map_err(write_error)?;
         Ok(line)

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The records are the only state: what a run reports, what a verifier computes and where a run goes on after a power
-//! loss all come from [`replay`].
+//! loss all come from [`replay()`].
 
 mod cpu;
 mod facts;
@@ -16,6 +16,7 @@ mod memory;
 mod process;
 mod profile;
 mod records;
+mod replay;
 mod supervisor;
 mod telemetry;
 mod vector;
@@ -30,9 +31,8 @@ pub use log::FILE_NAME;
 pub use machine::available_memory_bytes;
 pub use memory::{BLOCK_BYTES, MemoryError, Mismatch, Pattern, Persistence, Sweep};
 pub use profile::{CpuProfile, MemoryProfile, Profile, ProfileError};
-pub use records::{
-    Ending, FORMAT, FoundAt, Line, Load, MAX_LINE_BYTES, Outcome, Phases, Point, Record, RecordError, Summary, replay,
-};
+pub use records::{FORMAT, Line, Load, MAX_LINE_BYTES, Outcome, Record, RecordError};
+pub use replay::{Ending, FoundAt, Phases, Point, Summary, replay};
 pub use supervisor::{Event, Progress, Request, Start, run};
 pub use telemetry::{Counts, Frequencies, Growth, Sample, Sensors};
 pub use vector::Width;

@@ -11,7 +11,8 @@ use super::log::Log;
 use super::machine;
 use super::process::{Arrival, Process, signal};
 use super::profile::Profile;
-use super::records::{FORMAT, Line, Load, Outcome, Record, Summary, grown};
+use super::records::{FORMAT, Line, Load, Outcome, Record};
+use super::replay::{Summary, grown};
 use super::telemetry::Sensors;
 use super::worker::{Assignment, Counters, CpuPlace, Message, Workload};
 use super::{BurnError, RecordError};
@@ -20,6 +21,8 @@ use crate::host::Host;
 
 /// A checkpoint is written at least as often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// A day of progress events should still be a file of bearable size.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(900);
 /// How often everything that is not a message is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// The wall clock may drift so far from the other one between two looks.
@@ -66,7 +69,7 @@ pub enum Start {
 pub enum Event<'a> {
     /// A record was written.
     Record(&'a Line),
-    /// How far it is; several times a second, and not recorded.
+    /// How far it is; about once a second, and not recorded.
     Progress(Progress<'a>),
 }
 
@@ -206,17 +209,24 @@ impl Run<'_> {
     /// `interrupted`, after a last sample.
     fn phases(&mut self) -> Result<(), BurnError> {
         let mut loads = Vec::new();
-        loads.extend(self.profile.memory.as_ref().map(|memory| (Load::Memory, memory.phase_seconds)));
-        loads.extend(self.profile.cpu.as_ref().map(|cpu| (Load::Cpu, cpu.phase_seconds)));
+        let of = Duration::from_secs;
+        loads.extend(self.profile.memory.as_ref().map(|memory| (Load::Memory, of(memory.phase_seconds))));
+        loads.extend(self.profile.cpu.as_ref().map(|cpu| (Load::Cpu, of(cpu.phase_seconds))));
         let mut failures = 0;
         let mut turn = self.log.summary().map_or(0, |summary| summary.phases_ended) as usize;
-        while let Some(&(load, seconds)) = loads.get(turn % loads.len().max(1)) {
+        while let Some(&(load, full)) = loads.get(turn % loads.len().max(1)) {
             if self.cancelled() {
                 break;
             }
-            let seconds = Duration::from_secs(seconds).min(self.remaining());
-            let enough = MIN_PHASE.min(Duration::from_secs(self.profile.duration_seconds)).min(self.phase_of(load));
-            if seconds < enough.saturating_sub(TICK) || failures >= MAX_FAILURES {
+            // A load that has not had a whole phase yet must not lose its time to the others.
+            let waiting: Duration = loads
+                .iter()
+                .filter(|(other, _)| *other != load && !self.had_phase(*other))
+                .map(|(_, length)| *length)
+                .sum();
+            let share = self.remaining().mul_f64(full.as_secs_f64() / (full + waiting).as_secs_f64());
+            let seconds = full.min(share);
+            if seconds < MIN_PHASE.min(full / 2) || failures >= MAX_FAILURES {
                 break;
             }
             let outcome = self.phase(load, seconds)?;
@@ -239,18 +249,19 @@ impl Run<'_> {
         self.record(Record::Finish { completed: failures < MAX_FAILURES })
     }
 
-    fn phase_of(&self, load: Load) -> Duration {
-        let seconds = match load {
-            Load::Memory => self.profile.memory.as_ref().map(|memory| memory.phase_seconds),
-            Load::Cpu => self.profile.cpu.as_ref().map(|cpu| cpu.phase_seconds),
-        };
-        Duration::from_secs(seconds.unwrap_or(0))
+    /// Whether a phase of that load has ended in time.
+    fn had_phase(&self, load: Load) -> bool {
+        self.log.summary().is_some_and(|summary| match load {
+            Load::Memory => summary.memory_phases.finished > 0,
+            Load::Cpu => summary.cpu_phases.finished > 0,
+        })
     }
 
     /// One phase from its start record to its end record.
     fn phase(&mut self, load: Load, length: Duration) -> Result<Outcome, BurnError> {
         let phase = self.log.summary().map_or(0, |summary| summary.phases);
-        let seconds = length.as_secs().max(1);
+        // Rounded: a phase that is a little short of its length is not cut by a whole second.
+        let seconds = length.as_secs_f64().round().max(1.0) as u64;
         let (workload, available) = match (load, &self.profile.memory) {
             (Load::Memory, Some(memory)) => {
                 let available = machine::available_memory_bytes(self.host);
@@ -305,7 +316,7 @@ impl Run<'_> {
         let mut watch = Watch::new(Duration::from_secs(seconds), watchdog);
         let mut counters = None;
         let mut rate = Rate::default();
-        let (mut ended, mut failure) = (false, None);
+        let (mut ended, mut failure, mut shown) = (false, None, None);
         let interval = CHECKPOINT_INTERVAL.min(Duration::from_secs(self.profile.telemetry_interval_seconds));
         loop {
             match process.next(TICK) {
@@ -318,7 +329,10 @@ impl Run<'_> {
                     watch.progress(counters != Some(now) || stage == "retention", stalled);
                     counters = Some(now);
                     let rate = rate.of(now);
-                    self.progress(phase, load, &stage, rate, now);
+                    if shown.is_none_or(|shown: Instant| shown.elapsed() >= PROGRESS_INTERVAL) {
+                        shown = Some(Instant::now());
+                        self.progress(phase, load, &stage, rate, now);
+                    }
                 }
                 Arrival::Message(Message::MemoryError(error)) => {
                     watch.alive();
@@ -431,7 +445,7 @@ impl Watch {
         }
         let silent = self.progressed.elapsed();
         let late = Instant::now().saturating_duration_since(self.end);
-        (silent >= self.limit || late >= self.limit.max(MIN_PHASE)).then(|| (silent.as_secs(), None))
+        (silent >= self.limit || late >= self.limit.max(MIN_PHASE)).then_some((silent.as_secs(), None))
     }
 }
 

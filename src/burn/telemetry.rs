@@ -171,13 +171,17 @@ fn throttle(host: &dyn Host, cpus: &Reading<Vec<String>>) -> Reading<Counts> {
             }
             let package = host.read(&format!("{cpu}/topology/physical_package_id")).text().into_known();
             let count = host.read(&format!("{cpu}/thermal_throttle/package_throttle_count")).number().into_known();
-            packages.insert(package, count.unwrap_or(0));
+            packages.extend(count.map(|count| (package, count)));
         }
         if cpus.is_empty() {
             return Reading::Absent;
         }
-        let package = packages.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
-        Reading::Known(BTreeMap::from([("core".to_owned(), core), ("package".to_owned(), package)]))
+        let mut counts = BTreeMap::from([("core".to_owned(), core)]);
+        if !packages.is_empty() {
+            let package = packages.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
+            counts.insert("package".to_owned(), package);
+        }
+        Reading::Known(counts)
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use yanji::attest::statement::Statement;
 use yanji::inspection::Inspection;
 
 use super::args::Args;
@@ -36,6 +37,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<Exit> {
     built.build();
     help_texts(&mut built, "yanji", &folder.join("help"))?;
     write_schema(folder, "inspection", &schemars::schema_for!(Inspection))?;
+    write_schema(folder, "report", &schemars::schema_for!(Statement))?;
     Ok(Exit::Success)
 }
 

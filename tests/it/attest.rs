@@ -1,7 +1,5 @@
 //! Signed reports: made, written, changed in every way that an attacker has, and checked by others.
 
-#![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, but not in their helpers")]
-
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,5 @@
 //! Tests of `collect`.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

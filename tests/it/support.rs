@@ -6,9 +6,6 @@
 //! let evidence = yanji::collect::collect(&machine.host());
 //! ```
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-#![allow(dead_code, reason = "each test module uses some of it")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

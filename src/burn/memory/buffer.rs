@@ -41,7 +41,8 @@ impl Buffer {
     /// this thread's node.
     pub(super) fn lock(&self) -> io::Result<()> {
         // SAFETY: the range lies in the mapping.
-        Ok(unsafe { rustix::mm::mlock_with(self.start.cast(), self.bytes, MlockFlags::ONFAULT)? })
+        unsafe { rustix::mm::mlock_with(self.start.cast(), self.bytes, MlockFlags::ONFAULT) }?;
+        Ok(())
     }
 
     /// The first byte; aligned to a huge page.

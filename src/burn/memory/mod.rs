@@ -2,8 +2,8 @@
 //!
 //! Own-address is written over everything before anything is verified: a shorted address line shows only then. Every
 //! later pass verifies the pattern before and writes the next one in the same sweep. A thread on each CPU first touches
-//! its own part, so that it lies on the CPU's node; later passes hand the parts round among the CPUs of the node, so
-//! that no core verifies only what it wrote itself.
+//! its own part, so that it lies on the CPU's node; in later passes the CPUs of a node take strips of all its parts as
+//! they come, so that no core verifies only what it wrote itself, and none waits for a slower one.
 #![allow(unsafe_code)]
 
 mod buffer;
@@ -11,6 +11,7 @@ mod fault;
 mod pattern;
 mod sweep;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -62,8 +63,24 @@ struct Region {
     node: u32,
 }
 
-// SAFETY: in every pass each region is used by one thread only, and passes do not overlap.
+// SAFETY: the first pass uses each region on one thread, and later ones each strip of it; passes do not overlap.
 unsafe impl Sync for Region {}
+
+/// Some blocks of a region.
+struct Strip {
+    start: *mut u8,
+    blocks: usize,
+}
+
+/// What the CPUs of a node have to verify in a pass.
+#[derive(Default)]
+struct Queue {
+    strips: Vec<Strip>,
+    next: AtomicUsize,
+}
+
+// SAFETY: as for `Region`; `next` gives each strip to one thread.
+unsafe impl Sync for Queue {}
 
 struct Burn<'a, 'c> {
     width: Width,
@@ -165,14 +182,17 @@ impl<'a, 'c> Burn<'a, 'c> {
         let start = Instant::now();
         let before = self.verified.load(Ordering::Relaxed);
         let working = AtomicUsize::new(self.cpus.len());
+        let queues = self.queues(sweep);
         thread::scope(|scope| {
-            for (index, place) in self.cpus.iter().enumerate() {
-                let region = self.region(index, number);
-                let working = &working;
+            for (place, region) in self.cpus.iter().zip(&self.regions) {
+                let (working, queues) = (&working, &queues);
                 scope.spawn(move || {
                     // A CPU that has gone offline leaves its thread to the scheduler.
                     let _ = pin(place.cpu);
-                    self.sweep_region(sweep, region, place, number);
+                    match queues.get(&place.node) {
+                        Some(queue) if sweep.old.is_some() => self.verify(sweep, queue, place, number),
+                        _ => self.fill(sweep, region),
+                    }
                     working.fetch_sub(1, Ordering::Release);
                 });
             }
@@ -193,47 +213,59 @@ impl<'a, 'c> Burn<'a, 'c> {
         self.passes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The region that the CPU with that index works on in a pass: handed round among the CPUs of its node.
-    fn region(&self, index: usize, pass: u64) -> &Region {
-        let node = self.regions[index].node;
-        let peers: Vec<&Region> = self.regions.iter().filter(|region| region.node == node).collect();
-        let rank = self.regions[..index].iter().filter(|region| region.node == node).count();
-        peers[(rank + pass as usize) % peers.len()]
+    /// Everything that the CPUs of each node verify in a pass, strip by strip.
+    fn queues(&self, sweep: Sweep) -> BTreeMap<u32, Queue> {
+        let mut queues = BTreeMap::<u32, Queue>::new();
+        for region in &self.regions {
+            let queue = queues.entry(region.node).or_default();
+            let blocks = region.blocks.load(Ordering::Relaxed);
+            for first in (0..blocks).step_by(STRIP_BLOCKS) {
+                let start = region.start.wrapping_add(first * BLOCK_BYTES);
+                queue.strips.push(Strip { start, blocks: STRIP_BLOCKS.min(blocks - first) });
+            }
+        }
+        if sweep.downwards {
+            queues.values_mut().for_each(|queue| queue.strips.reverse());
+        }
+        queues
     }
 
-    fn sweep_region(&self, sweep: Sweep, region: &Region, place: &CpuPlace, pass: u64) {
+    /// Touches a region for the first time, until it is full or the share of the time for that is used.
+    fn fill(&self, sweep: Sweep, region: &Region) {
         let blocks = region.blocks.load(Ordering::Relaxed);
-        let strips = blocks.div_ceil(STRIP_BLOCKS);
-        let fill_end = self.control.fraction(FILL_PERCENT);
-        for strip in 0..strips {
-            let filling = sweep.old.is_none();
-            if self.control.over() || filling && strip > 0 && Instant::now() >= fill_end {
-                if filling {
-                    region.blocks.store(strip * STRIP_BLOCKS, Ordering::Relaxed);
-                }
+        let end = self.control.fraction(FILL_PERCENT);
+        for first in (0..blocks).step_by(STRIP_BLOCKS) {
+            if self.control.over() || first > 0 && Instant::now() >= end {
+                region.blocks.store(first, Ordering::Relaxed);
                 return;
             }
-            let strip = if sweep.downwards { strips - 1 - strip } else { strip };
-            let first = strip * STRIP_BLOCKS;
             let count = STRIP_BLOCKS.min(blocks - first);
             let start = region.start.wrapping_add(first * BLOCK_BYTES);
+            // SAFETY: the strip lies inside of the region, which this thread alone fills; regions are multiples of a
+            // block in an aligned buffer; the width was detected.
+            unsafe { sweep.run(self.width, start, count, &mut |_| {}) };
+            self.written.fetch_add((count * BLOCK_BYTES) as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes strip after strip of the node's, so that no CPU waits for a slower one.
+    fn verify(&self, sweep: Sweep, queue: &Queue, place: &CpuPlace, pass: u64) {
+        while !self.control.over() {
+            let Some(strip) = queue.strips.get(queue.next.fetch_add(1, Ordering::Relaxed)) else { return };
             let mut report = |mismatch: Mismatch| {
                 if let Some(old) = sweep.old {
                     self.report(mismatch, old, pass, place);
                 }
             };
-            // SAFETY: the strip lies inside of the region, which no other thread uses in this pass; regions are
-            // multiples of a block in an aligned buffer; the width was detected.
-            unsafe { sweep.run(self.width, start, count, &mut report) };
-            let bytes = (count * BLOCK_BYTES) as u64;
+            // SAFETY: every strip is taken by one thread only; the rest is as in `fill`.
+            unsafe { sweep.run(self.width, strip.start, strip.blocks, &mut report) };
+            let bytes = (strip.blocks * BLOCK_BYTES) as u64;
             if sweep.new.is_some() {
                 self.written.fetch_add(bytes, Ordering::Relaxed);
             }
-            if sweep.old.is_some() {
-                self.verified.fetch_add(bytes, Ordering::Relaxed);
-                if pass == 1 {
-                    self.tested.fetch_add(bytes, Ordering::Relaxed);
-                }
+            self.verified.fetch_add(bytes, Ordering::Relaxed);
+            if pass == 1 {
+                self.tested.fetch_add(bytes, Ordering::Relaxed);
             }
         }
     }
