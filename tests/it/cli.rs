@@ -1,7 +1,5 @@
 //! Tests of the built binary, and of the whole pipeline over recorded machines.
 
-#![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, but not in their helpers")]
-
 mod certify;
 mod faults;
 mod hostile;
