@@ -187,3 +187,20 @@ fn a_resumed_run_keeps_its_key() {
     let ran = place.run(["certify", "--out", "report", "--resume"]).exits(2);
     assert!(ran.stderr.contains("session.json is damaged"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_report_that_could_not_be_written_is_written_with_resume_and_no_second_burn_in() {
+    let place = place();
+    fs::create_dir_all(place.path("report/evidence.tar")).unwrap();
+    let ran = place.run(["certify", "--out", "report", "--profile", "tiny.toml"]).exits(2);
+    assert!(ran.stderr.contains("hint: make room, then run again with --resume"), "{}", ran.stderr);
+    assert!(!place.path("report/report.dsse.json").exists());
+    let records = fs::read(place.path("report/.unfinished").join(burn::FILE_NAME)).unwrap();
+    fs::remove_dir(place.path("report/evidence.tar")).unwrap();
+    let ran = place.run(["certify", "--out", "report", "--resume"]);
+    assert!(matches!(ran.code, 0 | 1 | 3), "{}", ran.stderr);
+    place.run(["verify", "report"]).exits(ran.code);
+    let kept = items(&place, "report").into_iter().find(|item| item.id == "burn/records.jsonl").unwrap();
+    let Content::Bytes(kept) = kept.content else { panic!() };
+    assert!(kept == records);
+}
