@@ -31,7 +31,11 @@ pub const FACTS: &[FactDef] = &[
     FactDef::new("burn.edac.uncorrected_delta", Kind::Integer, "uncorrected memory errors counted by EDAC"),
     FactDef::new("burn.machine_checks_delta", Kind::Integer, "machine-check exceptions, MCE of /proc/interrupts"),
     FactDef::new("burn.throttle_events_delta", Kind::Integer, "thermal throttle events of cores and packages"),
-    FactDef::new("burn.temperature.max_celsius", Kind::Integer, "hottest sensor over the run, rounded, in °C"),
+    FactDef::new(
+        "burn.temperature.max_celsius",
+        Kind::Integer,
+        "hottest sensor over the run, rounded, in degrees Celsius",
+    ),
 ];
 
 /// Adds the part `burn` with every fact of [`FACTS`]. A test that has looked at nothing gives `Failed` with the reason,

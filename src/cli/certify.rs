@@ -11,7 +11,7 @@ use yanji::attest::key::{Key, Locations};
 use yanji::attest::statement::{Challenge, ChallengeSource};
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
-use yanji::burn::{FILE_NAME, Request, Start};
+use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::collect;
 use yanji::host::{Host, RecordingHost};
 use yanji::inspection::Inspection;
@@ -91,11 +91,21 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         None => PathBuf::from(jiff::Timestamp::now().strftime("yanji-report-%Y%m%dT%H%M%SZ").to_string()),
     };
     prepare_folder(&out, args.resume)?;
-    let key = signing_key(args.key.as_deref())?;
-
     let work = out.join(WORK_FOLDER);
-    let (session, archive) =
-        if args.resume { resume(&work, &key)? } else { start(&work, host.as_ref(), &key, challenge)? };
+    // Nothing to go on with is left by a run that did not get as far as a burn-in.
+    let give_up = |error: anyhow::Error| {
+        if !args.resume {
+            _ = fs::remove_dir_all(&work);
+            _ = fs::remove_dir(&out);
+        }
+        error
+    };
+    let key = signing_key(args.key.as_deref()).map_err(give_up)?;
+    let (session, archive) = if args.resume {
+        resume(&work, &key)?
+    } else {
+        start(&work, host.as_ref(), &key, challenge).map_err(give_up)?
+    };
     let records = if args.host.is_some() {
         None
     } else {
@@ -106,11 +116,20 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
             Start::New { profile, genesis: *session.s0().as_bytes(), seed: seed(&session) }
         };
         let request = Request { folder: work.clone(), worker: None, start };
-        burn::run_request(host.as_ref(), &request, None)
-            .with_context(|| format!("the burn-in could not run; its records so far are in {}", work.display()))?;
+        match burn::run_request(host.as_ref(), &request, None) {
+            // The run was cut off between its burn-in and its report.
+            Err(error) if matches!(error.downcast_ref(), Some(BurnError::Finished { .. })) => {}
+            burned => {
+                _ = burned.with_context(|| {
+                    format!("the burn-in could not run; its records so far are in {}", work.display())
+                })?
+            }
+        }
         Some(fs::read(&records).context("cannot read the records of the burn-in")?)
     };
-    let (inspection, written) = sign(&out, args, session, &archive, records, host.as_ref(), &signatures, &key)?;
+    let signed = sign(&out, args, session, &archive, records, host.as_ref(), &signatures, &key);
+    // A recorded machine is not resumed: there is no burn-in whose time would be lost.
+    let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     print(&inspection, &written, &signatures, &key, global)?;
     Ok(inspection.judgement.verdict.into())
@@ -250,8 +269,10 @@ fn sign(
     let mut items = vec![item(HOST_ITEM, "application/zstd", archive.to_vec())];
     items.extend(records.map(|records| item(RECORDS_ITEM, "application/jsonl", records)));
     let written = write::write(out, statement, items, key).with_context(|| {
-        CliError::usage(format!("cannot write the report into {}", out.display()))
-            .hint("make room, then run again with --resume: nothing that was measured is lost")
+        CliError::usage(format!("cannot write the report into {}", out.display())).hint(match args.host {
+            Some(_) => "make room, or choose another --out DIR",
+            None => "make room, then run again with --resume: nothing that was measured is lost",
+        })
     })?;
     Ok((derived.inspection, written))
 }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use serde::Serialize;
-use yanji::report::Style;
+use yanji::report::{self, Style};
 
 /// What standard output can show. Colours only on a terminal and without `NO_COLOR`; Unicode when the locale says so.
 pub fn style() -> Style {
@@ -31,7 +31,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(serde_json::to_string_pretty(value)? + "\n"))
+    print(&(report::for_json(&serde_json::to_string_pretty(value)?) + "\n"))
 }
 
 /// Whether the reader of standard output went away, as `head` does. That is no failure.

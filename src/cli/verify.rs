@@ -73,7 +73,8 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         let text = match global.format {
             Format::Json => {
                 let separator = if index == 0 { "\n" } else { ",\n" };
-                separator.to_owned() + &serde_json::to_string(&verified(path, &report, judgement.as_ref()))?
+                let json = serde_json::to_string(&verified(path, &report, judgement.as_ref()))?;
+                separator.to_owned() + &report::for_json(&json)
             }
             Format::Plain if args.reports.len() == 1 => {
                 let path = path.to_string_lossy();

@@ -176,7 +176,16 @@ impl Function {
     fn read(host: &dyn Host, address: &str) -> Self {
         let folder = format!("{DEVICES}/{address}");
         let config = host.read(&format!("{folder}/config")).and_then(|bytes| {
-            ConfigSpace::new(&bytes).and_then(|_| Reading::Known(())).and_then(|()| Reading::Known(bytes))
+            // The kernel read the ids when it found the function; other ones now are those of something else.
+            let known = [id_file(host, &folder, "vendor"), id_file(host, &folder, "device")];
+            let answered = ConfigSpace::new(&bytes).and_then(|config| {
+                let now = [config.vendor_id(), config.device_id()];
+                match known.iter().zip(now).find(|(known, now)| known.known().is_some_and(|id| id != now)) {
+                    Some((_, now)) => Reading::Failed(format!("the function answers with another id: {now:#06x}")),
+                    None => Reading::Known(()),
+                }
+            });
+            answered.and_then(|()| Reading::Known(bytes))
         });
         let class = match config.as_ref().and_then(|bytes| ConfigSpace::new(bytes)) {
             Reading::Known(config) => Reading::Known(config.class()),

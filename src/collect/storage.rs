@@ -31,7 +31,7 @@ const FACTS: &[FactDef] = &[
     FactDef::new("drive.model", Text, "model as the kernel has it; the SCSI layer cuts it to 16 characters"),
     FactDef::unit_id("drive.serial", "serial number (SPC-5 7.7.18 VPD page 80h, or NVMe Identify)"),
     FactDef::new("drive.firmware", Text, "firmware revision as the kernel has it"),
-    FactDef::unit_id("drive.wwid", "world-wide id as the kernel prints it: naa.…, eui.…, t10.…"),
+    FactDef::unit_id("drive.wwid", "world-wide id as the kernel prints it: naa., eui. or t10. and the id"),
     FactDef::new("drive.size_bytes", Integer, "capacity in bytes"),
     FactDef::new("drive.rotational", Bool, "whether it has spinning platters"),
     FactDef::new("drive.transport", Text, "nvme, sata, sas, usb, fc, virtio or another word of the kernel's"),

@@ -60,7 +60,8 @@ impl<'a> ConfigSpace<'a> {
         if bytes.len() < HEADER_BYTES {
             return Reading::Failed(format!("configuration space of {} bytes", bytes.len()));
         }
-        if bytes[..4] == [0xff; 4] {
+        // What comes back where nothing answers: all ones, or zeros behind some bridges.
+        if bytes[..4] == [0xff; 4] || bytes[..4] == [0; 4] {
             return Reading::Failed("the function does not answer".to_owned());
         }
         Reading::Known(Self { bytes: &bytes[..bytes.len().min(EXTENDED_BYTES)] })

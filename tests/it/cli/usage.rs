@@ -1,0 +1,142 @@
+//! What a person meets: help, mistakes, exit codes, pipes, and the rules.
+
+use std::fs;
+use std::io::Read;
+use std::process::Stdio;
+
+use super::{Place, Ran, change};
+use crate::support::RecordedMachine;
+
+#[test]
+fn help_tells_every_exit_code_and_every_command() {
+    let place = Place::new();
+    let help = place.run(["--help"]).exits(0).stdout;
+    let table = help.split("Exit codes:\n").nth(1).unwrap();
+    let codes: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5"]);
+    for command in ["inspect", "capture", "burn", "certify", "verify", "key", "rules", "completions"] {
+        assert!(help.contains(&format!("\n  {command}")), "{help}");
+        let own = place.run([command, "--help"]).exits(0).stdout;
+        assert!(own.contains("Usage: yanji"), "{own}");
+    }
+    assert!(!help.contains("worker"), "{help}");
+    assert!(place.run(["--version"]).exits(0).stdout.starts_with("yanji "));
+}
+
+#[test]
+fn mistakes_exit_with_2_and_say_what_to_do() {
+    let place = Place::new();
+    fs::write(place.path("no.tar"), "not an archive").unwrap();
+    fs::write(place.path("bad.toml"), "name = \"x\"\nduration_seconds = 10\n\n[memory]\nphase_secnds = 5\n").unwrap();
+    fs::write(place.path("challenge"), "zz").unwrap();
+    fs::create_dir(place.path("empty")).unwrap();
+    let cases: [(&[&str], &str); 16] = [
+        (&[], "Usage: yanji"),
+        (&["inspekt"], "unrecognized subcommand"),
+        (&["inspect", "--hots", "x"], "unexpected argument"),
+        (&["inspect", "--format", "xml"], "plain, json"),
+        (&["verify"], "required arguments"),
+        (&["inspect", "--host", "missing.tar.zst"], "hint: make one with: yanji capture"),
+        (&["inspect", "--host", "no.tar"], "hint: make one with: yanji capture"),
+        (&["capture", "-o", "missing/x.tar.zst"], "hint: choose another place with -o"),
+        (&["verify", "missing.dsse.json"], "hint: give the report.dsse.json that yanji certify wrote"),
+        (&["verify", "empty"], "hint: give the report.dsse.json that yanji certify wrote"),
+        (&["verify", "no.tar", "--key", "no.tar"], "hint: yanji key show FILE prints the public half"),
+        (&["burn", "--profile", "bad.toml"], "line 5, column 1"),
+        (&["certify", "--profile", "nightly"], "hint: the built-in profiles are quick, 24h, 72h, 168h"),
+        (&["certify", "--challenge", "challenge", "--host", "no.tar"], "caused by: "),
+        (&["rules", "explain", "cpu.nothing"], "hint: yanji rules list shows them all"),
+        (&["inspect", "--signatures", "missing"], "hint: signatures/README.md describes the format"),
+    ];
+    for (arguments, expected) in cases {
+        let ran = place.run(arguments).exits(2);
+        assert!(ran.stderr.contains(expected), "{arguments:?}: {}", ran.stderr);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+    }
+    let left: Vec<_> = fs::read_dir(place.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "a mistake left something behind: {left:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    place.archive(&RecordedMachine::server());
+    for arguments in [
+        vec!["rules", "facts"],
+        vec!["rules", "list", "--format", "json"],
+        vec!["inspect", "--host", "host.tar.zst", "--format", "json"],
+        vec!["inspect", "--host", "host.tar.zst"],
+    ] {
+        let mut command = place.command(&arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!(stderr, "", "{arguments:?}");
+        // Short output may be in the pipe before its reader goes; either way it is no failure of the tool.
+        assert!(matches!(child.wait().unwrap().code(), Some(0 | 3)), "{arguments:?}");
+    }
+}
+
+#[test]
+fn rules_are_listed_explained_and_checked() {
+    let place = Place::new();
+    let list = place.run(["rules", "list"]).exits(0).stdout;
+    let json = place.run(["rules", "list", "--format", "json"]).exits(0).json();
+    let rules = json["rules"].as_array().unwrap();
+    assert!(list.ends_with(&format!("{} rules\n", rules.len())), "{list}");
+    for rule in rules {
+        let id = rule["id"].as_str().unwrap();
+        assert!(list.contains(&format!("\n  {id} ")), "{id}");
+        assert!(!rule["innocent"].as_array().unwrap().is_empty(), "{id}");
+    }
+    let explained = place.run(["rules", "explain", "dimm.serial-duplicate"]).exits(0).stdout;
+    for heading in
+        ["\nwhy\n", "\nfires when\n", "\ninnocent causes\n", "\nwhat to do\n", "\nreferences\n", "\nexamples\n"]
+    {
+        assert!(explained.contains(heading), "{heading:?} is not in {explained}");
+    }
+    assert!(place.run(["rules", "lint"]).exits(0).stdout.ends_with(" rules, 0 complaints\n"));
+    let facts = place.run(["rules", "facts", "--format", "json"]).exits(0).json();
+    assert!(facts.as_array().unwrap().iter().any(|fact| fact["path"] == "dimm.smbios.serial"), "{}", facts[0]);
+}
+
+#[test]
+fn a_typo_in_a_rule_is_shown_with_line_and_column_by_every_command() {
+    let place = Place::new();
+    let folder = place.signatures();
+    let plain = place.run(["rules", "list", "--signatures", "signatures"]).exits(0).stdout;
+    assert_eq!(plain, place.run(["rules", "list"]).exits(0).stdout);
+
+    let file = folder.join("cpu/mixed.toml");
+    change(&file, "severity = ", "severty = ");
+    place.archive(&RecordedMachine::server());
+    for arguments in [
+        vec!["rules", "lint"],
+        vec!["rules", "list"],
+        vec!["inspect", "--host", "host.tar.zst"],
+        vec!["certify", "--host", "host.tar.zst", "--out", "report"],
+    ] {
+        let arguments: Vec<&str> = arguments.into_iter().chain(["--signatures", "signatures"]).collect();
+        let ran = place.run(&arguments).exits(2);
+        for expected in ["signatures/cpu/mixed.toml", "line 4, column 1", "unknown field `severty`", "hint: "] {
+            assert!(ran.stderr.contains(expected), "{expected} is not in {}", ran.stderr);
+        }
+        assert_eq!(ran.stdout, "");
+    }
+    assert!(!place.path("report").exists());
+
+    change(&file, "severty = ", "severity = ");
+    change(&file, "cpu.differs_from", "cpu.difers_from");
+    let ran = place.run(["rules", "lint", "--signatures", "signatures"]).exits(2);
+    assert!(ran.stdout.contains("cpu.mixed: ") && ran.stdout.contains("no collector makes"), "{}", ran.stdout);
+}
+
+#[test]
+fn completions_are_scripts() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let Ran { stdout, .. } = place.run(["completions", shell]).exits(0);
+        assert!(stdout.contains("certify") && stdout.contains("resume"), "{shell}");
+    }
+}
