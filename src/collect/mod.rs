@@ -41,6 +41,7 @@ pub const COLLECTORS: &[&dyn Collector] = &[
 pub fn collect(host: &dyn Host) -> Evidence {
     let mut out = EvidenceBuilder::new(host.origin());
     for collector in COLLECTORS {
+        tracing::info!("collecting: {}", collector.id());
         collector.collect(host, &mut out);
     }
     let mut evidence = out.finish();

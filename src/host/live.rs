@@ -44,8 +44,10 @@ impl Host for LiveHost {
     }
 
     fn read(&self, path: &str) -> Reading<Vec<u8>> {
-        let path = path.to_owned();
-        self.worker.call(READ_DEADLINE, move || read_file(Path::new(&path)))
+        let owned = path.to_owned();
+        let reading = self.worker.call(READ_DEADLINE, move || read_file(Path::new(&owned)));
+        tracing::debug!("read {path}: {}", reading.state());
+        reading
     }
 
     fn list(&self, path: &str) -> Reading<Vec<String>> {
@@ -74,6 +76,14 @@ impl Host for LiveHost {
     }
 
     fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
+        let reading = self.answer(query);
+        tracing::debug!("asked {query:?}: {}", reading.state());
+        reading
+    }
+}
+
+impl LiveHost {
+    fn answer(&self, query: &Query) -> Reading<Vec<u8>> {
         match query {
             Query::Cpuid { cpu } => {
                 let cpu = *cpu;
