@@ -1,7 +1,7 @@
 //! GPUs and other accelerators, as PCI shows them. Builds on what the PCI collector found and reads nothing itself.
 
-use super::Collector;
 use super::pci::function_facts;
+use super::{Collector, stand_in};
 use crate::evidence::Kind::{Integer, List, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, Part};
 use crate::host::Host;
@@ -56,6 +56,12 @@ impl Collector for Accelerators {
                 Some((scope, format!("{scope}:{address}"), part.clone()))
             })
             .collect();
+        let platform = out.so_far().part("platform");
+        if let Some(counted) = platform.and_then(|part| part.reading("platform.pci_functions")).cloned() {
+            for scope in ["gpu", "accelerator"] {
+                stand_in(out, scope, FACTS, &counted, super::pci::DEVICES);
+            }
+        }
         for (scope, id, function) in found {
             let mut part = out.part(scope, &id);
             for (path, fact) in function.facts {

@@ -107,6 +107,14 @@ fn fill(part: &mut PartBuilder<'_>, facts: &[FactDef], prefix: &str, reading: &R
     }
 }
 
+/// Where the parts of a kind could not be counted, one part stands for them: rules about such parts must not find nothing
+/// wrong because they found no part.
+fn stand_in<T>(out: &mut EvidenceBuilder, scope: &str, facts: &[FactDef], counted: &Reading<T>, source: &str) {
+    if !matches!(counted, Reading::Known(_) | Reading::Absent) {
+        fill(&mut out.part(scope, &format!("{scope}:unread")), facts, &format!("{scope}."), &reason(counted), source);
+    }
+}
+
 /// The text of a file; see [`Reading::text`].
 fn read_text(host: &dyn Host, path: &str) -> Reading<String> {
     host.read(path).text()

@@ -4,7 +4,7 @@
 //! privilege is needed.
 
 use super::pci::address_in;
-use super::{Collector, base_name, read_text, reason};
+use super::{Collector, base_name, read_text, reason, stand_in};
 use crate::evidence::Kind::{Integer, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, Reading, Value};
 use crate::host::{Host, Query};
@@ -61,6 +61,7 @@ impl Collector for Nics {
             count += 1;
             interface(host, name, &target, out);
         }
+        stand_in(out, "nic", FACTS, &names, NET);
         out.part("platform", "platform").fact("platform.nics", names.map(|_| count), NET);
     }
 }

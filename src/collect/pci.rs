@@ -14,7 +14,7 @@ use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
 use crate::host::Host;
 use crate::parse::pci_config::{self, ConfigSpace, Link};
 
-const DEVICES: &str = "/sys/bus/pci/devices";
+pub(super) const DEVICES: &str = "/sys/bus/pci/devices";
 /// Functions that are looked at. The largest servers have about 2,000 with all virtual functions enabled.
 const MAX_FUNCTIONS: usize = 8192;
 const NVME_CLASS: u32 = 0x0001_0802;

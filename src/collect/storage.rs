@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::pci::address_in;
-use super::{Collector, base_name, fill, read_text, reason};
+use super::{Collector, base_name, fill, read_text, reason, stand_in};
 use crate::evidence::Kind::{Bool, Integer, List, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
@@ -96,6 +96,7 @@ impl Collector for Storage {
                 None => disks.push(disk),
             }
         }
+        stand_in(out, "drive", FACTS, &names, BLOCK);
         let count = names.map(|_| disks.len() as u64);
         out.part("platform", "platform").fact("platform.drives", count, BLOCK);
         for (disk, smart) in disks.iter().zip(ask_smartctl(host, &disks)) {

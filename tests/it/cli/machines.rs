@@ -106,15 +106,21 @@ fn no_single_lost_or_garbled_file_gets_a_server_accepted_without_what_the_policy
     let garbage: Vec<u8> = (0..997u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let paths = paths(&machine.capture());
     assert!(paths.len() > 80, "{}", paths.len());
+    let folders: BTreeSet<&str> =
+        paths.iter().flat_map(|path| path.match_indices('/').skip(1).map(|(end, _)| &path[..end])).collect();
+    let lost = folders.iter().map(|folder| (*folder, "refused", machine.clone().deny(folder)));
+    let garbled = paths.iter().flat_map(|path| {
+        [
+            (path.as_str(), "denied", machine.clone().deny(path)),
+            (path, "garbled", machine.clone().file(path, garbage.clone())),
+            (path, "zeroed", machine.clone().file(path, vec![0; 1 << 20])),
+            (path, "emptied", machine.clone().file(path, "")),
+        ]
+    });
     let mut wrong = Vec::new();
     let mut undecided = 0;
-    for path in &paths {
-        for (how, changed) in [
-            ("denied", machine.clone().deny(path)),
-            ("garbled", machine.clone().file(path, garbage.clone())),
-            ("zeroed", machine.clone().file(path, vec![0; 1 << 20])),
-            ("emptied", machine.clone().file(path, "")),
-        ] {
+    for (path, how, changed) in lost.chain(garbled) {
+        {
             let inspection = inspect_as_live(&changed.host(), &signatures);
             if inspection.judgement.verdict != Verdict::Accepted {
                 undecided += 1;
