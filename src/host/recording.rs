@@ -80,7 +80,7 @@ impl Capture {
         let path = path.into();
         self.files.remove(&path);
         self.index.lists.insert(path.clone(), Reading::Denied);
-        self.index.links.remove(&path);
+        self.index.links.insert(path.clone(), Reading::Denied);
         self.index.readings.insert(path, Reading::Denied);
     }
 

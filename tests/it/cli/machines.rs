@@ -23,14 +23,24 @@ fn small_server() -> RecordedMachine {
     })
 }
 
-/// Every path of a capture that has content.
-fn paths(capture: &Capture) -> Vec<String> {
+/// Every path of a capture that has content, and every link.
+fn paths(capture: &Capture) -> (Vec<String>, Vec<String>) {
     let mut archive = Vec::new();
     capture.write(&mut archive).unwrap();
     let unpacked = zstd::stream::decode_all(&archive[..]).unwrap();
     let mut archive = tar::Archive::new(&unpacked[..]);
-    let names = archive.entries().unwrap().map(|entry| format!("/{}", entry.unwrap().path().unwrap().display()));
-    names.filter(|path| path != "/yanji/index.json").collect()
+    let (mut files, mut links) = (Vec::new(), Vec::new());
+    for entry in archive.entries().unwrap() {
+        let entry = entry.unwrap();
+        match format!("/{}", entry.path().unwrap().display()).as_str() {
+            "/yanji/index.json" => {
+                let index: serde_json::Value = serde_json::from_reader(entry).unwrap();
+                links.extend(index["links"].as_object().unwrap().keys().cloned());
+            }
+            path => files.push(path.to_owned()),
+        }
+    }
+    (files, links)
 }
 
 fn worst(inspection: &Inspection) -> Option<Severity> {
@@ -70,7 +80,7 @@ fn a_healthy_server_is_accepted_when_it_is_live_and_undecided_when_it_is_a_recor
 fn a_machine_that_gives_nothing_away_is_undecided() {
     let signatures = Signatures::embedded().unwrap();
     let machine = small_server();
-    let denied = paths(&machine.capture()).iter().fold(machine, |machine, path| machine.deny(path));
+    let denied = paths(&machine.capture()).0.iter().fold(machine, |machine, path| machine.deny(path));
     let denied = ["/sys/bus/pci/devices", "/sys/class/net", "/sys/block", "/sys/devices/system/memory"]
         .iter()
         .fold(denied, |machine, path| machine.deny(path));
@@ -104,11 +114,13 @@ fn no_single_lost_or_garbled_file_gets_a_server_accepted_without_what_the_policy
     assert_eq!(healthy.judgement.verdict, Verdict::Accepted, "{:#?}", healthy.judgement);
     let needed = relied_upon(&healthy, &signatures);
     let garbage: Vec<u8> = (0..997u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let paths = paths(&machine.capture());
+    let (paths, links) = paths(&machine.capture());
+    assert!(links.len() > 10, "{}", links.len());
     assert!(paths.len() > 80, "{}", paths.len());
     let folders: BTreeSet<&str> =
         paths.iter().flat_map(|path| path.match_indices('/').skip(1).map(|(end, _)| &path[..end])).collect();
-    let lost = folders.iter().map(|folder| (*folder, "refused", machine.clone().deny(folder)));
+    let lost = folders.into_iter().chain(links.iter().map(String::as_str));
+    let lost = lost.map(|path| (path, "refused", machine.clone().deny(path)));
     let garbled = paths.iter().flat_map(|path| {
         [
             (path.as_str(), "denied", machine.clone().deny(path)),
@@ -247,7 +259,7 @@ proptest! {
     ) {
         let signatures = Signatures::embedded().unwrap();
         let mut capture: Capture = small_server().capture();
-        let paths = paths(&capture);
+        let (paths, _) = paths(&capture);
         for (index, content) in changes {
             capture.insert(paths[index.index(paths.len())].as_str(), content);
         }
