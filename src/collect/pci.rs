@@ -175,7 +175,12 @@ fn slots(host: &dyn Host) -> BTreeMap<String, String> {
 impl Function {
     fn read(host: &dyn Host, address: &str) -> Self {
         let folder = format!("{DEVICES}/{address}");
-        let config = host.read(&format!("{folder}/config")).and_then(|bytes| {
+        let config = match host.read(&format!("{folder}/config")) {
+            // Every function has a configuration space; where the file is missing there is no way to look at it.
+            Reading::Absent => Reading::Unsupported,
+            other => other,
+        };
+        let config = config.and_then(|bytes| {
             // The kernel read the ids when it found the function; other ones now are those of something else.
             let known = [id_file(host, &folder, "vendor"), id_file(host, &folder, "device")];
             let answered = ConfigSpace::new(&bytes).and_then(|config| {

@@ -107,7 +107,7 @@ fn relied_upon(inspection: &Inspection, signatures: &Signatures) -> BTreeSet<(St
 }
 
 #[test]
-fn no_single_lost_or_garbled_file_gets_a_server_accepted_without_what_the_policy_requires() {
+fn no_single_lost_or_garbled_answer_gets_a_server_accepted_without_what_the_policy_requires() {
     let signatures = Signatures::embedded().unwrap();
     let machine = small_server();
     let healthy = inspect_as_live(&machine.host(), &signatures);
@@ -127,6 +127,7 @@ fn no_single_lost_or_garbled_file_gets_a_server_accepted_without_what_the_policy
             (path, "garbled", machine.clone().file(path, garbage.clone())),
             (path, "zeroed", machine.clone().file(path, vec![0; 1 << 20])),
             (path, "emptied", machine.clone().file(path, "")),
+            (path, "removed", machine.clone().remove(path)),
         ]
     });
     let mut wrong = Vec::new();
