@@ -9,7 +9,7 @@ use crate::evidence::{Evidence, Fact, FactDef, FactPath, Kind, Part, Reading, Ro
 /// The table of texts that firmware prints where there is no serial number.
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
-/// Every fact that [`derive`] adds. Those under `part.` are added to parts of every kind.
+/// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
 pub const FACTS: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
     FactDef::new("part.same_unit_id_as", Kind::List, "parts that carry a serial number or other unit id of this one"),

@@ -302,6 +302,24 @@ fn envelopes_that_are_read_in_two_ways_are_refused() {
 }
 
 #[test]
+fn a_challenge_of_the_buyer_is_bound_into_the_session() {
+    let place = Place::new();
+    place.archive(&server());
+    let challenge = "5a".repeat(32);
+    fs::write(place.path("challenge"), format!("{challenge}\n")).unwrap();
+    certify(&place, "report", &["--challenge", "challenge"]).exits(3);
+    let statement: Json = serde_json::from_slice(&fs::read(place.path("report/report.json")).unwrap()).unwrap();
+    assert_eq!(statement["predicate"]["challenge"]["source"], "buyer");
+    let ran = place.run(["verify", "report"]).exits(3);
+    assert!(ran.stdout.contains("it was not compared with any"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("that the report is fresh"), "{}", ran.stdout);
+    fs::write(place.path("challenge"), &challenge[1..]).unwrap();
+    let ran = certify(&place, "other", &["--challenge", "challenge"]).exits(2);
+    assert!(ran.stderr.contains("hint: a challenge is 32 random bytes"), "{}", ran.stderr);
+    assert!(!place.path("other").exists());
+}
+
+#[test]
 fn a_folder_with_a_report_or_a_run_that_was_cut_off_is_left_alone() {
     let place = signed().place();
     place.archive(&server());

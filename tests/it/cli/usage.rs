@@ -1,7 +1,9 @@
 //! What a person meets: help, mistakes, exit codes, pipes, and the rules.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::{Place, Ran, change};
@@ -138,5 +140,27 @@ fn completions_are_scripts() {
     for shell in ["bash", "zsh", "fish"] {
         let Ran { stdout, .. } = place.run(["completions", shell]).exits(0);
         assert!(stdout.contains("certify") && stdout.contains("resume"), "{shell}");
+    }
+}
+
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for below in ["completions", "help", "man", "schema"] {
+        for entry in fs::read_dir(folder.join(below)).unwrap() {
+            let entry = entry.unwrap();
+            found.insert(Path::new(below).join(entry.file_name()), fs::read(entry.path()).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn generated_files_are_those_of_this_command_line() {
+    let place = Place::new();
+    place.run(["generate", "made"]).exits(0);
+    let (made, kept) = (files(&place.path("made")), files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging")));
+    assert_eq!(made.keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>());
+    for (path, content) in made {
+        assert!(content == kept[&path], "packaging/{} is out of date: cargo run -- generate packaging", path.display());
     }
 }
