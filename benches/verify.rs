@@ -148,6 +148,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         verdict: statement.predicate.verdict.clone(),
         identity: None,
         same_signatures: true,
+        burn: None,
     })
 }
 

@@ -4,11 +4,11 @@ use std::io::Cursor;
 
 use super::Digest;
 use super::identity::{identity, part_subjects};
-use super::statement::{Assurance, BurnIn, Records, SignedVerdict, Statement};
+use super::statement::{Assurance, BurnIn, PolicyRef, Records, SignedVerdict, Statement};
 use super::verify::{EvidenceItems, Rederived};
 use crate::burn::{self, Summary};
 use crate::collect;
-use crate::evidence::{EvidenceBuilder, Origin};
+use crate::evidence::{Evidence, EvidenceBuilder, Origin};
 use crate::host::RecordedHost;
 use crate::inspection::{self, Inspection, TOOL_VERSION};
 use crate::policy::Judgement;
@@ -53,6 +53,18 @@ pub enum DeriveError {
         /// Where the records begin.
         observed: String,
     },
+    /// The burn-in ran on another machine than the one that is recorded, or under another boot.
+    #[error(
+        "the burn-in ran on another machine: {what} was {burned}, and is {recorded} where the machine was recorded"
+    )]
+    OtherMachine {
+        /// What differs.
+        what: &'static str,
+        /// In the records of the burn-in.
+        burned: String,
+        /// In the recorded machine.
+        recorded: String,
+    },
 }
 
 /// Runs collectors, rules and policy on the evidence. `origin` is the claimed one, since a replay can't know it; `s0` is
@@ -72,6 +84,7 @@ pub fn derive(
         if summary.genesis != s0.to_string() {
             return Err(DeriveError::Session { expected: *s0, observed: summary.genesis.clone() });
         }
+        same_machine(summary, &evidence)?;
         let mut builder = EvidenceBuilder::from(evidence);
         burn::add_evidence(summary, &mut builder);
         evidence = builder.finish();
@@ -84,6 +97,47 @@ pub fn derive(
         reasons: inspection.judgement.reasons.clone(),
     };
     Ok(Derived { inspection, burn, identity, verdict })
+}
+
+/// The last session of the burn-in must have run under the boot that was recorded, on a machine with as much memory.
+fn same_machine(summary: &Summary, evidence: &Evidence) -> Result<(), DeriveError> {
+    let part = |id: &str| evidence.part(id);
+    let recorded = part("platform").and_then(|part| part.text("platform.boot_id"));
+    if let (Some(burned), Some(recorded)) = (summary.boot_id.known(), recorded)
+        && burned != recorded
+    {
+        let (burned, recorded) = (burned.clone(), recorded.to_owned());
+        return Err(DeriveError::OtherMachine { what: "the boot id", burned, recorded });
+    }
+    let recorded = part("memory").and_then(|part| part.integer("memory.meminfo.total_bytes"));
+    if let (Some(&burned), Some(recorded)) = (summary.memory_total_bytes.known(), recorded) {
+        // The kernel keeps a little more or less for itself from boot to boot.
+        let recorded = recorded.unsigned_abs();
+        if burned.abs_diff(recorded) > recorded / 50 {
+            let (burned, recorded) = (burned.to_string(), recorded.to_string());
+            return Err(DeriveError::OtherMachine { what: "its memory in bytes", burned, recorded });
+        }
+    }
+    Ok(())
+}
+
+/// What the records show of a burn-in, in a sentence for a verifier.
+fn burn_claim(summary: &Summary) -> String {
+    let seconds = |milliseconds: u64| milliseconds / 1000;
+    let mut claim = format!(
+        "the records show a burn-in {:?}: {} of {} s active",
+        summary.profile.name,
+        seconds(summary.active_ms),
+        summary.profile.duration_seconds
+    );
+    if summary.profile.memory.is_some() {
+        let (tested, verified) = (summary.memory.tested_bytes as f64 / 1e9, summary.memory.verified_bytes as f64 / 1e9);
+        claim += &format!(", {tested:.1} GB of memory tested, {verified:.1} GB verified");
+    }
+    if summary.profile.cpu.is_some() {
+        claim += &format!(", {} blocks checked on {} CPUs", summary.cpu.checked_blocks, summary.cpu.cpus_checked);
+    }
+    claim
 }
 
 /// What the statement says of a burn-in.
@@ -143,11 +197,22 @@ pub fn rederive(
         .databases
         .iter()
         .any(|database| database.name == "signatures" && database.sha256.to_string() == signatures.id.sha256);
+    let policy = PolicyRef {
+        name: signatures.policy.name.clone(),
+        sha256: Digest::parse(&signatures.policy_sha256).ok_or("the signature set has no digest")?,
+    };
+    if same_set && predicate.policy != policy {
+        return Err(format!("the signature set has policy {policy:?}, and the statement names {:?}", predicate.policy));
+    }
     // Another version of the tool decodes more, or otherwise.
-    let same_signatures = same_set && predicate.tool.version == TOOL_VERSION;
+    let same_decode = predicate.tool.version == TOOL_VERSION;
+    let same_signatures = same_set && same_decode;
+    if same_decode && derived.identity != predicate.identity {
+        return Err("the statement's identity is not the one that the evidence shows".to_owned());
+    }
     let subjects = part_subjects(&derived.inspection.evidence, inspection::fact_catalogue(), &signatures.tables);
     let claimed = statement.subject.iter().filter(|subject| subject.name.starts_with("hwid:"));
-    if same_signatures && !claimed.eq(&subjects) {
+    if same_decode && !claimed.eq(&subjects) {
         return Err("the statement's subjects are not the parts that the evidence shows".to_owned());
     }
     let rederived = Rederived {
@@ -155,6 +220,7 @@ pub fn rederive(
         verdict: derived.verdict,
         identity: Some(derived.identity),
         same_signatures,
+        burn: derived.burn.as_ref().map(burn_claim),
     };
     Ok((rederived, derived.inspection.judgement))
 }

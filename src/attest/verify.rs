@@ -20,6 +20,7 @@ use std::io::Read;
 
 use serde::Serialize;
 
+use super::derive::RECORDS_ITEM;
 use super::envelope::{self, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use super::evidence_tar::{self, Container};
 use super::statement::{
@@ -34,6 +35,8 @@ use crate::rule::Check;
 /// The most that is kept of one report's evidence for the re-evaluation, the smallest items first. The others are only
 /// hashed.
 pub const MAX_KEPT_BYTES: u64 = 64 << 20;
+/// The most records of a burn-in that are kept beside that: a week on a large machine makes some 100 MB.
+pub const MAX_RECORDS_BYTES: u64 = 1 << 30;
 /// The highest level that this verification can establish: it checks no signature that a device made itself.
 pub const MAX_ASSURANCE: Assurance = Assurance::L1;
 /// Failures and differences of one kind that are listed; the rest is counted.
@@ -164,6 +167,8 @@ pub struct Rederived {
     pub identity: Option<serde_json::Value>,
     /// Whether the very signature set and policy were used that the statement names. Only then must everything be equal.
     pub same_signatures: bool,
+    /// What the records of a burn-in show, in a sentence; `None` without a burn-in.
+    pub burn: Option<String>,
 }
 
 /// What a verification found.
@@ -411,18 +416,18 @@ fn check_evidence<'a>(
     Some(EvidenceItems { kept: kept.collect() })
 }
 
-/// The items to keep: the smallest first, so that a long log never displaces what else there is.
+/// The items to keep: the smallest first, so that a long log never displaces what else there is, and the records of a
+/// burn-in, without which no long one could be verified.
 fn kept_ids(listed: &[EvidenceItem]) -> HashSet<&str> {
     let mut by_size: Vec<_> = listed.iter().map(|item| (item.bytes, item.id.as_str())).collect();
     by_size.sort_unstable();
+    let records = by_size.iter().copied().find(|(bytes, id)| *id == RECORDS_ITEM && *bytes <= MAX_RECORDS_BYTES);
     let mut left = MAX_KEPT_BYTES;
-    by_size
-        .into_iter()
-        .map_while(|(bytes, id)| {
-            left = left.checked_sub(bytes)?;
-            Some(id)
-        })
-        .collect()
+    let small = by_size.into_iter().map_while(|(bytes, id)| {
+        left = left.checked_sub(bytes)?;
+        Some(id)
+    });
+    small.chain(records.map(|(_, id)| id)).collect()
 }
 
 fn compare_items(
@@ -494,7 +499,6 @@ fn check_verdict(
             now: identity.to_string(),
         });
     }
-    differences.extend(compare_checks(&signed.checks, &rederived.checks));
     if signed.verdict != rederived.verdict {
         differences.push(Difference {
             what: "verdict".to_owned(),
@@ -502,16 +506,22 @@ fn check_verdict(
             now: json(&rederived.verdict),
         });
     }
+    differences.extend(compare_checks(&signed.checks, &rederived.checks));
     if rederived.same_signatures {
         for difference in differences.iter().take(MAX_LISTED) {
             let Difference { what, signed, now } = difference;
             report.fail(FailureClass::VerdictMismatch, what, now, signed);
         }
     } else {
+        let left_out = differences.len().saturating_sub(MAX_LISTED);
         differences.truncate(MAX_LISTED);
         for difference in &mut differences {
             difference.signed = shorten(&difference.signed);
             difference.now = shorten(&difference.now);
+        }
+        if left_out > 0 {
+            let what = format!("{left_out} more differences");
+            differences.push(Difference { what, signed: String::new(), now: String::new() });
         }
         report.differences = differences;
     }
@@ -568,6 +578,7 @@ fn conclude(statement: &Statement, rederived: &Rederived, report: &mut Report) {
         let checks = predicate.checks.len();
         report.proven.push(format!("the verdict and all {checks} checks follow from the evidence"));
     }
+    report.proven.extend(rederived.burn.clone());
     report.proven.push(match assurance {
         Assurance::L0 => "L0: software on the machine says what the evidence says".to_owned(),
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
@@ -576,6 +587,9 @@ fn conclude(statement: &Statement, rederived: &Rederived, report: &mut Report) {
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
+    }
+    if rederived.burn.is_none() {
+        not_proven("that the machine survives load: the report holds no burn-in");
     }
     not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {

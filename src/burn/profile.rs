@@ -201,6 +201,9 @@ impl Profile {
         if self.name.is_empty() || self.name.len() > 64 {
             return invalid("name must have 1 to 64 bytes".to_owned());
         }
+        if Self::builtin(&self.name).is_some_and(|builtin| builtin != *self) {
+            return invalid("that is the name of a built-in profile, and this is another one".to_owned());
+        }
         Ok(())
     }
 }

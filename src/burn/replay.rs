@@ -14,6 +14,8 @@ use crate::evidence::Reading;
 const MAX_POINTS: usize = 512;
 /// Findings that a summary keeps in full; all are counted.
 const MAX_FINDINGS: usize = 256;
+/// What a run may leave of its time: too little for another phase.
+const MAX_UNUSED_MS: u64 = 10_000;
 
 /// A point of the series that reports draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,6 +49,8 @@ pub struct Phases {
     pub started: u32,
     /// Phases that ended in time.
     pub finished: u32,
+    /// Phases that could not be set up.
+    pub refused: u32,
     /// Why the last one that failed did.
     pub failure: Option<String>,
 }
@@ -80,6 +84,8 @@ pub struct Summary {
     pub completed: bool,
     /// Whether the run stopped because it was asked to, and did not go on.
     pub interrupted: bool,
+    /// The boot of the last session.
+    pub boot_id: Reading<String>,
     /// How often it went on.
     pub resumes: u32,
     /// How far the wall clock jumped, all jumps added without their signs.
@@ -282,9 +288,10 @@ impl Replay {
         match &line.record {
             Record::Start { .. } if line.seq > 0 => return Err("a second start"),
             Record::Start { .. } | Record::Sensors { .. } => {}
-            Record::Resume { .. } => {
+            Record::Resume { boot_id, .. } => {
                 self.close();
                 let Some(summary) = &mut self.summary else { return Ok(()) };
+                summary.boot_id = boot_id.clone();
                 summary.resumes += 1;
                 summary.interrupted = false;
                 for growth in [
@@ -349,7 +356,10 @@ impl Replay {
                         (None, false)
                     }
                     Outcome::Stopped => (Some("it was interrupted".to_owned()), false),
-                    Outcome::Failed { reason } => (Some(reason.clone()), true),
+                    Outcome::Failed { reason } => {
+                        phases(summary, load).refused += 1;
+                        (Some(reason.clone()), true)
+                    }
                     Outcome::WorkerCrashed { signal, .. } => {
                         summary.workers_crashed += 1;
                         let how = signal.map_or(String::new(), |signal| format!(" of signal {signal}"));
@@ -375,7 +385,15 @@ impl Replay {
                 if running.is_some() {
                     return Err("the run ends inside of a phase");
                 }
-                (summary.finished, summary.completed) = (true, *completed);
+                // A record may say what it likes: the time has to be used, and each load must have had most of its phases.
+                let planned_ms = summary.profile.duration_seconds.saturating_mul(1000);
+                let used = line.elapsed_ms >= planned_ms - MAX_UNUSED_MS.min(planned_ms / 2);
+                let had = |wanted: bool, phases: &Phases| {
+                    !wanted || phases.started > 0 && phases.refused.saturating_mul(10) <= phases.started
+                };
+                let loads = had(summary.profile.memory.is_some(), &summary.memory_phases)
+                    && had(summary.profile.cpu.is_some(), &summary.cpu_phases);
+                (summary.finished, summary.completed) = (true, *completed && used && loads);
             }
         }
         Ok(())
@@ -488,7 +506,7 @@ fn found(summary: &mut Summary, line: &Line) {
 }
 
 fn start(line: &Line) -> Result<Summary, &'static str> {
-    let Record::Start { format, tool_version, profile, seed, memory_total_bytes, cpus, .. } = &line.record else {
+    let Record::Start { format, tool_version, profile, seed, memory_total_bytes, cpus, boot_id } = &line.record else {
         return Err("the first record is not a start");
     };
     if *format != FORMAT {
@@ -514,6 +532,7 @@ fn start(line: &Line) -> Result<Summary, &'static str> {
         finished: false,
         completed: false,
         interrupted: false,
+        boot_id: boot_id.clone(),
         resumes: 0,
         clock_jump_seconds: 0,
         memory_total_bytes: memory_total_bytes.clone(),

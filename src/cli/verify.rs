@@ -19,7 +19,7 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{inspect, output};
+use super::{error, inspect, output};
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
@@ -65,11 +65,26 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let trusted = trusted_keys(&args.keys)?;
     let mut verifier = Verifier { batch: Batch::default(), trusted, signatures, totals: Totals::default() };
+    let mut unreadable = false;
     if global.format == Format::Json {
         output::print("{\"reports\":[")?;
     }
     for (index, path) in args.reports.iter().enumerate() {
-        let (report, judgement) = verifier.verify(path)?;
+        let (report, judgement) = match verifier.verify(path) {
+            Ok(verified) => verified,
+            // One file that cannot be read says nothing about the others.
+            Err(error) if args.reports.len() > 1 => {
+                unreadable = true;
+                error::report(&error);
+                if global.format == Format::Json {
+                    let separator = if index == 0 { "\n" } else { ",\n" };
+                    let entry = serde_json::json!({ "path": path, "valid": false, "error": format!("{error:#}") });
+                    output::print(&(separator.to_owned() + &report::for_json(&entry.to_string())))?;
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let text = match global.format {
             Format::Json => {
                 let separator = if index == 0 { "\n" } else { ",\n" };
@@ -96,6 +111,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     std::io::stderr().flush()?;
     Ok(match totals {
         Totals { invalid: 1.., .. } => Exit::AttestationInvalid,
+        _ if unreadable => Exit::Usage,
         Totals { rejected: 1.., .. } => Exit::Rejected,
         Totals { undecided: 1.., .. } => Exit::Undecided,
         _ => Exit::Success,
@@ -144,6 +160,15 @@ impl Verifier {
         self.totals.reports += 1;
         if !report.is_valid() {
             judgement = None;
+        }
+        if let Some(judgement) = &mut judgement
+            && report.differences.iter().any(|difference| difference.what == "identity")
+        {
+            // Another version of the tool may read the identity otherwise; whose report this is, is open until then.
+            judgement.reasons.push("the signed identity is not the one that this version reads".to_owned());
+            if judgement.verdict == Verdict::Accepted {
+                judgement.verdict = Verdict::Undecided;
+            }
         }
         match judgement.as_ref().map(|judgement| judgement.verdict) {
             None => self.totals.invalid += 1,

@@ -12,6 +12,9 @@ use crate::host::{Host, Query};
 use crate::parse::meminfo;
 use crate::parse::smbios::{MemoryDevice, Table};
 
+/// Memory type 1Fh of type 17 (DSP0134, 7.18.2).
+const NON_VOLATILE: &str = "logical non-volatile device";
+
 const FACTS: &[FactDef] = &[
     FactDef::new("memory.smbios.installed_bytes", Integer, "sum of the modules' sizes (DSP0134, 7.18)"),
     FactDef::new("memory.smbios.maximum_bytes", Integer, "most that the system memory arrays can hold (DSP0134, 7.17)"),
@@ -96,7 +99,8 @@ fn totals(table: &Table, part: &mut PartBuilder<'_>) {
     let arrays: Vec<_> = table.memory_arrays().into_iter().filter(|array| array.system_memory).collect();
     let mut modules = table.memory_devices();
     modules.retain(in_system_memory(table));
-    modules.retain(|module| module.populated);
+    // Persistent memory is a drive to the kernel, unless somebody set it up as memory.
+    modules.retain(|module| module.populated && module.kind.known().is_none_or(|kind| kind != NON_VOLATILE));
     let (mapped, mapped_devices) = (table.mapped_bytes(), table.mapped_devices());
     let installed = if modules.is_empty() {
         Reading::Absent

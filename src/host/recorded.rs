@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path};
+
+use rustix::fs::OFlags;
 
 use super::recording::{Capture, FORMAT, INDEX_PATH, Index};
 use super::{Host, MAX_FILE_BYTES, Query};
@@ -13,6 +16,8 @@ use crate::evidence::{Origin, Reading};
 const MAX_TOTAL_BYTES: u64 = 512 << 20;
 /// Files in a capture. A large server has about 20,000.
 const MAX_ENTRIES: usize = 200_000;
+/// Folders inside of folders; sysfs has about 20.
+const MAX_DEPTH: usize = 64;
 /// Links that one path may pass through.
 const MAX_LINKS: usize = 16;
 /// log2 of the largest zstd window that is accepted: 128 MiB, what `zstd --long` makes.
@@ -50,6 +55,9 @@ pub enum ArchiveError {
     /// All files together over the cap.
     #[error("unpacks to more than {MAX_TOTAL_BYTES} bytes")]
     TooLarge,
+    /// Folders inside of folders.
+    #[error("has folders more than {MAX_DEPTH} deep")]
+    TooDeep,
     /// Too many files.
     #[error("has more than {MAX_ENTRIES} files")]
     TooMany,
@@ -78,7 +86,7 @@ impl RecordedHost {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         if fs::metadata(path)?.is_dir() {
             let mut loader = Loader::default();
-            loader.folder(path, "")?;
+            loader.folder(path, "", 0)?;
             loader.finish()
         } else {
             Self::from_archive(fs::File::open(path)?)
@@ -234,7 +242,10 @@ impl Loader {
         Ok(())
     }
 
-    fn folder(&mut self, folder: &Path, prefix: &str) -> Result<(), ArchiveError> {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), ArchiveError> {
+        if depth > MAX_DEPTH {
+            return Err(ArchiveError::TooDeep);
+        }
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let path = format!("{prefix}/{}", entry.file_name().to_string_lossy());
@@ -245,10 +256,12 @@ impl Loader {
                 self.capture.index.links.insert(path, Reading::Known(target));
             } else if kind.is_dir() {
                 self.count()?;
-                self.folder(&entry.path(), &path)?;
+                self.folder(&entry.path(), &path, depth + 1)?;
             } else if kind.is_file() {
                 self.admit(&path, entry.metadata()?.len())?;
-                match fs::File::open(entry.path()) {
+                // Neither a link nor a FIFO that took its place meanwhile is followed or waited for.
+                let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+                match fs::File::options().read(true).custom_flags(flags.bits() as i32).open(entry.path()) {
                     Ok(file) => {
                         let mut content = Vec::new();
                         file.take(MAX_FILE_BYTES as u64).read_to_end(&mut content)?;

@@ -16,6 +16,7 @@ pub const FACTS: &[FactDef] = &[
     FactDef::new("part.shared_unit_ids", Kind::List, "the ids that they share, as the parts print them"),
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
+    FactDef::new("cpu.ppin_same_as", Kind::List, "packages that have the same protected processor inventory number"),
     FactDef::new(
         "dimm.differs_in",
         Kind::List,
@@ -114,11 +115,14 @@ fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) 
 }
 
 fn mixed_cpus(evidence: &mut Evidence) {
+    const PPIN: &str = "cpu.sysfs.ppin";
     const FIELDS: [&str; 3] = ["cpu.cpuid.signature", "cpu.cpuid.brand", "cpu.procfs.microcode"];
     let cpus: Vec<(String, [Option<String>; 3])> = evidence
         .scope("cpu")
         .map(|part| (part.id.clone(), FIELDS.map(|field| part.text(field).map(str::to_owned))))
         .collect();
+    let ppins: Vec<(String, String)> =
+        evidence.scope("cpu").filter_map(|part| Some((part.id.clone(), part.text(PPIN)?.to_owned()))).collect();
     let legible = cpus.iter().all(|(_, fields)| fields[0].is_some() && fields[1].is_some());
     for part in evidence.parts.iter_mut().filter(|part| part.scope == "cpu") {
         let own = cpus.iter().find(|(id, _)| *id == part.id).map(|(_, fields)| fields);
@@ -131,6 +135,14 @@ fn mixed_cpus(evidence: &mut Evidence) {
             _ => missing_like(part, "cpu.cpuid.family"),
         };
         add(part, "cpu.family_model", family_model);
+        let same_ppin = match part.text(PPIN) {
+            Some(own) => {
+                let others = ppins.iter().filter(|(id, ppin)| *id != part.id && ppin == own);
+                Reading::Known(others.map(|(id, _)| id.clone()).collect::<Vec<_>>().into())
+            }
+            None => missing_like(part, PPIN),
+        };
+        add(part, "cpu.ppin_same_as", same_ppin);
     }
 }
 

@@ -120,6 +120,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         verdict: statement.predicate.verdict.clone(),
         identity: Some(statement.predicate.identity.clone()),
         same_signatures: true,
+        burn: None,
     })
 }
 
