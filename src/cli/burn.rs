@@ -105,7 +105,7 @@ pub fn run_request(
             reporter.report(event);
             if let Some(output) = &mut events {
                 let json = serde_json::to_string(event).map_err(io::Error::from);
-                let written = json.and_then(|json| output.write_all(report::for_json(&json).as_bytes()));
+                let written = json.and_then(|json| output.write_all(report::escape_controls(&json).as_bytes()));
                 // A reader that is gone takes the events with it; the burn and its records go on.
                 if written.and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush()).is_err() {
                     events = None;

@@ -5,6 +5,7 @@ use std::fmt;
 use yanji::attest::key::KeyError;
 use yanji::attest::trust::TrustError;
 use yanji::burn::ProfileError;
+use yanji::report;
 use yanji::rule::SignatureError;
 
 use super::exit::Exit;
@@ -39,12 +40,13 @@ impl fmt::Display for CliError {
 impl std::error::Error for CliError {}
 
 /// Prints an error with its causes and hints on standard error, and gives the exit code.
-pub fn report(error: &anyhow::Error) -> Exit {
+pub fn print(error: &anyhow::Error) -> Exit {
     let mut exit = error.downcast_ref::<CliError>().map(|known| known.exit);
     let mut hint = error.downcast_ref::<CliError>().and_then(|known| known.hint.clone());
     let mut before = String::new();
     for (depth, cause) in error.chain().enumerate() {
-        let text = cause.to_string();
+        // Paths in a recorded machine and lines of a configuration are named as they are.
+        let text = report::escape_controls(&cause.to_string());
         match depth {
             0 => eprintln!("error: {text}"),
             // A transparent wrapper says what its cause says.
@@ -58,7 +60,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
         }
     }
     if let Some(hint) = hint {
-        eprintln!("hint: {hint}");
+        eprintln!("hint: {}", report::escape_controls(&hint));
     }
     exit.unwrap_or(Exit::ToolFailed)
 }

@@ -30,11 +30,16 @@ pub fn main() -> ExitCode {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colour_on_stderr())
+        .without_time()
+        .init();
     let exit = match std::panic::catch_unwind(|| run(&args)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) if output::is_closed_pipe(&error) => Exit::Success,
-        Ok(Err(error)) => error::report(&error),
+        Ok(Err(error)) => error::print(&error),
         Err(_) => {
             eprintln!("hint: this is a bug in yanji; please report it with the message above");
             Exit::ToolFailed

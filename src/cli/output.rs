@@ -11,6 +11,11 @@ pub fn style() -> Style {
     style_of(io::stdout().is_terminal())
 }
 
+/// Whether standard error can show colours.
+pub fn colour_on_stderr() -> bool {
+    style_of(io::stderr().is_terminal()).colour
+}
+
 fn style_of(terminal: bool) -> Style {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let term = set("TERM");
@@ -31,7 +36,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(report::for_json(&serde_json::to_string_pretty(value)?) + "\n"))
+    print(&(report::escape_controls(&serde_json::to_string_pretty(value)?) + "\n"))
 }
 
 /// Whether the reader of standard output went away, as `head` does. That is no failure.

@@ -89,7 +89,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             Format::Json => {
                 let separator = if index == 0 { "\n" } else { ",\n" };
                 let json = serde_json::to_string(&verified(path, &report, judgement.as_ref()))?;
-                separator.to_owned() + &report::for_json(&json)
+                separator.to_owned() + &report::escape_controls(&json)
             }
             Format::Plain if args.reports.len() == 1 => {
                 let path = path.to_string_lossy();

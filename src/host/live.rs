@@ -46,7 +46,7 @@ impl Host for LiveHost {
     fn read(&self, path: &str) -> Reading<Vec<u8>> {
         let owned = path.to_owned();
         let reading = self.worker.call(READ_DEADLINE, move || read_file(Path::new(&owned)));
-        tracing::debug!("read {path}: {}", reading.state());
+        tracing::debug!("read {path:?}: {}", reading.state());
         reading
     }
 

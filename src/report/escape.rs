@@ -24,12 +24,12 @@ pub fn for_terminal(text: &str, style: Style) -> String {
     shown
 }
 
-/// JSON with the characters as escapes that JSON itself may hold as they are and a terminal may act upon: control
-/// characters beyond ASCII, and those that change the direction of writing or have no width. The value is the same.
-pub fn for_json(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for character in json.chars() {
-        // Outside of strings there is white space only, and line feed is the one control character of it.
+/// Text of many lines with every character as an escape that a terminal may act upon: control characters but the line
+/// feed, and those that change the direction of writing or have no width. JSON, whose strings may hold some of them as
+/// they are, keeps its value.
+pub fn escape_controls(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
         if character != '\n' && (character.is_control() || invisible(character)) {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 shown.push_str(&format!("\\u{unit:04x}"));
@@ -63,8 +63,8 @@ mod tests {
         assert_eq!(for_terminal("验机", Style::default()), "\\u{9a8c}\\u{673a}");
         let tag = "a\u{9b}\u{202e}\u{e0041}\u{7f}验";
         let json = serde_json::to_string_pretty(&[tag]).unwrap_or_default();
-        assert_eq!(for_json(&json), "[\n  \"a\\u009b\\u202e\\udb40\\udc41\\u007f验\"\n]");
-        assert_eq!(serde_json::from_str::<[String; 1]>(&for_json(&json)).ok(), Some([tag.to_owned()]));
+        assert_eq!(escape_controls(&json), "[\n  \"a\\u009b\\u202e\\udb40\\udc41\\u007f验\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&escape_controls(&json)).ok(), Some([tag.to_owned()]));
         assert!(for_terminal(&"x".repeat(5000), UNICODE).ends_with("x[4800 more]"));
     }
 }

@@ -7,7 +7,7 @@ mod style;
 mod table;
 mod verification;
 
-pub use escape::{for_json, for_terminal};
+pub use escape::{escape_controls, for_terminal};
 pub use inspection::{burn_plain, counts_line, inspection_plain};
 pub use rules::{explain_plain, list_plain};
 pub use style::Style;

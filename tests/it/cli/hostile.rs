@@ -1,5 +1,7 @@
 //! Texts from devices are hostile: nothing that they hold may reach a terminal as anything but text.
 
+use std::fs;
+
 use super::{Place, Ran};
 use crate::support::RecordedMachine;
 
@@ -68,6 +70,32 @@ fn no_text_of_a_device_controls_the_terminal() {
             assert!(ran.stdout.is_ascii(), "{}", ran.stdout);
         }
     }
+}
+
+#[test]
+fn names_in_a_recording_are_hostile_too() {
+    let place = Place::new();
+    place.archive(&hostile_server().with(|machine| {
+        machine.nics[0].name = "\x1b[2Jeth0\n".to_owned();
+        machine.drives[0].name = "nvme\x1b]0;x\x07n1".to_owned();
+        machine.drives[0].smartctl = false;
+    }));
+    for arguments in [vec![], vec!["-v"], vec!["-vv"]] {
+        let ran = inspect(&place, &arguments, "C.UTF-8").exits(3);
+        assert_harmless(&ran.stdout);
+        assert_harmless(&ran.stderr);
+        assert!(ran.stdout.contains("nic:\\u{1b}[2Jeth0\\n"), "{}", ran.stdout);
+    }
+    let mut archive = tar::Builder::new(fs::File::create(place.path("bad.tar")).unwrap());
+    for _ in 0..2 {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        archive.append_data(&mut header, "sys/\x1b[31mx\u{202e}", &[][..]).unwrap();
+    }
+    archive.into_inner().unwrap();
+    let ran = place.run(["inspect", "--host", "bad.tar"]).exits(2);
+    assert_harmless(&ran.stderr);
+    assert!(ran.stderr.contains("caused by: "), "{}", ran.stderr);
 }
 
 #[test]
