@@ -75,7 +75,7 @@ complete -c yanji -n "__fish_yanji_using_subcommand certify" -l host -d 'Certify
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
-complete -c yanji -n "__fish_yanji_using_subcommand certify" -l resume -d 'Go on with a run that was cut off'
+complete -c yanji -n "__fish_yanji_using_subcommand certify" -l resume -d 'Go on with a run that was interrupted or cut off'
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand worker" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'

@@ -76,13 +76,17 @@ pub fn own_binary_sha256() -> Result<Digest, SessionError> {
     hash().map_err(SessionError::OwnBinary)
 }
 
+fn random_id() -> Result<String, SessionError> {
+    let mut id = [0u8; 16];
+    SystemRandom::new().fill(&mut id).map_err(|_| SessionError::Random)?;
+    Ok(hex::encode(id))
+}
+
 impl SessionStart {
     /// Starts a session now.
     pub fn new(keyid: Digest, challenge: Option<Challenge>) -> Result<Self, SessionError> {
-        let mut id = [0u8; 16];
-        SystemRandom::new().fill(&mut id).map_err(|_| SessionError::Random)?;
         Ok(Self {
-            report_id: hex::encode(id),
+            report_id: random_id()?,
             started_at: Timestamp::now().to_string(),
             challenge,
             keyid,
@@ -92,6 +96,12 @@ impl SessionStart {
                 git_commit: option_env!("YANJI_GIT_COMMIT").map(str::to_owned),
             },
         })
+    }
+
+    /// The same session with a report id of its own: a run that goes on after an interruption makes another report than
+    /// the one that said so.
+    pub fn resumed(self) -> Result<Self, SessionError> {
+        Ok(Self { report_id: random_id()?, ..self })
     }
 
     /// The session's value; see [`session_id`].

@@ -13,6 +13,7 @@ use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::collect;
+use yanji::evidence::Reading;
 use yanji::host::{Host, RecordingHost};
 use yanji::inspection::Inspection;
 use yanji::report;
@@ -51,8 +52,8 @@ pub struct CertifyArgs {
     /// Something the buyer should know: a repair, a replaced part, a known fault. May be given several times
     #[arg(long, value_name = "TEXT")]
     pub disclose: Vec<String>,
-    /// Go on with a run that was cut off
-    #[arg(long)]
+    /// Go on with a run that was interrupted or cut off
+    #[arg(long, conflicts_with_all = ["profile", "challenge"])]
     pub resume: bool,
     /// Certify a recorded machine. The burn-in is left out, and no policy accepts the result
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
@@ -101,11 +102,8 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         error
     };
     let key = signing_key(args.key.as_deref()).map_err(give_up)?;
-    let (session, archive) = if args.resume {
-        resume(&work, &key)?
-    } else {
-        start(&work, host.as_ref(), &key, challenge).map_err(give_up)?
-    };
+    let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
+    let archive = record(host.as_ref())?;
     let records = if args.host.is_some() {
         None
     } else {
@@ -130,7 +128,11 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signed = sign(&out, args, session, &archive, records, host.as_ref(), &signatures, &key);
     // A recorded machine is not resumed: there is no burn-in whose time would be lost.
     let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
-    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+    if interrupted(&inspection) {
+        eprintln!("interrupted: go on with yanji certify --resume --out {}", out.display());
+    } else {
+        fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
+    }
     print(&inspection, &written, &signatures, &key, global)?;
     Ok(inspection.judgement.verdict.into())
 }
@@ -141,12 +143,27 @@ fn seed(session: &SessionStart) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
+/// Moves the report of an interrupted run into a folder of its own: the run that goes on makes another.
+fn set_aside(out: &Path) -> anyhow::Result<()> {
+    if !out.join(write::ENVELOPE_FILE).exists() {
+        return Ok(());
+    }
+    let aside = out.join(jiff::Timestamp::now().strftime("interrupted-%Y%m%dT%H%M%SZ").to_string());
+    let moved = fs::create_dir(&aside).and_then(|()| {
+        for file in [write::ENVELOPE_FILE, write::STATEMENT_FILE, write::EVIDENCE_FILE, write::SIGNER_FILE] {
+            fs::rename(out.join(file), aside.join(file))?;
+        }
+        Ok(())
+    });
+    moved.with_context(|| CliError::usage(format!("cannot move the earlier report to {}", aside.display())))
+}
+
 /// Everything that can go wrong with the folder goes wrong now, and not after hours of burn-in.
 fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     let work = out.join(WORK_FOLDER);
     let unusable = || CliError::usage(format!("cannot write into {}", out.display())).hint("choose another --out DIR");
     fs::create_dir_all(out).with_context(unusable)?;
-    if out.join(write::ENVELOPE_FILE).exists() {
+    if out.join(write::ENVELOPE_FILE).exists() && !work.exists() {
         bail!(
             CliError::usage(format!("{} holds a report already, and a report is never overwritten", out.display()))
                 .hint("choose another --out DIR, or move the old report away")
@@ -161,7 +178,7 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
             CliError::usage(format!("{} holds no run that was cut off", out.display()))
                 .hint("leave --resume out to start one")
         ),
-        (true, true) => Ok(()),
+        (true, true) => set_aside(out),
         (false, false) => fs::create_dir(&work).with_context(unusable),
     }
 }
@@ -196,38 +213,34 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
     Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
 }
 
-/// Records the machine, and keeps session and recording for a run that is cut off.
-fn start(
-    work: &Path,
-    host: &dyn Host,
-    key: &Key,
-    challenge: Option<Challenge>,
-) -> anyhow::Result<(SessionStart, Vec<u8>)> {
-    let session = SessionStart::new(key.public().keyid(), challenge)?;
+/// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody
+/// could have exchanged.
+fn record(host: &dyn Host) -> anyhow::Result<Vec<u8>> {
     let recording = RecordingHost::new(host);
     collect::collect(&recording);
     let mut archive = Vec::new();
     recording.into_capture().write(&mut archive).context("cannot pack the recorded machine")?;
-    let keep = |name: &str, content: &[u8]| {
-        let path = work.join(name);
-        whole_file::write(&path, |file| file.write_all(content))
-            .with_context(|| format!("cannot write {}", path.display()))
-    };
-    keep(HOST_ITEM, &archive)?;
-    keep(SESSION_FILE, &serde_json::to_vec_pretty(&session)?)?;
-    Ok((session, archive))
+    Ok(archive)
 }
 
-fn resume(work: &Path, key: &Key) -> anyhow::Result<(SessionStart, Vec<u8>)> {
-    let read = |name: &str| {
-        let path = work.join(name);
-        fs::read(&path).with_context(|| {
-            CliError::usage(format!("cannot go on: {} cannot be read", path.display()))
-                .hint(format!("remove {} and start again", work.display()))
-        })
-    };
-    let session: SessionStart = serde_json::from_slice(&read(SESSION_FILE)?)
-        .with_context(|| CliError::usage(format!("cannot go on: {} is damaged", work.join(SESSION_FILE).display())))?;
+/// A new session, kept for a run that is cut off.
+fn start(work: &Path, key: &Key, challenge: Option<Challenge>) -> anyhow::Result<SessionStart> {
+    let session = SessionStart::new(key.public().keyid(), challenge)?;
+    let path = work.join(SESSION_FILE);
+    let content = serde_json::to_vec_pretty(&session)?;
+    whole_file::write(&path, |file| file.write_all(&content))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(session)
+}
+
+fn resume(work: &Path, key: &Key) -> anyhow::Result<SessionStart> {
+    let path = work.join(SESSION_FILE);
+    let content = fs::read(&path).with_context(|| {
+        CliError::usage(format!("cannot go on: {} cannot be read", path.display()))
+            .hint(format!("remove {} and start again", work.display()))
+    })?;
+    let session: SessionStart = serde_json::from_slice(&content)
+        .with_context(|| CliError::usage(format!("cannot go on: {} is damaged", path.display())))?;
     if session.keyid != key.public().keyid() {
         bail!(
             CliError::usage(format!("the run was started with key {}", session.keyid))
@@ -240,7 +253,13 @@ fn resume(work: &Path, key: &Key) -> anyhow::Result<(SessionStart, Vec<u8>)> {
                 .hint("go on with that one, or start again")
         );
     }
-    Ok((session, read(HOST_ITEM)?))
+    Ok(session.resumed()?)
+}
+
+/// Whether the burn-in was stopped before its end.
+fn interrupted(inspection: &Inspection) -> bool {
+    let burn = inspection.evidence.part("burn");
+    burn.and_then(|part| part.reading("burn.interrupted")) == Some(&Reading::Known(true.into()))
 }
 
 /// Derives from the very bytes that are signed, so that a verifier gets the same.

@@ -75,11 +75,11 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             // One file that cannot be read says nothing about the others.
             Err(error) if args.reports.len() > 1 => {
                 unreadable = true;
-                error::report(&error);
+                error::print(&error);
                 if global.format == Format::Json {
                     let separator = if index == 0 { "\n" } else { ",\n" };
                     let entry = serde_json::json!({ "path": path, "valid": false, "error": format!("{error:#}") });
-                    output::print(&(separator.to_owned() + &report::for_json(&entry.to_string())))?;
+                    output::print(&(separator.to_owned() + &report::escape_controls(&entry.to_string())))?;
                 }
                 continue;
             }

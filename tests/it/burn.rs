@@ -425,6 +425,33 @@ fn a_worker_that_dies_before_it_verified_anything_leaves_no_number_of_errors() {
 }
 
 #[test]
+fn a_run_is_complete_only_when_its_time_was_used_and_its_loads_ran() {
+    let phase = |phase: u32, load: &str, outcome: &str| {
+        [
+            json!({"kind": "phase-start", "phase": phase, "load": load, "seconds": 1}),
+            json!({"kind": "phase-end", "phase": phase, "outcome": outcome, "reason": "test"}),
+        ]
+    };
+    let completed = |seconds: u64, second_load: &str, second_outcome: &str| {
+        let mut first = start();
+        first["profile"]["duration_seconds"] = seconds.into();
+        let mut records = vec![first];
+        records.extend(phase(0, "memory", "finished"));
+        records.extend(phase(1, second_load, second_outcome));
+        records.push(json!({"kind": "finish", "completed": true}));
+        replay(&chain(&records)).unwrap().completed
+    };
+    assert!(completed(6, "cpu", "finished"));
+    assert!(!completed(168 * 3600, "cpu", "finished"), "five seconds are no week");
+    assert!(!completed(6, "memory", "finished"), "no processor was loaded");
+    assert!(!completed(6, "cpu", "failed"), "the processors could not be loaded");
+
+    let mut renamed = start();
+    renamed["profile"]["name"] = "168h".into();
+    assert!(replay(&chain(&[renamed])).unwrap_err().to_string().contains("profile is not valid"));
+}
+
+#[test]
 fn every_changed_byte_breaks_the_chain_or_its_head() {
     let good = chain(&[
         start(),

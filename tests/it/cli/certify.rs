@@ -12,9 +12,13 @@ use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::Statement;
+use yanji::attest::{self, Digest};
 use yanji::burn;
+use yanji::evidence::Origin;
+use yanji::rule::Signatures;
 
 use super::{Place, Ran};
+use crate::support::RecordedMachine;
 
 /// A burn-in that is over in a moment.
 pub const TINY_PROFILE: &str = "\
@@ -152,7 +156,7 @@ fn a_run_that_is_killed_goes_on_with_resume() {
     let ran = place.run(["certify", "--out", "report", "--resume"]);
     assert!(matches!(ran.code, 0 | 1 | 3), "{}\n{}", ran.stdout, ran.stderr);
     let statement = statement(&place, "report");
-    assert_eq!(statement.predicate.report_id, begun["reportId"].as_str().unwrap());
+    assert_eq!(statement.predicate.session.started_at, begun["startedAt"].as_str().unwrap());
     assert_eq!(statement.predicate.burnin.as_ref().unwrap().profile, "tiny");
     let completed = statement.predicate.checks.iter().find(|check| check.id == "burn.incomplete").unwrap();
     assert_eq!(completed.outcome, yanji::rule::Outcome::Clear);
@@ -170,6 +174,40 @@ fn an_interrupted_run_still_writes_its_report_and_is_undecided() {
     assert!(ran.stdout.contains("burn.incomplete on "), "{}", ran.stdout);
     let ran = place.run(["verify", "report"]).exits(3);
     assert!(ran.stdout.contains("burn.incomplete on "), "{}", ran.stdout);
+
+    let ran = place.run(["certify", "--out", "report", "--resume"]);
+    let resumed = statement(&place, "report").predicate;
+    let completed = resumed.checks.iter().find(|check| check.id == "burn.incomplete").unwrap();
+    assert_eq!(completed.outcome, yanji::rule::Outcome::Clear, "{}", ran.stderr);
+    assert!(!place.path("report/.unfinished").exists());
+    let earlier = fs::read_dir(place.path("report"))
+        .unwrap()
+        .map(|entry| format!("report/{}", entry.unwrap().file_name().to_str().unwrap()))
+        .find(|name| name.contains("interrupted-"))
+        .unwrap();
+    // Two reports of one session, each with an id of its own.
+    place.run(["verify", "report", &earlier]).exits(3);
+}
+
+#[test]
+fn a_burn_in_of_another_machine_does_not_count_for_this_one() {
+    let place = place();
+    place.run(["certify", "--out", "report", "--profile", "tiny.toml"]);
+    let s0 = statement(&place, "report").predicate.session.s0;
+    let items = items(&place, "report");
+    let bytes = |id: &str| match &items.iter().find(|item| item.id == id).unwrap().content {
+        Content::Bytes(bytes) => bytes.clone(),
+        Content::File(_) => panic!(),
+    };
+    let (host, records) = (bytes(attest::HOST_ITEM), bytes(attest::RECORDS_ITEM));
+    let signatures = Signatures::embedded().unwrap();
+    attest::derive(&host, Some(&records), Origin::Live, &s0, &signatures).unwrap();
+    RecordedMachine::server().archive(&place.path("server.tar.zst"));
+    let other = fs::read(place.path("server.tar.zst")).unwrap();
+    let error = attest::derive(&other, Some(&records), Origin::Live, &s0, &signatures).unwrap_err();
+    assert!(error.to_string().contains("another machine"), "{error}");
+    let error = attest::derive(&host, Some(&records), Origin::Live, &Digest::of(b""), &signatures).unwrap_err();
+    assert!(error.to_string().contains("from this session") || error.to_string().contains("begin from"), "{error}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn faults() -> Vec<Fault> {
         fault(
             "an NVMe controller without driver",
             &[("platform.nvme-unbound", &["platform"])],
-            "accepted",
+            "undecided",
             |machine| {
                 machine.functions.push(PciFunction::root_port("0000:25:02.0", 8, Lanes { width: 4, generation: 4 }));
                 let unbound = PciFunction { driver: None, ..PciFunction::pm9a3("0000:27:00.0", "0000:25:02.0") };
