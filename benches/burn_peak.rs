@@ -21,10 +21,10 @@ fn main() {
     let cpus = thread::available_parallelism().unwrap().get();
     println!("{cpus} CPUs, {} MiB, {ROUNDS} rounds of {seconds} s each, width {:?}", bytes >> 20, Width::detect());
     println!("plain: read and as much written, GB/s; wide loads, exclusive or, wide stores, no check");
-    println!("burn: verified, GB/s, as much written but for the last pass, first touch excluded");
+    println!("burn: verified, GB/s, half as much written, first touch excluded");
     println!("stressapptest: as reported, GB/s; it counts every copied byte twice, as read and as written");
     println!("FMA: GFLOP/s of doubles a core; burn: thread time of its FMA blocks, set-up and check included");
-    let (mut to_plain, mut to_sat, mut moved_to_sat, mut to_peak) = (vec![], vec![], vec![], vec![]);
+    let (mut to_plain, mut to_sat, mut to_peak) = (vec![], vec![], vec![]);
     let mut errors = 0;
     for round in 1..=ROUNDS {
         let plain = plain_read_write(bytes as usize, cpus, time);
@@ -46,14 +46,12 @@ fn main() {
         );
         to_plain.push(verified / plain);
         to_sat.extend(sat.map(|sat| verified / sat));
-        moved_to_sat.extend(sat.map(|sat| 2.0 * verified / sat));
         to_peak.push(checked / peak);
         errors += memory.errors + cpu.errors;
     }
     println!("median ratios:");
-    print("burn verified / plain read, to be at least 0.80", to_plain);
+    print("burn verified / plain read and written, to be at least 0.80", to_plain);
     print("burn verified / stressapptest as reported, to be at least 1.50", to_sat);
-    print("burn verified and written / stressapptest as reported", moved_to_sat);
     print("burn FMA / plain FMA, to be at least 0.85", to_peak);
     println!("errors: {errors}");
 }

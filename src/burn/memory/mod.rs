@@ -1,7 +1,7 @@
 //! Patterns over as much memory as could be had.
 //!
 //! Own-address is written over everything before anything is verified: a shorted address line shows only then. Every
-//! later pass verifies the pattern before and writes the next one in the same sweep. A thread on each CPU first touches
+//! pattern is read twice; the second read writes the next one in the same sweep. A thread on each CPU first touches
 //! its own part, so that it lies on the CPU's node; in later passes the CPUs of a node take strips of all its parts as
 //! they come, so that no core verifies only what it wrote itself, and none waits for a slower one.
 #![allow(unsafe_code)]
@@ -145,9 +145,11 @@ impl<'a, 'c> Burn<'a, 'c> {
         let mut longest = start.elapsed();
         for cycle in 0u32.. {
             for step in steps(seed.wrapping_add(cycle)) {
-                let left = self.control.remaining();
-                if left < longest * 5 / 2 {
-                    self.pass(Sweep { old: Some(current), new: None, downwards: false });
+                // Two reads: a cell that flips when it is read, and still gives the right value then, shows at the second
+                // one only (a deceptive read destructive fault).
+                let enough = self.control.remaining() >= longest * 5 / 2;
+                self.pass(Sweep { old: Some(current), new: None, downwards: !step.downwards });
+                if !enough || self.control.remaining() < longest * 5 / 2 {
                     return;
                 }
                 let start = Instant::now();
@@ -176,7 +178,7 @@ impl<'a, 'c> Burn<'a, 'c> {
         let number = self.passes.load(Ordering::Relaxed);
         let stage = match (sweep.old, sweep.new) {
             (None, _) => "first write",
-            (Some(_), None) => "last verify",
+            (Some(_), None) => "verify",
             (Some(_), Some(_)) => "verify and write",
         };
         let start = Instant::now();

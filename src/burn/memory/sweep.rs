@@ -198,12 +198,13 @@ unsafe fn write<V: Vector, N: Lanes<V>>(block: *mut u8, next: *const u8, new: &m
     }
 }
 
+/// Into the second-level cache: a core has three times as many misses under way there as from its first level.
 #[inline(always)]
 fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch never faults, whatever the address.
     unsafe {
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
