@@ -19,7 +19,10 @@ impl Reporter {
     pub fn new(quiet: bool) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}");
-            ProgressBar::new(1).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            // Serial consoles draw ASCII only.
+            let style = if output::style().unicode { style } else { style.progress_chars("=> ") };
+            ProgressBar::new(1).with_style(style)
         });
         Self { bar, quiet }
     }
