@@ -161,11 +161,6 @@ impl Locations {
     }
 }
 
-/// [`Locations::load_or_create_own_key`] at the default locations, for a key without a passphrase.
-pub fn load_or_create_default() -> Result<(Key, bool), KeyError> {
-    Locations::from_env()?.load_or_create_own_key(None)
-}
-
 /// Where the public half of a private key file lies: the same name with `.pub` added.
 pub fn public_path(private: &Path) -> PathBuf {
     let mut name = OsString::from(private);

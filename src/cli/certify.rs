@@ -103,12 +103,12 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     let key = signing_key(args.key.as_deref()).map_err(give_up)?;
     let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
-    let archive = record(host.as_ref())?;
+    let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
         None
     } else {
         let records = work.join(FILE_NAME);
-        let start = if args.resume && records.exists() {
+        let start = if args.resume {
             Start::Resume
         } else {
             Start::New { profile, genesis: *session.s0().as_bytes(), seed: seed(&session) }
@@ -251,6 +251,13 @@ fn resume(work: &Path, key: &Key) -> anyhow::Result<SessionStart> {
         bail!(
             CliError::usage("the run was started with another build of yanji")
                 .hint("go on with that one, or start again")
+        );
+    }
+    // Without a record nobody knows which profile was asked for, and a shorter one must not take its place.
+    if !work.join(FILE_NAME).exists() {
+        bail!(
+            CliError::usage("the run was cut off before its burn-in began")
+                .hint(format!("remove {} and start again", work.display()))
         );
     }
     Ok(session.resumed()?)

@@ -221,6 +221,9 @@ fn a_resumed_run_keeps_its_key() {
     place.run(["key", "gen", "--no-passphrase", "--out", key.to_str().unwrap()]).exits(0);
     let ran = place.run(["certify", "--out", "report", "--resume", "--key", "other.pem"]).exits(2);
     assert!(ran.stderr.contains("hint: give the same key with --key"), "{}", ran.stderr);
+    fs::remove_file(place.path("report/.unfinished").join(burn::FILE_NAME)).unwrap();
+    let ran = place.run(["certify", "--out", "report", "--resume"]).exits(2);
+    assert!(ran.stderr.contains("before its burn-in began"), "{}", ran.stderr);
     fs::write(place.path("report/.unfinished/session.json"), "{}").unwrap();
     let ran = place.run(["certify", "--out", "report", "--resume"]).exits(2);
     assert!(ran.stderr.contains("session.json is damaged"), "{}", ran.stderr);
