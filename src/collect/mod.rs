@@ -2,6 +2,7 @@
 
 mod accelerator;
 mod cpu;
+pub(crate) mod gpu;
 mod memory;
 mod nic;
 mod pci;
@@ -33,6 +34,7 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &memory::Memory,
     &pci::Pci,
     &accelerator::Accelerators,
+    &gpu::Gpus,
     &storage::Storage,
     &nic::Nics,
 ];
