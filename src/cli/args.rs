@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, exit, generate, inspect, key, rules, verify};
+use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -57,6 +57,8 @@ pub enum Command {
     Worker,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
+    /// Show what is in a file that was read from a part
+    Decode(decode::DecodeArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// List, explain and check the rules

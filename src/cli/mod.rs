@@ -4,6 +4,7 @@ mod args;
 mod burn;
 mod capture;
 mod certify;
+mod decode;
 mod error;
 mod exit;
 mod generate;
@@ -57,6 +58,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Certify(certify) => certify::run(certify, global),
         Command::Worker => worker::run().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
+        Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),
         Command::Completions { shell } => {

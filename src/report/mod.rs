@@ -5,6 +5,7 @@ mod inspection;
 mod rules;
 mod style;
 mod table;
+mod vbios;
 mod verification;
 
 pub use escape::{escape_controls, for_terminal};
@@ -12,6 +13,7 @@ pub use inspection::{burn_plain, counts_line, inspection_plain};
 pub use rules::{explain_plain, list_plain};
 pub use style::Style;
 pub use table::Table;
+pub use vbios::vbios_plain;
 pub use verification::verification_plain;
 
 use crate::evidence::Value;

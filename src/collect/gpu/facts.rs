@@ -194,9 +194,25 @@ pub const GPU: &[FactDef] = &[
     ),
     FactDef::new("gpu.vbios.inforom_image", Text, "InfoROM version that nvflash lists beside the image"),
     FactDef::new("gpu.vbios.images", List, "chained images: code type, offset, bytes"),
-    FactDef::new("gpu.vbios.bad_checksums", List, "images whose bytes do not sum to 0 modulo 256"),
+    FactDef::new(
+        "gpu.vbios.bad_checksums",
+        List,
+        "images whose bytes do not sum to 0 modulo 256: code type, offset, sum; not the one with the InfoROM, which the \
+         card writes",
+    ),
     FactDef::new("gpu.vbios.efi", Bool, "whether there is an EFI image"),
     FactDef::new("gpu.vbios.fwsec", Bool, "whether there is a firmware-security image"),
+    FactDef::new(
+        "gpu.vbios.chain_end",
+        Text,
+        "how the chain of images ends: last, stripped (before the card's own images, as the kernel reads it), truncated, \
+         broken",
+    ),
+    FactDef::new(
+        "gpu.vbios.flash_mismatches",
+        List,
+        "what nvflash said does not match between card and new image: `PCI Subsystem ID`",
+    ),
     FactDef::new("gpu.vbios.truncated", Bool, "whether an image goes on behind the end of the file"),
     FactDef::new("gpu.claim.text", Text, "what the part was sold as, in the seller's words"),
     FactDef::new("gpu.claim.product", Text, "product that it was sold as, as the tables name it"),

@@ -1,6 +1,8 @@
 //! NVIDIA GPUs: what NVML, the kernel module, a chip register and the VBIOS image say of each.
 
 pub(crate) mod facts;
+#[allow(dead_code, reason = "for the collectors and importers that get hold of an image")]
+pub(crate) mod vbios;
 
 use super::Collector;
 use crate::evidence::{EvidenceBuilder, FactDef};

@@ -117,9 +117,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vbios, VbiosError> {
     let (images, end) = match start {
         Some(start) => chain::walk(bytes, start),
         None => match &leading {
-            Some(header) if header.is_known() && header.points_behind(bytes.len()) => {
-                (Vec::new(), ChainEnd::Truncated)
-            }
+            Some(header) if header.is_known() && header.points_behind(bytes.len()) => (Vec::new(), ChainEnd::Truncated),
             Some(header) if header.is_known() => (Vec::new(), ChainEnd::Broken),
             _ if chain::header_cut(bytes, 0) => return Err(VbiosError::Cut(bytes.len())),
             _ => return Err(VbiosError::NotVbios),

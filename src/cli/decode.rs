@@ -1,0 +1,195 @@
+//! `yanji decode`.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use serde::Serialize;
+use yanji::parse::vbios::{self, CodeType, Ifr, Image, Vbios};
+use yanji::report;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
+use super::output;
+
+/// Arguments of `yanji decode`.
+#[derive(Debug, clap::Args)]
+pub struct DecodeArgs {
+    /// What the file is.
+    #[command(subcommand)]
+    pub kind: Kind,
+}
+
+/// What the file is.
+#[derive(Debug, Subcommand)]
+pub enum Kind {
+    /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
+    Vbios {
+        /// File with the image
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// Decodes and prints.
+pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
+    match &args.kind {
+        Kind::Vbios { file } => {
+            let bytes = read(file, vbios::MAX_BYTES)?;
+            let vbios = vbios::parse(&bytes).map_err(|error| {
+                anyhow::Error::new(error).context(
+                    CliError::usage(format!("cannot decode {}", file.display()))
+                        .hint("read it again: as root, echo 1 > rom; cat rom > FILE in the card's folder below /sys/bus/pci/devices"),
+                )
+            })?;
+            match global.format {
+                Format::Plain => output::print(&report::vbios_plain(&vbios, output::style()))?,
+                Format::Json => output::print_json(&Decoded::from(&vbios))?,
+            }
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// The whole file, unless it is larger than such a file can be.
+fn read(path: &Path, max_bytes: usize) -> anyhow::Result<Vec<u8>> {
+    let cannot_read = || {
+        CliError::usage(format!("cannot read {}", path.display()))
+            .hint("give a file that you can read; root reads more")
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(cannot_read)?;
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(cannot_read)?;
+    if bytes.len() > max_bytes {
+        bail!(
+            CliError::usage(format!("{} is larger than {}", path.display(), report::binary_bytes(max_bytes as i64)))
+                .hint("no flash chip of a graphics card holds that much; is it another file?")
+        );
+    }
+    Ok(bytes)
+}
+
+/// The JSON document of a VBIOS. Ids are `0x10de`, offsets and lengths numbers; `null` is a field that the image lacks.
+#[derive(Serialize)]
+struct Decoded<'a> {
+    size_bytes: usize,
+    sha256: &'a str,
+    signed_sha256: Option<&'a str>,
+    vbios_version: Option<&'a str>,
+    build_date: Option<&'a str>,
+    build_number: Option<u32>,
+    build_guid: Option<&'a str>,
+    pci_vendor_id: Option<String>,
+    pci_device_id: Option<String>,
+    bit_device_id: Option<String>,
+    /// `1043:864b`.
+    ifr_subsystem: Option<String>,
+    ifr: Option<DecodedIfr>,
+    chip_sku: Option<&'a str>,
+    project: Option<&'a str>,
+    board: Option<String>,
+    product_name: Option<&'a str>,
+    sign_on: Option<&'a str>,
+    images: Vec<DecodedImage>,
+    efi: bool,
+    fwsec: bool,
+    /// `last`, `stripped`, `truncated` or `broken`; what is missing from `images` may be in the card all the same unless
+    /// it is `last`.
+    chain_end: &'static str,
+    truncated: bool,
+}
+
+#[derive(Serialize)]
+struct DecodedIfr {
+    offset: usize,
+    version: u8,
+    subsystem_vendor_id: Option<String>,
+    subsystem_device_id: Option<String>,
+    directory_offset: Option<usize>,
+    image_offset: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct DecodedImage {
+    code_type: u8,
+    kind: &'static str,
+    offset: usize,
+    length_bytes: usize,
+    /// Sum of all bytes modulo 256; `null` where the file ends before the image does.
+    checksum: Option<u8>,
+    vendor_id: String,
+    device_id: String,
+    class: String,
+    inforom: bool,
+    last: bool,
+}
+
+fn id(id: u16) -> String {
+    format!("{id:#06x}")
+}
+
+impl<'a> From<&'a Vbios> for Decoded<'a> {
+    fn from(vbios: &'a Vbios) -> Self {
+        let info = &vbios.info;
+        let (vendor, device) = vbios.pci_ids().unzip();
+        let subsystem = vbios.ifr.as_ref().and_then(|header| header.subsystem);
+        Self {
+            size_bytes: vbios.size_bytes,
+            sha256: &vbios.sha256,
+            signed_sha256: vbios.signed_sha256.as_deref(),
+            vbios_version: info.version.as_deref(),
+            build_date: info.build_date.as_deref(),
+            build_number: info.build_number,
+            build_guid: info.build_guid.as_deref(),
+            pci_vendor_id: vendor.map(id),
+            pci_device_id: device.map(id),
+            bit_device_id: info.device_id.map(id),
+            ifr_subsystem: subsystem.map(|(vendor, device)| format!("{vendor:04x}:{device:04x}")),
+            ifr: vbios.ifr.as_ref().map(DecodedIfr::from),
+            chip_sku: info.chip_sku.as_deref(),
+            project: info.project.as_deref(),
+            board: info.board_id.map(id),
+            product_name: info.product_name.as_deref(),
+            sign_on: info.sign_on.as_deref(),
+            images: vbios.images.iter().map(DecodedImage::from).collect(),
+            efi: vbios.has(CodeType::EFI),
+            fwsec: vbios.has(CodeType::FWSEC),
+            chain_end: vbios.end.as_str(),
+            truncated: vbios.truncated(),
+        }
+    }
+}
+
+impl From<&Ifr> for DecodedIfr {
+    fn from(header: &Ifr) -> Self {
+        let (vendor, device) = header.subsystem.unzip();
+        Self {
+            offset: header.offset,
+            version: header.version,
+            subsystem_vendor_id: vendor.map(id),
+            subsystem_device_id: device.map(id),
+            directory_offset: header.directory_offset,
+            image_offset: header.image_offset,
+        }
+    }
+}
+
+impl From<&Image> for DecodedImage {
+    fn from(image: &Image) -> Self {
+        Self {
+            code_type: image.code_type.0,
+            kind: image.code_type.name(),
+            offset: image.offset,
+            length_bytes: image.length_bytes,
+            checksum: image.checksum,
+            vendor_id: id(image.vendor_id),
+            device_id: id(image.device_id),
+            class: format!("{:#08x}", image.class),
+            inforom: image.inforom,
+            last: image.last,
+        }
+    }
+}
