@@ -13,7 +13,7 @@ use yanji::host::{
 use crate::support::{CpuidRecords, Dimm, Drive, Lanes, Nic, PciFunction, RecordedMachine};
 
 /// A corpus folder, or `None` with a visible note.
-fn corpus(name: &str) -> Option<PathBuf> {
+pub fn corpus(name: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus")).join(name);
     if !folder.is_dir() {
         println!("skipped: no corpus {name}");
@@ -23,7 +23,7 @@ fn corpus(name: &str) -> Option<PathBuf> {
 }
 
 /// The rows of a corpus manifest by column name.
-fn manifest(folder: &std::path::Path) -> Vec<BTreeMap<String, String>> {
+pub fn manifest(folder: &std::path::Path) -> Vec<BTreeMap<String, String>> {
     let text = String::from_utf8_lossy(&fs::read(folder.join("MANIFEST.tsv")).unwrap()).into_owned();
     let mut lines = text.lines();
     let names: Vec<&str> = lines.next().unwrap().split('\t').collect();

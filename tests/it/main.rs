@@ -7,3 +7,4 @@ mod cli;
 mod collect;
 mod rules;
 mod support;
+mod vbios;

@@ -6,6 +6,8 @@
 //! let evidence = yanji::collect::collect(&machine.host());
 //! ```
 
+pub mod vbios;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

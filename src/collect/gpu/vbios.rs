@@ -127,3 +127,189 @@ fn id(id: u16) -> String {
 fn zeros(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'0')
 }
+
+#[cfg(test)]
+#[path = "../../../tests/it/support/vbios.rs"]
+#[allow(dead_code, missing_docs, reason = "the builder that the integration tests use, too")]
+mod image;
+
+#[cfg(test)]
+mod tests {
+    use super::image::VbiosImage;
+    use super::*;
+    use crate::evidence::{EvidenceBuilder, Kind, Origin, Part, Value};
+    use crate::parse::nvflash;
+
+    fn part_of(fill: impl FnOnce(&mut PartBuilder<'_>)) -> Part {
+        let mut out = EvidenceBuilder::new(Origin::Imported);
+        fill(&mut out.part("gpu", "gpu:0"));
+        let part = out.finish().parts.remove(0);
+        for (path, fact) in &part.facts {
+            if path.as_str().starts_with("gpu.pci.") {
+                continue;
+            }
+            let def = facts::GPU.iter().find(|def| def.path == path.as_str()).unwrap_or_else(|| panic!("{path}"));
+            if let Reading::Known(value) = &fact.reading {
+                let kind = match value {
+                    Value::Bool(_) => Kind::Bool,
+                    Value::Integer(_) => Kind::Integer,
+                    Value::Text(_) => Kind::Text,
+                    Value::List(_) => Kind::List,
+                };
+                assert_eq!(kind, def.kind, "{path}");
+            }
+        }
+        part
+    }
+
+    fn of_image(bytes: &[u8]) -> Part {
+        let part = part_of(|part| add(part, bytes, "card.rom"));
+        // What only nvflash tells is left to it.
+        let untold = ["gpu.vbios.inforom_image", "gpu.vbios.flash_mismatches"];
+        for def in facts::GPU.iter().filter(|def| def.path.starts_with("gpu.vbios.") && !untold.contains(&def.path)) {
+            assert!(part.reading(def.path).is_some(), "{}", def.path);
+        }
+        part
+    }
+
+    fn shown(part: &Part, path: &str) -> String {
+        match part.reading(path) {
+            Some(Reading::Known(value)) => value.to_string(),
+            Some(other) => other.state().to_owned(),
+            None => "no fact".to_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn assert_facts(part: &Part, expected: &[(&str, &str)]) {
+        for (name, value) in expected {
+            assert_eq!(shown(part, &format!("gpu.{name}")), *value, "{name}");
+        }
+    }
+
+    #[test]
+    fn facts_of_an_image() {
+        let image = VbiosImage { checksum: 9, ..VbiosImage::rtx3080() };
+        assert_facts(
+            &of_image(&image.build()),
+            &[
+                ("vbios.version", "94.02.42.40.66"),
+                ("vbios.build_number", "29236791"),
+                ("vbios.pci.vendor_id", "0x10de"),
+                ("vbios.pci.device_id", "0x2206"),
+                ("vbios.bit.device_id", "absent"),
+                ("vbios.ifr.version", "3"),
+                ("vbios.ifr.subsystem_vendor_id", "0x1043"),
+                ("vbios.ifr.subsystem_device_id", "0x87b0"),
+                ("vbios.board", "0x023f"),
+                (
+                    "vbios.images",
+                    "0x00 0x1600 4096, 0x03 0x2600 2048, 0xe0 0x2e00 1536, 0xe0 0x3400 3072, 0x70 0x4000 2048",
+                ),
+                // The image with the InfoROM has a wrong sum as well.
+                ("vbios.bad_checksums", "0x00 0x1600 0x09"),
+                ("vbios.efi", "true"),
+                ("vbios.fwsec", "true"),
+                ("vbios.chain_end", "last"),
+                ("vbios.truncated", "false"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_read_is_not_said_to_be_missing() {
+        let image = VbiosImage {
+            ifr_version: None,
+            fwsec: false,
+            inforom: false,
+            build_guid: [0; 16],
+            subsystem: (0, 0),
+            ..VbiosImage::rtx3080()
+        };
+        let mut whole = image.build();
+        // The EFI image's extension says that the card's own images follow.
+        whole[4096 + 0x19a] = 0;
+        let part = of_image(&whole);
+        let expected = [
+            ("vbios.ifr.version", "unsupported"),
+            ("vbios.ifr.subsystem_device_id", "unsupported"),
+            ("vbios.build_guid", "absent"),
+            ("vbios.efi", "true"),
+            ("vbios.fwsec", "unsupported"),
+            ("vbios.chain_end", "stripped"),
+            ("vbios.truncated", "false"),
+        ];
+        assert_facts(&part, &expected);
+        assert_eq!(shown(&part, "gpu.vbios.signed_sha256").len(), 64);
+
+        let part = of_image(&whole[..2048]);
+        let expected = [
+            ("vbios.efi", "failed"),
+            ("vbios.fwsec", "failed"),
+            ("vbios.bad_checksums", "failed"),
+            ("vbios.signed_sha256", "failed"),
+            ("vbios.truncated", "true"),
+            ("vbios.version", "94.02.42.40.66"),
+        ];
+        assert_facts(&part, &expected);
+
+        let blank = VbiosImage { subsystem: (0, 0), ..VbiosImage::rtx3080() };
+        assert_facts(&of_image(&blank.build()), &[("vbios.ifr.subsystem_vendor_id", "absent")]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_image_fail_every_fact() {
+        let part = part_of(|part| add(part, &[0xff; 4096], "rom"));
+        let declared = facts::GPU.iter().filter(|def| def.path.starts_with("gpu.vbios.")).count();
+        assert_eq!(part.facts.len(), declared);
+        for fact in part.facts.values() {
+            let Reading::Failed(why) = &fact.reading else { panic!("{fact:?}") };
+            assert!(why.contains("every byte is 0xff"), "{why}");
+        }
+    }
+
+    #[test]
+    fn facts_of_an_nvflash_listing() {
+        let listing = "<1> GeForce RTX 3080     (10DE,2206,1043,87B0) S:00,B:0F,D:00,F:00\n\
+            Build GUID : 36762E5D66904B30A099C58D53966BF5\nBuild Number : 29236791\n\
+            IFR Subsystem ID : 1043-87B0\nVersion : 94.02.42.40.66\nChip SKU : N/A\n\
+            InfoROM Version : G001.0000.03.03\n";
+        let [card] = nvflash::parse(listing).try_into().unwrap();
+        assert_facts(
+            &part_of(|part| add_nvflash(part, &card, "nvflash.txt")),
+            &[
+                ("vbios.version", "94.02.42.40.66"),
+                ("vbios.build_number", "29236791"),
+                ("vbios.build_guid", "36762E5D66904B30A099C58D53966BF5"),
+                ("vbios.ifr.subsystem_device_id", "0x87b0"),
+                ("vbios.inforom_image", "G001.0000.03.03"),
+                ("vbios.chip_sku", "no fact"),
+                ("vbios.sha256", "no fact"),
+                ("vbios.flash_mismatches", "no fact"),
+                ("pci.vendor_id", "0x10de"),
+                ("pci.device_id", "0x2206"),
+                ("pci.subsystem_vendor_id", "0x1043"),
+                ("pci.subsystem_device_id", "0x87b0"),
+            ],
+        );
+    }
+
+    #[test]
+    fn facts_of_a_flash_are_of_the_card_before_and_the_image_after() {
+        let transcript = "Overriding the PCI Subsystem ID mismatch.\n\
+            Current      - Version:86.02.46.00.0A ID:10DE:1B07:0000:0000\n\
+            Replace with - Version:86.02.46.00.0B ID:10DE:1B07:19DA:3474\n";
+        let [card] = nvflash::parse(transcript).try_into().unwrap();
+        assert_facts(
+            &part_of(|part| add_nvflash(part, &card, "nvflash.txt")),
+            &[
+                ("vbios.version", "86.02.46.00.0B"),
+                ("vbios.pci.device_id", "0x1b07"),
+                ("vbios.ifr.subsystem_vendor_id", "0x19da"),
+                ("vbios.flash_mismatches", "PCI Subsystem ID"),
+                ("pci.device_id", "0x1b07"),
+                ("pci.subsystem_vendor_id", "absent"),
+            ],
+        );
+    }
+}
