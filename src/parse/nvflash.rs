@@ -105,7 +105,7 @@ pub struct Image {
 }
 
 /// Every card that the text names, in its order; empty when it is not of nvflash. A card that comes again, after a flash
-/// or in another list, stays one entry: what was said of it first stays, and later text fills what was missing.
+/// or in another list, stays one entry. What was listed first stays, unless a flash came between.
 pub fn parse(text: &str) -> Vec<Adapter> {
     let mut reader = Reader::default();
     for line in text.lines().take(MAX_LINES) {
@@ -169,18 +169,11 @@ impl Reader {
 
     /// The card of that line: one that is known already, or a new one.
     fn adapter(&mut self, name: Option<String>, ids: PciIds, address: Option<String>) {
-        let known = self.adapters.iter().position(|it| {
-            it.pci == Some(ids) && (it.address == address || it.address.is_none() || address.is_none())
-                || address.is_some() && it.address == address
-        });
         // Cards of one model without addresses can't be told apart, so none is merged with another.
-        let index = match known.filter(|_| address.is_some()) {
-            Some(index) => {
-                self.current = Some(index);
-                index
-            }
-            None => self.push(Adapter::default()),
-        };
+        let same = |it: &Adapter| it.address == address || it.address.is_none() && it.pci == Some(ids);
+        let known = address.is_some().then(|| self.adapters.iter().position(same)).flatten();
+        let index = known.unwrap_or_else(|| self.push(Adapter::default()));
+        self.current = Some(index);
         let adapter = &mut self.adapters[index];
         adapter.pci.get_or_insert(ids);
         adapter.name = adapter.name.take().or(name);
@@ -203,9 +196,13 @@ impl Reader {
         }
         let of_card = self.current.filter(|&index| belongs(&self.adapters[index], &block));
         let index = of_card.unwrap_or_else(|| self.push(Adapter::default()));
-        let image = &mut self.adapters[index].image;
-        // A listing that was there before stays; a version from the line of a flash is completed.
-        if image.build_guid.is_none() && image.ifr_subsystem.is_none() && image.build_number.is_none() {
+        let Adapter { image, replacement, .. } = &mut self.adapters[index];
+        if replacement.as_ref().is_some_and(|new| block.version.as_ref() == Some(&new.version)) {
+            // The new image has taken its place.
+            *image = block;
+            *replacement = None;
+        } else if image.build_guid.is_none() && image.ifr_subsystem.is_none() && image.build_number.is_none() {
+            // There is no more than the version in the lines of a flash.
             let version = image.version.take();
             *image = block;
             image.version = version.or(image.version.take());
@@ -414,6 +411,23 @@ mod tests {
         let [card] = parse(text).try_into().unwrap();
         assert_eq!(card.mismatches, ["PCI Subsystem ID"]);
         assert_eq!(card.replacement.unwrap().ids.subsystem_device, 0x87b0);
+    }
+
+    #[test]
+    fn after_a_flash_the_card_has_the_new_image() {
+        let listing = |version: &str| {
+            format!(
+                "<0> X (10DE,2206,1043,87B0) S:00,B:0F,D:00,F:00\nBuild Number : {}\nIFR Subsystem ID : 1043-87B0\n\
+                 Version : {version}\n",
+                if version.ends_with("66") { 2 } else { 1 }
+            )
+        };
+        let flash = "Current      - Version:94.02.20.00.07 ID:10DE:2206:1043:87B0\n\
+            Replace with - Version:94.02.42.40.66 ID:10DE:2206:1043:87B0\n";
+        let text = listing("94.02.20.00.07") + flash + &listing("94.02.42.40.66");
+        let [card] = parse(&text).try_into().unwrap();
+        assert_eq!((card.image.version.as_deref(), card.image.build_number), (Some("94.02.42.40.66"), Some(2)));
+        assert_eq!((card.replacement, card.mismatches), (None, vec![]));
     }
 
     #[test]

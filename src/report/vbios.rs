@@ -37,6 +37,7 @@ pub fn vbios_plain(vbios: &Vbios, style: Style) -> String {
     row("build date", text(&info.build_date));
     row("build number", info.build_number.map_or_else(unknown, |number| number.to_string()));
     row("build GUID", text(&info.build_guid));
+    row("InfoROM", text(&vbios.inforom_version));
     row("size", format!("{} ({} bytes)", binary_bytes(vbios.size_bytes as i64), vbios.size_bytes));
     row("SHA-256", vbios.sha256.clone());
     row("SHA-256, signed images", text(&vbios.signed_sha256));

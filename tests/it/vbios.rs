@@ -80,6 +80,20 @@ fn corpus_images_say_what_the_manifest_says() {
 }
 
 #[test]
+fn the_inforom_is_found_in_and_behind_the_chain() {
+    let found: BTreeMap<String, Option<String>> =
+        roms().into_iter().map(|(file, bytes, _)| (file, parse(&bytes).unwrap().inforom_version)).collect();
+    for (file, version) in [
+        ("rom__gtx1050ti-asus.rom", Some("G001.0000.01.04")),
+        ("rom__rtx3070-asus.rom", Some("G001.0000.03.03")),
+        ("rom__rtx4060ti-asus-dual.rom", Some("G002.0000.00.03")),
+        ("rom__gtx1080ti-evga.rom", None),
+    ] {
+        assert!(found.is_empty() || found[file].as_deref() == version, "{file}: {:?}", found[file]);
+    }
+}
+
+#[test]
 fn the_signed_digest_leaves_the_inforom_out() {
     for (file, bytes, _) in roms() {
         let whole = parse(&bytes).unwrap();
@@ -388,6 +402,7 @@ fn decode_prints_every_field() {
         ("build_guid", json!("36762E5D66904B30A099C58D53966BF5")),
         ("sign_on", json!("[2JDUAL-RTX3080")),
         ("product_name", json!("GPU Board")),
+        ("inforom_image", json!("G001.0000.03.03")),
         ("efi", json!(true)),
         ("fwsec", json!(true)),
         ("chain_end", json!("last")),

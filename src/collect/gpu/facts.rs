@@ -192,7 +192,11 @@ pub const GPU: &[FactDef] = &[
         Text,
         "text that the card shows when it starts; board makers put the model there",
     ),
-    FactDef::new("gpu.vbios.inforom_image", Text, "InfoROM version that nvflash lists beside the image"),
+    FactDef::new(
+        "gpu.vbios.inforom_image",
+        Text,
+        "version of the InfoROM in the file, or that nvflash lists beside the image",
+    ),
     FactDef::new("gpu.vbios.images", List, "chained images: code type, offset, bytes"),
     FactDef::new(
         "gpu.vbios.bad_checksums",

@@ -32,6 +32,9 @@ fn add_image(part: &mut PartBuilder<'_>, vbios: &Vbios, source: &str) {
         .fact("gpu.vbios.board", there(vbios, info.board_id.map(id)), source)
         .fact("gpu.vbios.sign_on", there(vbios, info.sign_on.clone()), source);
 
+    // The kernel reads no InfoROM, and many a file was cut before it.
+    let inforom = vbios.inforom_version.clone().map_or(Reading::Unsupported, Reading::Known);
+    part.fact("gpu.vbios.inforom_image", inforom, source);
     // A file that starts with its first image has lost its header, or is of a time before there was one.
     let header = vbios.ifr.as_ref().map_or(Reading::Unsupported, Reading::Known);
     let subsystem = header.as_ref().and_then(|header| header.subsystem.map_or(Reading::Unsupported, Reading::Known));
@@ -165,8 +168,8 @@ mod tests {
     fn of_image(bytes: &[u8]) -> Part {
         let part = part_of(|part| add(part, bytes, "card.rom"));
         // What only nvflash tells is left to it.
-        let untold = ["gpu.vbios.inforom_image", "gpu.vbios.flash_mismatches"];
-        for def in facts::GPU.iter().filter(|def| def.path.starts_with("gpu.vbios.") && !untold.contains(&def.path)) {
+        let untold = "gpu.vbios.flash_mismatches";
+        for def in facts::GPU.iter().filter(|def| def.path.starts_with("gpu.vbios.") && def.path != untold) {
             assert!(part.reading(def.path).is_some(), "{}", def.path);
         }
         part
@@ -202,6 +205,7 @@ mod tests {
                 ("vbios.ifr.subsystem_vendor_id", "0x1043"),
                 ("vbios.ifr.subsystem_device_id", "0x87b0"),
                 ("vbios.board", "0x023f"),
+                ("vbios.inforom_image", "G001.0000.03.03"),
                 (
                     "vbios.images",
                     "0x00 0x1600 4096, 0x03 0x2600 2048, 0xe0 0x2e00 1536, 0xe0 0x3400 3072, 0x70 0x4000 2048",
@@ -221,7 +225,7 @@ mod tests {
         let image = VbiosImage {
             ifr_version: None,
             fwsec: false,
-            inforom: false,
+            inforom: None,
             build_guid: [0; 16],
             subsystem: (0, 0),
             ..VbiosImage::rtx3080()
@@ -234,6 +238,7 @@ mod tests {
             ("vbios.ifr.version", "unsupported"),
             ("vbios.ifr.subsystem_device_id", "unsupported"),
             ("vbios.build_guid", "absent"),
+            ("vbios.inforom_image", "unsupported"),
             ("vbios.efi", "true"),
             ("vbios.fwsec", "unsupported"),
             ("vbios.chain_end", "stripped"),

@@ -81,7 +81,7 @@ fn version(table: &[u8]) -> Option<String> {
 
 /// Text with a space for each run of what is not printable ASCII: board makers put lines and their own binary data
 /// into one string. `None` where nothing is left.
-fn printable(bytes: &[u8]) -> Option<String> {
+pub(super) fn printable(bytes: &[u8]) -> Option<String> {
     let mut text = String::with_capacity(bytes.len());
     let mut gap = false;
     for &byte in bytes {

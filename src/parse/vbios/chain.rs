@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{dword, word};
+use super::{dword, inforom, word};
 
 /// Images are counted in this many bytes.
 const BLOCK_BYTES: usize = 512;
@@ -133,7 +133,7 @@ impl Image {
             device_id: word(pcir, 6)?,
             class: dword(pcir, 0xc)? >> 8,
             checksum: whole.map(|bytes| bytes.iter().fold(0, |sum: u8, &byte| sum.wrapping_add(byte))),
-            inforom: code_type == CodeType::NBSI && found.chunks(BLOCK_BYTES).any(|block| block.starts_with(b"JFFS")),
+            inforom: code_type == CodeType::NBSI && inforom::is_in(found),
             last,
             pci_last,
         })

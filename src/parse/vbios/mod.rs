@@ -31,6 +31,7 @@
 mod bit;
 mod chain;
 mod ifr;
+mod inforom;
 
 use thiserror::Error;
 
@@ -54,6 +55,8 @@ pub struct Vbios {
     pub end: ChainEnd,
     /// What the legacy image says of itself; every field is `None` without a BIOS information table.
     pub info: Info,
+    /// Version of the InfoROM's image, where the file has one: `G001.0000.03.03`.
+    pub inforom_version: Option<String>,
     /// SHA-256 of all bytes, hexadecimal.
     pub sha256: String,
     /// SHA-256, hexadecimal, of the images that the chip's boot verifies: the bytes of all legacy, EFI and
@@ -139,7 +142,16 @@ pub fn parse(bytes: &[u8]) -> Result<Vbios, VbiosError> {
         hex::encode(digest.finish())
     });
     let sha256 = hex::encode(ring::digest::digest(&ring::digest::SHA256, bytes));
-    Ok(Vbios { size_bytes: bytes.len(), ifr, images, end, info, sha256, signed_sha256 })
+    Ok(Vbios {
+        size_bytes: bytes.len(),
+        ifr,
+        images,
+        end,
+        info,
+        inforom_version: inforom::version(bytes),
+        sha256,
+        signed_sha256,
+    })
 }
 
 fn word(bytes: &[u8], offset: usize) -> Option<u16> {

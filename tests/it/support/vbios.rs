@@ -33,8 +33,8 @@ pub struct VbiosImage {
     pub checksum: u8,
     pub efi: bool,
     pub fwsec: bool,
-    /// Whether the chain ends with an NBSI image that holds the InfoROM, with a wrong sum as a running card leaves it.
-    pub inforom: bool,
+    /// Version of the InfoROM in an NBSI image at the end, with a wrong sum as a running card leaves it.
+    pub inforom: Option<String>,
     /// Whether a second copy of the header follows.
     pub copy: bool,
 }
@@ -122,7 +122,7 @@ impl VbiosImage {
             checksum: 0,
             efi: true,
             fwsec: true,
-            inforom: true,
+            inforom: Some("G001.0000.03.03".to_owned()),
             copy: false,
         }
     }
@@ -153,8 +153,12 @@ impl VbiosImage {
         if self.fwsec {
             parts.extend([Part::new(0xe0, 3), Part::new(0xe0, 6)]);
         }
-        if self.inforom {
-            parts.push(Part { checksum: 0x80, content: b"JFFS".to_vec(), ..Part::new(0x70, 4) });
+        if let Some(version) = &self.inforom {
+            let mut content = vec![0; 0x128];
+            put(&mut content, 0, b"JFFS");
+            put(&mut content, 0x110, b"IMG");
+            put(&mut content, 0x118, version.as_bytes());
+            parts.push(Part { checksum: 0x80, content, ..Part::new(0x70, 4) });
         }
         if let Some(Part { extension: Some((_, last)), .. }) = parts.last_mut() {
             *last = true;
