@@ -72,6 +72,10 @@ fn corpus_images_say_what_the_manifest_says() {
         }
         // What the manifest has no subsystem of has no header.
         assert_eq!(vbios.ifr.is_some(), facts.contains_key("ifr_subsystem"), "{file}");
+        // The header leads to the first image; no search was needed.
+        if let Some(header) = vbios.ifr.as_ref().filter(|header| header.offset == 0) {
+            assert_eq!(header.image_offset, Some(vbios.images[0].offset), "{file}");
+        }
         assert!(!vbios.truncated(), "{file}");
         let stripped = vbios.end == ChainEnd::Stripped;
         assert_eq!(stripped, !vbios.has(CodeType::FWSEC) && !file.contains("mcp79"), "{file}: {:?}", vbios.end);
