@@ -3,7 +3,11 @@
 pub mod cpuid;
 pub mod cpuinfo;
 pub mod meminfo;
+pub mod nvidia_version;
 pub mod nvme_identify;
+pub mod nvml;
 pub mod pci_config;
+pub mod pmc_boot;
+pub mod proc_information;
 pub mod smartctl;
 pub mod smbios;
