@@ -373,13 +373,13 @@ fn state(calls: &Calls, part: &mut PartBuilder<'_>) {
 
 /// NVML does not say in which unit it counts from 1970; a time of this century tells.
 fn time(timestamp: u64) -> Reading<String> {
-    let seconds = match timestamp {
-        0 => return Reading::Absent,
-        ..100_000_000_000 => timestamp,
-        ..100_000_000_000_000 => timestamp / 1000,
-        ..100_000_000_000_000_000 => timestamp / 1_000_000,
-        _ => timestamp / 1_000_000_000,
-    };
+    let mut seconds = timestamp;
+    while seconds > 100_000_000_000 {
+        seconds /= 1000;
+    }
+    if seconds == 0 {
+        return Reading::Absent;
+    }
     match jiff::Timestamp::from_second(seconds as i64) {
         Ok(time) => Reading::Known(time.to_string()),
         Err(_) => Reading::Failed(format!("{timestamp} is no time")),
