@@ -35,7 +35,9 @@ impl Files {
 
     /// Opens an absolute path.
     pub(super) fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+        // A path that is not opened for reading takes no other flags.
+        let terminal = if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY };
+        let flags = flags | OFlags::CLOEXEC | terminal;
         Ok(match &self.root {
             None => rustix::fs::open(path, flags, Mode::empty())?,
             Some(root) => rustix::fs::openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?,

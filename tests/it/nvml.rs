@@ -453,7 +453,7 @@ fn nvml_answers_in_their_details() {
         ("gpu.nvml.ecc.by_location", "unsupported"),
         ("gpu.nvml.nvlink.links", "0"),
         ("gpu.nvml.nvlink.active", "0"),
-        ("gpu.nvml.fan.min_percent", "unsupported"),
+        ("gpu.nvml.fan.min_percent", "30"),
     ] {
         assert_eq!(shown(&evidence, geforce, path), expected, "{path}");
     }

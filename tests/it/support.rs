@@ -741,6 +741,8 @@ impl PciFunction {
         let bridge = self.slot.is_some();
         put(0x00, &self.vendor_id.to_le_bytes());
         put(0x02, &self.device_id.to_le_bytes());
+        // Bound functions decode memory accesses and are bus masters.
+        put(0x04, &[if self.driver.is_some() { 0x06 } else { 0x00 }]);
         put(0x08, &(self.class << 8 | u32::from(self.revision)).to_le_bytes());
         put(0x0e, &[bridge.into()]);
         if !bridge {
