@@ -26,6 +26,8 @@ use crate::evidence::{Reading, Value};
 
 /// GPUs whose answers are kept.
 pub const MAX_DEVICES: u32 = 256;
+/// Above this many GPUs their pairs are not asked for: the answers grow with the square.
+pub const MAX_P2P_DEVICES: usize = 32;
 /// The longest line: two certificate chains or an attestation report, in base64.
 const MAX_LINE_BYTES: usize = 64 << 10;
 /// NVML's value for "not available" (`NVML_VALUE_NOT_AVAILABLE`) in an unsigned member.

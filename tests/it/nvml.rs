@@ -220,6 +220,7 @@ fn hostile_texts_and_counts() {
     let many = Driver::new("count:70", &[]).inspect();
     assert_eq!(many.scope("gpu").count(), 70);
     assert_eq!(shown(&many, "gpu:0000:55:00.0", "gpu.nvml.name"), "NVIDIA Fake 69");
+    assert_eq!(shown(&many, "gpu:0000:55:00.0", "gpu.nvml.p2p"), "failed: not asked of more than 32 GPUs");
     let endless = Driver::new("count:4000000000", &[]).inspect();
     assert_eq!(shown(&endless, "driver:nvidia", "driver.nvml.device_count"), "4000000000");
     assert!(endless.scope("gpu").count() <= 256);

@@ -530,6 +530,11 @@ fn peers(number: u32, calls: &Calls, addresses: &BTreeMap<u32, String>, part: &m
         let state = calls.number(call, &[u64::from(*other), 0], "");
         state.and_then(|state| named(state, nvml::P2P_STATES)).map(|state| format!("{address} {state}"))
     }));
+    let states = if addresses.len() > nvml::MAX_P2P_DEVICES {
+        Reading::Failed(format!("not asked of more than {} GPUs", nvml::MAX_P2P_DEVICES))
+    } else {
+        states
+    };
     part.fact("gpu.nvml.p2p", states, call);
 }
 

@@ -13,13 +13,12 @@ use serde_json::{Value as Json, json};
 
 use super::NONCE_BYTES;
 use super::reader::{Caller, TEXT_BYTES, Trouble, check, room, text, version};
+use crate::parse::nvml::MAX_P2P_DEVICES;
 
 /// The most NVLinks of any GPU; `NVML_NVLINK_MAX_LINKS` is 18 so far.
 const MAX_LINKS: c_uint = 36;
 const MAX_FANS: c_uint = 16;
 const MAX_MIG_DEVICES: c_uint = 16;
-/// Above this many GPUs their pairs are not asked for: the answers grow with the square.
-const MAX_P2P_DEVICES: usize = 32;
 
 impl Caller<'_> {
     /// Everything about a GPU beside its identity.
@@ -314,7 +313,11 @@ impl Caller<'_> {
             |it| it.version = version::<nvmlGpuFabricInfo_v3_t>(3),
             show,
         );
-        if matches!(newest, Err(Trouble::Code(nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH))) {
+        // Drivers differ in what they say to a version that they do not know.
+        if let Err(Trouble::Code(
+            nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH | nvmlReturn_enum_NVML_ERROR_INVALID_ARGUMENT,
+        )) = newest
+        {
             // The second version is the beginning of the third.
             let prepare = |it: &mut nvmlGpuFabricInfoV_t| it.version = version::<nvmlGpuFabricInfo_v2_t>(2);
             let _ = self.structure("nvmlDeviceGetGpuFabricInfoV 2", symbol, prepare, show);
