@@ -259,10 +259,15 @@ impl Calls {
         self.get(call, args).and_then(json_text)
     }
 
-    /// Whether the library does not have the call.
-    pub fn symbol_missing(&self, call: &str) -> bool {
+    /// Whether the library does not have the call, or not in this form: that says nothing about the board.
+    pub fn is_lacking(&self, call: &str) -> bool {
         let outcome = self.outcomes.get(&(call.to_owned(), Vec::new()));
-        matches!(outcome, Some(Outcome::Missing(_) | Outcome::Error(FUNCTION_NOT_FOUND)))
+        let lacking = [FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, DEPRECATED];
+        match outcome {
+            Some(Outcome::Missing(_)) => true,
+            Some(Outcome::Error(code)) => lacking.contains(code),
+            _ => false,
+        }
     }
 
     /// Whether there is any answer to the call.

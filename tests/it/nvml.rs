@@ -1,11 +1,14 @@
 //! NVML through the real reader and supervisor: a library of a few C functions that does what a healthy one never does.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use yanji::collect::collect;
 use yanji::evidence::{Evidence, Origin, Reading};
@@ -284,6 +287,53 @@ fn a_root_folder_takes_the_place_of_the_machine_and_is_never_live() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("YANJI_ROOT"));
 }
 
+/// Runs the reader by itself.
+fn read(driver: &Driver, assignment: &Json) -> (bool, Vec<Json>) {
+    let mut command = driver.command(&["nvml-reader"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    // A reader that refuses its assignment may be gone before it has all of it.
+    let _ = child.stdin.take().unwrap().write_all(format!("{assignment}\n").as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let lines = output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    (output.status.success(), lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
+}
+
+#[test]
+fn the_reader_follows_its_assignment() {
+    const REPORT: &str = "nvmlDeviceGetConfComputeGpuAttestationReport";
+    let driver = Driver::new("report:long count:3", &[]);
+    let supervisor = std::process::id();
+    let nonce = "07".repeat(32);
+    let (done, lines) =
+        read(&driver, &json!({"supervisor": supervisor, "finished": [0], "given_up": [2], "nonce": nonce}));
+    assert!(done);
+    assert_eq!(lines.last().unwrap()["call"], "end");
+    let calls = |device: u32, reading: Option<u32>| {
+        let of = |line: &&Json| line["device"] == device && line["reading"] == json!(reading);
+        lines.iter().filter(of).map(|line| line["call"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    // Of the one that is finished, only what identifies it is read again; the one that was given up is left alone.
+    assert_eq!(calls(0, None), ["nvmlDeviceGetHandleByIndex_v2"]);
+    assert!(calls(0, Some(2)).contains(&"nvmlDeviceGetUUID"));
+    assert_eq!((calls(2, None), calls(2, Some(2))), (Vec::new(), Vec::new()));
+    assert!(calls(1, None).contains(&REPORT) && !calls(1, Some(2)).contains(&REPORT));
+    let report = lines.iter().find(|line| line["call"] == REPORT).unwrap();
+    assert_eq!(report["value"]["nonce"], nonce);
+    let bytes = BASE64_STANDARD.decode(report["value"]["attestationReport"].as_str().unwrap()).unwrap();
+    assert_eq!((bytes.len(), &bytes[..33]), (8192, &[&[7; 32][..], &[0]].concat()[..]));
+
+    let (done, lines) =
+        read(&driver, &json!({"supervisor": supervisor, "finished": [], "given_up": [], "nonce": null}));
+    assert!(done && lines.iter().all(|line| line["call"] != REPORT));
+    for wrong in [
+        json!({"supervisor": 1, "finished": [], "given_up": [], "nonce": null}),
+        json!({"supervisor": supervisor}),
+        json!([]),
+    ] {
+        assert_eq!(read(&driver, &wrong), (false, Vec::new()), "{wrong}");
+    }
+}
+
 #[test]
 fn the_library_alone_starts_no_process() {
     assert_eq!(LiveHost::new().ask(&Query::Nvml), Reading::Unsupported);
@@ -405,7 +455,10 @@ fn nvml_answers_in_their_details() {
             r#""value":{"certChain":"","attestationCertChain":"YWJj"}"#,
         )
         .answer_later("nvmlDeviceGetSerial", "\"value\":\"1654922004413\"");
-    let second = NvidiaGpu::rtx_4090("0000:17:00.0").answer("nvmlDeviceGetUUID", &[], "\"value\":\"N/A\"");
+    let second = NvidiaGpu::rtx_4090("0000:17:00.0")
+        .answer("nvmlDeviceGetUUID", &[], "\"value\":\"N/A\"")
+        .answer("nvmlDeviceGetSerial", &[], "\"value\":\"N/A\"")
+        .answer("nvmlDeviceGetInforomVersion", &[0], "\"error\":26");
     let mut machine = RecordedMachine::gpu_server();
     machine.nvidia = Some(NvidiaDriver::new(vec![first, second]));
     let evidence = collect(&machine.host());
@@ -448,6 +501,7 @@ fn nvml_answers_in_their_details() {
         ("gpu.nvml.serial", "absent"),
         ("gpu.nvml.board_part_number", "absent"),
         ("gpu.nvml.uuid", "unsupported"),
+        ("gpu.nvml.inforom.oem", "unsupported"),
         ("gpu.nvml.brand", "GeForce"),
         ("gpu.nvml.memory.total_mib", "24564"),
         ("gpu.nvml.ecc.enabled", "false"),

@@ -262,7 +262,7 @@ fn ids(calls: &Calls, member: &str) -> [Reading<String>; 2] {
 
 /// Serial number and board part number: NVML says "not supported" of boards that have none.
 fn board_text(calls: &Calls, call: &str) -> Reading<String> {
-    match (calls.text(call), calls.symbol_missing(call)) {
+    match (calls.text(call), calls.is_lacking(call)) {
         (Reading::Unsupported, false) => Reading::Absent,
         (other, _) => other,
     }
