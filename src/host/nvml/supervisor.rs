@@ -176,7 +176,8 @@ impl Reader {
 }
 
 fn is_end(line: &[u8]) -> bool {
-    line.len() < 100 && Line::parse(line).is_some_and(|line| line.device.is_none() && line.call == "end")
+    line.starts_with(b"{\"call\":\"end\"")
+        && Line::parse(line).is_some_and(|line| line.device.is_none() && line.call == "end")
 }
 
 /// Length of the whole lines within the first `limit` bytes.
