@@ -1,5 +1,6 @@
 //! NVML through the real reader and supervisor: a library of a few C functions that does what a healthy one never does.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -539,6 +540,43 @@ fn a_gpu_that_only_pci_has() {
     let gpu = evidence.part("gpu:0000:16:00.0").unwrap();
     assert!(gpu.facts.keys().all(|path| path.as_str().starts_with("gpu.pci.")));
     assert!(evidence.part("driver:nvidia").is_none());
+}
+
+#[test]
+fn any_answer_may_be_missing_or_garbled() {
+    let driver = NvidiaDriver::new(vec![NvidiaGpu::h100("0000:16:00.0"), NvidiaGpu::rtx_4090("0000:17:00.0")]);
+    let text = driver.nvml();
+    let lines: Vec<&str> = text.lines().collect();
+    let known = |evidence: &Evidence| {
+        let parts = evidence.scope("gpu").chain(evidence.scope("driver"));
+        let facts =
+            parts.flat_map(|part| part.facts.iter().map(move |(path, fact)| ((part.id.clone(), path.clone()), fact)));
+        facts
+            .filter(|(_, fact)| matches!(fact.reading, Reading::Known(_)))
+            .map(|(key, fact)| (key, fact.reading.clone()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let with = |lines: &[&str]| {
+        let mut capture = Capture::default();
+        capture.insert(Query::Nvml.path(), lines.join("\n"));
+        known(&collect(&RecordedHost::from(capture)))
+    };
+    let whole = with(&lines);
+    for index in 0..lines.len() {
+        let half = &lines[index][..lines[index].len() / 2];
+        for instead in ["", half, r#"{"device":0,"call":"nvmlDeviceGetName","value":{}}"#] {
+            let mut changed = lines.clone();
+            changed[index] = instead;
+            // Nothing that is still known has become something else, apart from parts without an address.
+            for (key, reading) in with(&changed) {
+                let about_others = ["gpu.nvml.p2p", "gpu.nvml.unstable", "gpu.nvml.lost", "gpu.nvml.nvlink"];
+                if about_others.iter().any(|path| key.1.as_str().starts_with(path)) || key.0.len() < 10 {
+                    continue;
+                }
+                assert_eq!(whole.get(&key), Some(&reading), "{key:?} without {}", lines[index]);
+            }
+        }
+    }
 }
 
 #[test]

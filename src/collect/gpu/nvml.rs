@@ -103,6 +103,8 @@ const NAMED: &[(&str, &str, &[&str])] = &[
     ("compute_mode", "nvmlDeviceGetComputeMode", nvml::COMPUTE_MODES),
 ];
 
+/// Fans that are asked about.
+const MAX_FANS: u64 = 16;
 /// `NVML_FI_DEV_MEMORY_TEMP`.
 const MEMORY_TEMPERATURE: u64 = 82;
 /// `NVML_FI_DEV_NVLINK_LINK_COUNT`.
@@ -364,9 +366,12 @@ fn state(calls: &Calls, part: &mut PartBuilder<'_>) {
     let call = "nvmlDeviceGetLastBBXFlushTime";
     part.fact("gpu.nvml.bbx_flush_time", calls.number(call, &[], "timestamp").and_then(time), call);
     let call = "nvmlDeviceGetMigDeviceHandleByIndex";
-    let partitions = calls.number("nvmlDeviceGetMigMode", &[], "current").map(|enabled| match enabled {
-        0 => 0,
-        _ => calls.all(call).filter(|(_, found)| matches!(found, Reading::Known(_))).count(),
+    let partitions = calls.number("nvmlDeviceGetMigMode", &[], "current").and_then(|enabled| match enabled {
+        0 => Reading::Known(0),
+        // How many were asked about is known of a GPU that was read to its end only.
+        _ => calls
+            .get("end", &[])
+            .map(|_| calls.all(call).filter(|(_, found)| matches!(found, Reading::Known(_))).count()),
     });
     part.fact("gpu.nvml.mig.devices", partitions, call);
 }
@@ -393,7 +398,8 @@ fn fans(calls: &Calls, part: &mut PartBuilder<'_>) {
         ("gpu.nvml.fan.speed_percent", "nvmlDeviceGetFanSpeed_v2"),
         ("gpu.nvml.fan.speed_rpm", "nvmlDeviceGetFanSpeedRPM"),
     ] {
-        let speeds = fans.clone().and_then(|_| numbers(calls.all(call).map(|(_, speed)| speed)));
+        let speeds =
+            fans.clone().and_then(|count| numbers((0..count.min(MAX_FANS)).map(|fan| calls.get(call, &[fan]))));
         part.fact(path, speeds, call);
     }
     let call = "nvmlDeviceGetMinMaxFanSpeed";
@@ -423,30 +429,29 @@ fn memory_errors(calls: &Calls, part: &mut PartBuilder<'_>) {
     let call = "nvmlDeviceGetMemoryErrorCounter";
     let mut counters = Vec::new();
     let (mut answered, mut failed) = (false, None);
-    for (args, reading) in calls.all(call) {
-        let &[kind, counter, location] = args else { continue };
-        match reading.and_then(|value| json_number(value, "")) {
-            Reading::Known(count) => {
-                answered = true;
-                if count > 0 {
-                    let counter = if counter == 0 { "volatile" } else { "aggregate" };
-                    let kind = if kind == 0 { "corrected" } else { "uncorrected" };
-                    let location = match nvml::MEMORY_LOCATIONS.get(location as usize) {
-                        Some(name) => (*name).to_owned(),
-                        None => location.to_string(),
-                    };
-                    counters.push(format!("{counter} {kind} {location} {count}"));
+    let locations = (0..).zip(nvml::MEMORY_LOCATIONS);
+    let kinds = [("volatile", 0, "corrected", 0), ("volatile", 0, "uncorrected", 1)]
+        .into_iter()
+        .chain([("aggregate", 1, "corrected", 0), ("aggregate", 1, "uncorrected", 1)]);
+    for (counter_name, counter, kind_name, kind) in kinds {
+        for (location, location_name) in locations.clone() {
+            match calls.number(call, &[kind, counter, location], "") {
+                Reading::Known(count) => {
+                    answered = true;
+                    if count > 0 {
+                        counters.push(format!("{counter_name} {kind_name} {location_name} {count}"));
+                    }
                 }
+                // Each chip has some of the locations.
+                Reading::Unsupported => {}
+                other => failed = failed.or(Some(other)),
             }
-            // Each chip has some of the locations.
-            Reading::Unsupported => {}
-            other => failed = failed.or(Some(other)),
         }
     }
     let by_location = match failed {
         Some(other) => reason(&other),
         None if answered => Reading::Known(counters),
-        None => calls.get(call, &[0, 0, 2]).and_then(|_| Reading::Unsupported),
+        None => Reading::Unsupported,
     };
     part.fact("gpu.nvml.ecc.by_location", by_location, call);
     let call = "nvmlDeviceGetSramEccErrorStatus";
@@ -468,7 +473,9 @@ fn links(calls: &Calls, part: &mut PartBuilder<'_>) {
         .filter(|(_, state)| !matches!(state, Reading::Unsupported) && !is_invalid_argument(state))
         .collect();
     let unread = existing.iter().find(|(_, state)| !matches!(state, Reading::Known(_)));
+    let gap = states.iter().zip(0..).any(|((link, _), expected)| *link != expected);
     let seen: Reading<()> = match (unread, states.first()) {
+        _ if gap => Reading::Failed("answers are missing".to_owned()),
         (Some((_, other)), _) => reason(other),
         (None, Some((_, first))) if existing.is_empty() => {
             reason(&first.clone().and_then(|_| Reading::<u64>::Unsupported))
@@ -482,6 +489,9 @@ fn links(calls: &Calls, part: &mut PartBuilder<'_>) {
         Reading::Known(count) => (Reading::Known(count), "nvmlDeviceGetFieldValues"),
         _ => (seen.clone().map(|()| existing.len() as u64), call),
     };
+    // Links that come later were not asked about.
+    let seen = seen.and_then(|()| calls.get("end", &[]).map(|_| ()));
+    let count = if source == call { seen.clone().and_then(|()| count) } else { count };
     // A GPU without links has none that is down.
     let seen = if count == Reading::Known(0) { Reading::Known(()) } else { seen };
     part.fact("gpu.nvml.nvlink.links", count, source)
@@ -503,7 +513,8 @@ fn links(calls: &Calls, part: &mut PartBuilder<'_>) {
         seen.clone().and_then(|()| texts(with(true).map(|(link, _)| calls.get(call, &[*link]).and_then(pci_address))));
     part.fact("gpu.nvml.nvlink.remotes", remotes, call);
     let call = "nvmlDeviceGetNvLinkErrorCounter";
-    let errors = seen.and_then(|()| numbers(calls.all(call).map(|(_, count)| count)));
+    let counters = existing.iter().flat_map(|(link, _)| (0..4).map(|counter| calls.get(call, &[*link, counter])));
+    let errors = seen.and_then(|()| numbers(counters));
     part.fact("gpu.nvml.nvlink.errors", errors.map(|counts| counts.into_iter().fold(0, u64::saturating_add)), call);
 }
 
