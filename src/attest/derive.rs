@@ -67,7 +67,8 @@ pub enum DeriveError {
     },
 }
 
-/// Runs collectors, rules and policy on the evidence. `origin` is the claimed one, since a replay can't know it; `s0` is
+/// Runs collectors, rules and policy on the evidence. `origin` is the claimed one, since a replay can't know it, unless the
+/// evidence itself tells of a virtual driver; `s0` is
 /// the session's value, from which the records of the burn-in must begin.
 pub fn derive(
     host: &[u8],
@@ -78,7 +79,10 @@ pub fn derive(
 ) -> Result<Derived, DeriveError> {
     let recorded = RecordedHost::from_archive(Cursor::new(host))?;
     let mut evidence = collect::collect(&recorded);
-    evidence.origin = origin;
+    // What says of itself that it is simulated stays so, whatever is claimed of it.
+    if evidence.origin != Origin::Simulated {
+        evidence.origin = origin;
+    }
     let burn = records.map(burn::replay).transpose()?;
     if let Some(summary) = &burn {
         if summary.genesis != s0.to_string() {
@@ -182,6 +186,10 @@ pub fn rederive(
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source())
             .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
     })?;
+    let origin = derived.inspection.evidence.origin;
+    if origin != predicate.origin {
+        return Err(format!("the evidence is {origin}, and the statement claims that it is {}", predicate.origin));
+    }
     let burnin = derived.burn.as_ref().zip(records).map(|(summary, records)| burn_in(summary, records));
     if burnin != predicate.burnin {
         return Err(format!("the records show {burnin:?}, and the statement claims {:?}", predicate.burnin));

@@ -8,7 +8,7 @@ use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules,
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
-#[command(name = "yanji", version, about, after_help = exit::HELP, max_term_width = 100, subcommand_required = true)]
+#[command(name = "yanji", version, about, after_help = after_help(), max_term_width = 100, subcommand_required = true)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -20,6 +20,18 @@ pub struct Args {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 }
+
+fn after_help() -> String {
+    format!("{}\n\n{ENVIRONMENT}", exit::HELP)
+}
+
+/// What `--help` says about the environment.
+const ENVIRONMENT: &str = "\
+Environment:
+  YANJI_ROOT  Folder below which /sys, /proc and /dev are read instead of the root: for a container
+              into which the machine's folders are mounted, and for a virtual machine under test.
+              Reports then say `simulated`, and no policy accepts them
+  NO_COLOR    No colours";
 
 /// Options of every command.
 #[derive(Debug, clap::Args)]
@@ -55,6 +67,9 @@ pub enum Command {
     /// Run one workload of a burn-in
     #[command(hide = true)]
     Worker,
+    /// Ask NVML
+    #[command(hide = true)]
+    NvmlReader,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
     /// Show what is in a file that was read from a part

@@ -11,7 +11,7 @@ use clap::Args;
 use ring::rand::{SecureRandom, SystemRandom};
 use yanji::burn::{self, BurnError, Ending, Event, Profile, Request, Start, Summary};
 use yanji::evidence::EvidenceBuilder;
-use yanji::host::{Host, LiveHost};
+use yanji::host::Host;
 use yanji::inspection;
 use yanji::report;
 
@@ -60,7 +60,7 @@ pub fn run(args: &BurnArgs, global: &Global) -> anyhow::Result<Exit> {
                 .with_context(|| CliError::usage(format!("cannot write events to {}", path.display())))?,
         )),
     };
-    let host = LiveHost::new();
+    let host = inspect::live_host(inspect::LiveArgs { no_rom: false })?;
     let (summary, cancelled) = run_request(&host, &request, events)?;
     if !to_stdout {
         match global.format {

@@ -58,6 +58,8 @@ pub struct CertifyArgs {
     /// Certify a recorded machine. The burn-in is left out, and no policy accepts the result
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
     pub host: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: inspect::LiveArgs,
 }
 
 /// Condition in which a machine is offered.
@@ -83,7 +85,7 @@ struct Certified<'a> {
 
 /// Inspects, burns in, signs, and prints the result. The exit code follows the verdict.
 pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let host = inspect::open_host(args.host.as_deref())?;
+    let mut host = inspect::open_host(args.host.as_deref(), args.live)?;
     let signatures = inspect::load_signatures(global)?;
     let profile = burn::load_profile(&args.profile)?;
     let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
@@ -103,6 +105,11 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     let key = signing_key(args.key.as_deref()).map_err(give_up)?;
     let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
+    if args.host.is_none() {
+        // GPUs that attest do so for this session.
+        let live = inspect::live_host(args.live).map_err(give_up)?;
+        host = Box::new(live.with_attestation_nonce(*session.s0().as_bytes()));
+    }
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
         None

@@ -1,7 +1,8 @@
 //! `yanji inspect`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use yanji::host::{Host, LiveHost, RecordedHost};
 use yanji::inspection;
 use yanji::report;
@@ -18,11 +19,21 @@ pub struct InspectArgs {
     /// Inspect a recorded machine: an archive of `yanji capture`, or a folder laid out like the root
     #[arg(long, value_name = "PATH")]
     pub host: Option<PathBuf>,
+    #[command(flatten)]
+    pub live: LiveArgs,
+}
+
+/// How this machine is looked at.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct LiveArgs {
+    /// Do not read the video BIOS of GPUs, for which their option ROM is switched on for a moment
+    #[arg(long, conflicts_with = "host")]
+    pub no_rom: bool,
 }
 
 /// Collects, evaluates and prints. The exit code follows the verdict.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let host = open_host(args.host.as_deref())?;
+    let host = open_host(args.host.as_deref(), args.live)?;
     let signatures = load_signatures(global)?;
     let inspection = inspection::inspect(host.as_ref(), &signatures);
     match global.format {
@@ -33,9 +44,9 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// This machine, or the recorded one.
-pub fn open_host(recorded: Option<&std::path::Path>) -> anyhow::Result<Box<dyn Host>> {
+pub fn open_host(recorded: Option<&Path>, live: LiveArgs) -> anyhow::Result<Box<dyn Host>> {
     match recorded {
-        None => Ok(Box::new(LiveHost::new())),
+        None => Ok(Box::new(live_host(live)?)),
         Some(path) => match RecordedHost::open(path) {
             Ok(host) => Ok(Box::new(host)),
             Err(error) => Err(anyhow::Error::new(error).context(
@@ -44,6 +55,20 @@ pub fn open_host(recorded: Option<&std::path::Path>) -> anyhow::Result<Box<dyn H
             )),
         },
     }
+}
+
+/// This machine, or the folder that stands for it.
+pub fn live_host(args: LiveArgs) -> anyhow::Result<LiveHost> {
+    // The path stays the running build's when the file is replaced meanwhile.
+    let mut host = LiveHost::new().with_nvml_reader(PathBuf::from("/proc/self/exe"));
+    if let Some(root) = std::env::var_os("YANJI_ROOT").filter(|root| !root.is_empty()) {
+        let root = PathBuf::from(root);
+        host = host.with_root(&root).with_context(|| {
+            CliError::usage(format!("YANJI_ROOT is {}, which cannot be used", root.display()))
+                .hint("it names a folder with sys/ and proc/ in it; unset it to look at this machine")
+        })?;
+    }
+    Ok(if args.no_rom { host.without_option_roms() } else { host })
 }
 
 /// The built-in signatures, or those in `--signatures`.

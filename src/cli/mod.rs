@@ -10,6 +10,7 @@ mod exit;
 mod generate;
 mod inspect;
 mod key;
+mod nvml_reader;
 mod output;
 mod progress;
 mod rules;
@@ -57,6 +58,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Burn(burn) => burn::run(burn, global),
         Command::Certify(certify) => certify::run(certify, global),
         Command::Worker => worker::run().map(|()| Exit::Success),
+        Command::NvmlReader => nvml_reader::run().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),

@@ -11,7 +11,7 @@ mod storage;
 
 use std::collections::BTreeSet;
 
-use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, PartBuilder, Reading, Value};
+use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, Origin, PartBuilder, Reading, Value};
 use crate::host::Host;
 use crate::parse::smbios;
 
@@ -40,13 +40,18 @@ pub const COLLECTORS: &[&dyn Collector] = &[
 ];
 
 /// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.
+/// Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
 pub fn collect(host: &dyn Host) -> Evidence {
     let mut out = EvidenceBuilder::new(host.origin());
     for collector in COLLECTORS {
         tracing::info!("collecting: {}", collector.id());
         collector.collect(host, &mut out);
     }
+    let simulated = gpu::is_simulated(&out);
     let mut evidence = out.finish();
+    if simulated {
+        evidence.origin = Origin::Simulated;
+    }
     let numbers: BTreeSet<&str> = COLLECTORS
         .iter()
         .flat_map(|collector| collector.facts())

@@ -2,10 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -14,65 +12,79 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 
-use super::{Host, MAX_FILE_BYTES, Query};
+use super::files::{Files, reading_of};
+use super::{Host, MAX_FILE_BYTES, Query, nvml, pci};
 use crate::evidence::{Origin, Reading};
 
 /// A register or sysfs file answers within microseconds; a wedged driver never does.
 const READ_DEADLINE: Duration = Duration::from_secs(3);
 /// `smartctl` on a drive that has to spin up.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+/// A megabyte through a slow bus.
+const ROM_DEADLINE: Duration = Duration::from_secs(30);
 /// Leaves in a CPUID dump, subleaves included. Real processors have about 100.
 const MAX_CPUID_RECORDS: usize = 512;
 
-/// The machine that the tool runs on, read through sysfs, procfs, CPUID and a few ioctls. Reads only, and never blocks
-/// longer than a deadline: what does not answer in time is `Failed`.
+/// The machine that the tool runs on, read through sysfs, procfs, CPUID, NVML and a few ioctls. Changes nothing, except
+/// that it switches option ROMs on while it reads them, and never blocks longer than a deadline: what does not answer in
+/// time is `Failed`.
 #[derive(Debug, Default)]
 pub struct LiveHost {
     worker: Worker,
+    files: Files,
+    nvml_reader: Option<PathBuf>,
+    nonce: Option<[u8; nvml::NONCE_BYTES]>,
+    without_option_roms: bool,
 }
 
 impl LiveHost {
-    /// Opens nothing yet.
+    /// Opens nothing yet. NVML is not asked without [`LiveHost::with_nvml_reader`].
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Reads files below a folder instead of the root, as in a container into which the machine's `/sys` and `/proc` are
+    /// mounted. Nobody can tell where such a folder came from, so that what is read counts as simulated. CPUID and NVML
+    /// stay those of the machine; programs, which could not be kept inside of the folder, are not run.
+    pub fn with_root(self, folder: &Path) -> io::Result<Self> {
+        Ok(Self { files: Files::below(folder)?, ..self })
+    }
+
+    /// Asks NVML through that program, which has to be `yanji` itself: [`nvml::run_reader`] is what it runs.
+    pub fn with_nvml_reader(self, program: PathBuf) -> Self {
+        Self { nvml_reader: Some(program), ..self }
+    }
+
+    /// Asks GPUs for attestation reports over that nonce.
+    pub fn with_attestation_nonce(self, nonce: [u8; nvml::NONCE_BYTES]) -> Self {
+        Self { nonce: Some(nonce), ..self }
+    }
+
+    /// Leaves option ROMs alone.
+    pub fn without_option_roms(self) -> Self {
+        Self { without_option_roms: true, ..self }
     }
 }
 
 impl Host for LiveHost {
     fn origin(&self) -> Origin {
-        Origin::Live
+        if self.files.are_the_machines() { Origin::Live } else { Origin::Simulated }
     }
 
     fn read(&self, path: &str) -> Reading<Vec<u8>> {
-        let owned = path.to_owned();
-        let reading = self.worker.call(READ_DEADLINE, move || read_file(Path::new(&owned)));
+        let (files, owned) = (self.files.clone(), path.to_owned());
+        let reading = self.worker.call(READ_DEADLINE, move || files.read(&owned));
         tracing::debug!("read {path:?}: {}", reading.state());
         reading
     }
 
     fn list(&self, path: &str) -> Reading<Vec<String>> {
-        let path = path.to_owned();
-        self.worker.call(READ_DEADLINE, move || {
-            let names = fs::read_dir(path).and_then(|entries| {
-                entries
-                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                    .collect::<io::Result<Vec<String>>>()
-            });
-            match names {
-                Ok(mut names) => {
-                    names.sort();
-                    Reading::Known(names)
-                }
-                Err(error) => reading_of(&error),
-            }
-        })
+        let (files, path) = (self.files.clone(), path.to_owned());
+        self.worker.call(READ_DEADLINE, move || files.list(&path))
     }
 
     fn link(&self, path: &str) -> Reading<String> {
-        match fs::read_link(path) {
-            Ok(target) => Reading::Known(target.to_string_lossy().into_owned()),
-            Err(error) => reading_of(&error),
-        }
+        self.files.link(path)
     }
 
     fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
@@ -90,10 +102,27 @@ impl LiveHost {
                 self.worker.call(READ_DEADLINE, move || cpuid_dump(cpu))
             }
             Query::NvmeIdentify { controller, cns, namespace } => {
-                let (path, cns, namespace) = (format!("/dev/{controller}"), *cns, *namespace);
-                self.worker.call(COMMAND_DEADLINE, move || nvme_identify(&path, cns, namespace))
+                let (files, cns, namespace) = (self.files.clone(), *cns, *namespace);
+                let path = format!("/dev/{controller}");
+                self.worker.call(COMMAND_DEADLINE, move || nvme_identify(&files, &path, cns, namespace))
             }
+            Query::Command { .. } if !self.files.are_the_machines() => Reading::Unsupported,
             Query::Command { program, args } => run(program, args),
+            Query::Nvml => match &self.nvml_reader {
+                Some(program) => nvml::ask(program, self.nonce.as_ref()),
+                None => Reading::Unsupported,
+            },
+            Query::PciRegister { address, bar, offset } => {
+                let (files, address, bar, offset) = (self.files.clone(), address.clone(), *bar, *offset);
+                self.worker.call(READ_DEADLINE, move || pci::register(&files, &address, bar, offset))
+            }
+            Query::OptionRom { .. } if self.without_option_roms => {
+                Reading::Failed("left out at your request".to_owned())
+            }
+            Query::OptionRom { address } => {
+                let (files, address) = (self.files.clone(), address.clone());
+                self.worker.call(ROM_DEADLINE, move || pci::option_rom(&files, &address))
+            }
             Query::TotalMemory => {
                 let Ok(mut system) = sysinfo::System::new() else { return Reading::Unsupported };
                 system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());
@@ -104,37 +133,6 @@ impl LiveHost {
             }
             Query::EffectiveUser => Reading::Known(rustix::process::geteuid().as_raw().to_string().into_bytes()),
         }
-    }
-}
-
-/// What an I/O error means for a fact.
-pub(super) fn reading_of<T>(error: &io::Error) -> Reading<T> {
-    use rustix::io::Errno;
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::NODEV | Errno::NXIO) => Reading::Absent,
-        Some(Errno::ACCESS | Errno::PERM) => Reading::Denied,
-        Some(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOTTY | Errno::INVAL | Errno::NODATA) => Reading::Unsupported,
-        _ => Reading::Failed(error.to_string()),
-    }
-}
-
-/// Reads one file without ever waiting for a writer (a FIFO opens, and reads as empty or fails).
-fn read_file(path: &Path) -> Reading<Vec<u8>> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = match File::options().read(true).custom_flags(flags.bits() as i32).open(path) {
-        Ok(file) => file,
-        Err(error) => return reading_of(&error),
-    };
-    match file.metadata() {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Reading::Failed("not a regular file".to_owned()),
-        Err(error) => return reading_of(&error),
-    }
-    let mut content = Vec::new();
-    match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content) {
-        Ok(length) if length > MAX_FILE_BYTES => Reading::Failed(format!("larger than {MAX_FILE_BYTES} bytes")),
-        Ok(_) => Reading::Known(content),
-        Err(error) => reading_of(&error),
     }
 }
 
@@ -263,12 +261,12 @@ struct NvmeAdminCommand {
 }
 
 /// NVMe Identify (admin opcode 06h): 4,096 bytes.
-fn nvme_identify(path: &str, cns: u8, namespace: u32) -> Reading<Vec<u8>> {
+fn nvme_identify(files: &Files, path: &str, cns: u8, namespace: u32) -> Reading<Vec<u8>> {
     const IDENTIFY: u8 = 0x06;
     const LENGTH: usize = 4096;
     const ADMIN_COMMAND: rustix::ioctl::Opcode = rustix::ioctl::opcode::read_write::<NvmeAdminCommand>(b'N', 0x41);
 
-    let device = match File::open(path) {
+    let device = match files.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(device) => device,
         Err(error) => return reading_of(&error),
     };
@@ -350,25 +348,6 @@ fn spawn_worker() -> Sender<Job> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fifo_does_not_block() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("fifo");
-        let status = Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(status.success());
-        assert_eq!(read_file(&path), Reading::Failed("not a regular file".to_owned()));
-    }
-
-    #[test]
-    fn oversized_and_missing_files_are_readings() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("large");
-        File::create(&path).unwrap().set_len(MAX_FILE_BYTES as u64 + 1).unwrap();
-        assert!(matches!(read_file(&path), Reading::Failed(why) if why.contains("larger than")));
-        assert_eq!(read_file(&folder.path().join("missing")), Reading::Absent);
-        assert_eq!(read_file(&path.join("below-a-file")), Reading::Absent);
-    }
 
     #[test]
     fn a_stuck_or_panicking_read_is_given_up_and_the_next_one_works() {

@@ -5,7 +5,10 @@
 //! [`RecordedHost`] can play it back on another machine, years later.
 
 mod broken;
+mod files;
 mod live;
+pub mod nvml;
+mod pci;
 mod recorded;
 mod recording;
 
@@ -65,6 +68,23 @@ pub enum Query {
         /// Arguments.
         args: Vec<String>,
     },
+    /// What NVML answers to every call that a collector makes use of: JSON Lines, read by `parse::nvml`. Made in a child
+    /// process; takes up to two minutes where the driver is wedged.
+    Nvml,
+    /// One register of a PCI function's BAR: 4 bytes, little-endian. Needs root.
+    PciRegister {
+        /// Address: `0000:17:00.0`.
+        address: String,
+        /// Number of the BAR.
+        bar: u8,
+        /// Byte offset in it, a multiple of 4.
+        offset: u32,
+    },
+    /// The option ROM of a PCI function, which is switched on for the time of the reading. Needs root.
+    OptionRom {
+        /// Address: `0000:17:00.0`.
+        address: String,
+    },
     /// Total memory as the sysinfo library counts it: decimal bytes as text.
     TotalMemory,
     /// Effective user id: decimal text.
@@ -83,6 +103,11 @@ impl Query {
                 "/yanji/command/{}",
                 std::iter::once(program).chain(args).map(|word| file_name(word)).collect::<Vec<_>>().join(",")
             ),
+            Self::Nvml => "/yanji/nvml.jsonl".to_owned(),
+            Self::PciRegister { address, bar, offset } => {
+                format!("/yanji/pci/{}/bar{bar}-{offset:x}.bin", file_name(address))
+            }
+            Self::OptionRom { address } => format!("/yanji/pci/{}/rom.bin", file_name(address)),
             Self::TotalMemory => "/yanji/total-memory-bytes".to_owned(),
             Self::EffectiveUser => "/yanji/effective-user".to_owned(),
         }

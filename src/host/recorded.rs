@@ -268,7 +268,7 @@ impl Loader {
                         self.add(path, content)?;
                     }
                     Err(error) => {
-                        self.capture.index.readings.insert(path, super::live::reading_of(&error));
+                        self.capture.index.readings.insert(path, super::files::reading_of(&error));
                     }
                 }
             } else {

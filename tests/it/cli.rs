@@ -57,6 +57,7 @@ impl Place {
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("LC_ALL", "C.UTF-8")
             .env_remove("NO_COLOR")
+            .env_remove("YANJI_ROOT")
             .env_remove("YANJI_PASSPHRASE");
         command
     }

@@ -809,7 +809,7 @@ fn drive_corpus() {
 #[test]
 fn what_was_recorded_is_collected_again() {
     let live = LiveHost::new();
-    let server = RecordedMachine::server();
+    let server = RecordedMachine::gpu_server();
     let folder = tempfile::tempdir().unwrap();
     server.write(&folder.path().join("root"));
     server.archive(&folder.path().join("machine.tar.zst"));
@@ -883,6 +883,12 @@ fn conformance(name: &str, host: &dyn Host, present: Option<&str>) {
         Query::Command { program: "no-such-program-7f3a".to_owned(), args: vec!["../../etc/passwd".to_owned()] },
         Query::NvmeIdentify { controller: "no-such-nvme".to_owned(), cns: 1, namespace: 0 },
         Query::Cpuid { cpu: 100_000 },
+        Query::PciRegister { address: "0000:00:00.9".to_owned(), bar: 0, offset: 0 },
+        Query::PciRegister { address: "../../../../etc/passwd".to_owned(), bar: 0, offset: 0 },
+        Query::OptionRom { address: "0000:00:00.9".to_owned() },
+        Query::OptionRom { address: "..".to_owned() },
+        // Nobody was told which program to start for it.
+        Query::Nvml,
     ] {
         let answer = host.ask(&query);
         assert!(!matches!(answer, Reading::Known(_)), "{name} {query:?} {answer:?}");
@@ -929,14 +935,27 @@ fn every_host_keeps_the_contract() {
     conformance("recorded from an archive", &replayed, Some(&on_disk));
     assert!(matches!(replayed.read(&format!("{on_disk}/large")), Reading::Failed(_)));
 
+    let below = LiveHost::new().with_root(&root).unwrap();
+    assert_eq!(below.origin(), Origin::Simulated);
+    conformance("live below a folder", &below, Some("/top"));
+    assert!(matches!(below.read("/top/large"), Reading::Failed(_)));
+    let stays_inside = |host: &dyn Host| {
+        for path in
+            ["/top/escape", "/top/root", "/../etc/passwd", "/top/../../etc/passwd", "/../../../../../../etc/passwd"]
+        {
+            assert_eq!(host.read(path), Reading::Absent, "{path}");
+        }
+        assert!(matches!(host.read("/top/loop"), Reading::Failed(_)));
+    };
+    stays_inside(&below);
+    // Programs would look at the machine itself.
+    let program = Query::Command { program: "true".to_owned(), args: Vec::new() };
+    assert_eq!((live.ask(&program), below.ask(&program)), (Reading::Known(Vec::new()), Reading::Unsupported));
+
     fs::remove_file(root.join("top/large")).unwrap();
     let from_folder = RecordedHost::open(&root).unwrap();
     conformance("recorded from a folder", &from_folder, Some("/top"));
-    for path in ["/top/escape", "/top/root", "/../etc/passwd", "/top/../../etc/passwd", "/../../../../../../etc/passwd"]
-    {
-        assert_eq!(from_folder.read(path), Reading::Absent, "{path}");
-    }
-    assert!(matches!(from_folder.read("/top/loop"), Reading::Failed(_)));
+    stays_inside(&from_folder);
     fs::File::create(root.join("top/large")).unwrap().set_len(MAX_FILE_BYTES as u64 + 1).unwrap();
     assert!(matches!(RecordedHost::open(&root), Err(ArchiveError::FileTooLarge { .. })));
 

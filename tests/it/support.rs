@@ -6,6 +6,7 @@
 //! let evidence = yanji::collect::collect(&machine.host());
 //! ```
 
+mod nvidia;
 pub mod vbios;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use std::fs;
 use std::path::Path;
 
 use yanji::host::{Capture, Query, RecordedHost};
+
+pub use nvidia::{NvidiaDriver, NvidiaGpu};
 
 /// A machine as its parts. All fields are there to be changed.
 #[derive(Debug, Clone)]
@@ -36,6 +39,8 @@ pub struct RecordedMachine {
     pub drives: Vec<Drive>,
     pub nics: Vec<Nic>,
     pub psus: Vec<Psu>,
+    /// What NVML and the kernel module say; `None` for a machine whose driver nobody asked.
+    pub nvidia: Option<NvidiaDriver>,
     /// Vendor text of the hypervisor, 12 characters.
     pub hypervisor: Option<String>,
     pub effective_user: u32,
@@ -108,6 +113,10 @@ pub struct PciFunction {
     /// Physical slot number; makes the function a root port.
     pub slot: Option<u16>,
     pub numa_node: i32,
+    /// Register PMC_BOOT_0 of a NVIDIA chip; refused without privilege.
+    pub boot0: Option<u32>,
+    /// Option ROM; refused without privilege.
+    pub rom: Option<Vec<u8>>,
 }
 
 /// A drive. NVMe when the name starts so, SATA otherwise.
@@ -175,6 +184,7 @@ impl RecordedMachine {
             drives: Vec::new(),
             nics: Vec::new(),
             psus: Vec::new(),
+            nvidia: None,
             hypervisor: None,
             effective_user: 0,
             files: BTreeMap::new(),
@@ -229,6 +239,15 @@ impl RecordedMachine {
                 .collect(),
             ..Self::empty()
         }
+    }
+
+    /// The same server with NVIDIA's driver for its H100 PCIe, and a chip and a VBIOS that answer.
+    pub fn gpu_server() -> Self {
+        let mut machine = Self::server();
+        machine.functions[1].boot0 = Some(0x1800_00a1);
+        machine.functions[1].rom = Some(b"\x55\xaa\x01 not a real image".to_vec());
+        machine.nvidia = Some(NvidiaDriver::new(vec![NvidiaGpu::h100("0000:16:00.0")]));
+        machine
     }
 
     /// The same machine read without privilege: no SMBIOS table, no serial number in DMI, the first 64 bytes of each
@@ -292,6 +311,9 @@ impl RecordedMachine {
         }
         for nic in &self.nics {
             nic.add(&mut capture);
+        }
+        if let Some(nvidia) = &self.nvidia {
+            nvidia.add(&mut capture);
         }
         for path in &self.removed {
             capture.remove(path);
@@ -655,6 +677,8 @@ impl PciFunction {
             driver: None,
             slot: None,
             numa_node: 0,
+            boot0: None,
+            rom: None,
         }
     }
 
@@ -722,6 +746,8 @@ impl PciFunction {
         let bridge = self.slot.is_some();
         put(0x00, &self.vendor_id.to_le_bytes());
         put(0x02, &self.device_id.to_le_bytes());
+        // Bound functions decode memory accesses and are bus masters.
+        put(0x04, &[if self.driver.is_some() { 0x06 } else { 0x00 }]);
         put(0x08, &(self.class << 8 | u32::from(self.revision)).to_le_bytes());
         put(0x0e, &[bridge.into()]);
         if !bridge {
@@ -812,6 +838,21 @@ impl PciFunction {
                     format!("{}\n", speed[usize::from(lanes.generation)]),
                 );
             }
+        }
+        let register = |offset| Query::PciRegister { address: self.address.clone(), bar: 0, offset }.path();
+        let rom = Query::OptionRom { address: self.address.clone() }.path();
+        match self.boot0 {
+            Some(boot0) if privileged => {
+                capture.insert(register(0), boot0.to_le_bytes());
+                capture.insert(register(4), [0; 4]);
+            }
+            Some(_) => capture.deny(register(0)),
+            None => {}
+        }
+        match &self.rom {
+            Some(image) if privileged => capture.insert(rom, image.clone()),
+            Some(_) => capture.deny(rom),
+            None => {}
         }
         if let Some(driver) = &self.driver {
             capture.insert_link(format!("{folder}/driver"), format!("../../../../bus/pci/drivers/{driver}"));

@@ -141,6 +141,37 @@ fn a_burn_in_is_signed_and_comes_out_the_same_for_the_verifier() {
 }
 
 #[test]
+fn a_virtual_driver_cannot_be_signed_as_live() {
+    let place = Place::new();
+    let mut machine = RecordedMachine::gpu_server();
+    let nvidia = machine.nvidia.as_mut().unwrap();
+    nvidia.simulated = true;
+    let archive = place.archive(&machine);
+    place.run(["certify", "--out", "report", "--host", archive]).exits(3);
+    let honest = statement(&place, "report");
+    assert_eq!(honest.predicate.origin, Origin::Simulated);
+    place.run(["verify", "report"]).exits(3);
+
+    let mut capture = Vec::new();
+    machine.capture().write(&mut capture).unwrap();
+    let signatures = Signatures::embedded().unwrap();
+    let derived = attest::derive(&capture, None, Origin::Live, &honest.predicate.session.s0, &signatures).unwrap();
+    assert_eq!(derived.inspection.evidence.origin, Origin::Simulated);
+
+    let key = Key::load(&place.path("data/yanji/key.pem"), None).unwrap();
+    for origin in [Origin::Live, Origin::Recorded] {
+        let mut forged = honest.clone();
+        forged.predicate.origin = origin;
+        let envelope = Envelope::sign(forged.to_json().unwrap(), &key).to_json();
+        fs::write(place.path("report/report.dsse.json"), envelope).unwrap();
+        let json = place.run(["verify", "report", "--format", "json"]).exits(4).json();
+        let failure = &json["reports"][0]["failures"][0];
+        assert_eq!(failure["class"], "E_VERDICT_MISMATCH", "{json}");
+        assert!(failure.to_string().contains("the evidence is simulated"), "{failure}");
+    }
+}
+
+#[test]
 fn a_run_that_is_killed_goes_on_with_resume() {
     let place = place();
     let mut child = start(&place, "longer.toml");

@@ -1,0 +1,38 @@
+//! NVML, read in a child process: a wedged driver hangs a call for ever, and a broken library takes the process along.
+//!
+//! ```text
+//! LiveHost ─ Assignment (one JSON line) ─► yanji nvml-reader ─ dlopen ─► libnvidia-ml.so.1
+//!          ◄─ JSON Lines: the start of a line names the call, its end brings the answer ─
+//! ```
+//!
+//! The lines are kept raw, units included; `parse::nvml` reads them.
+
+mod calls;
+mod library;
+mod reader;
+mod supervisor;
+
+use serde::{Deserialize, Serialize};
+
+pub use reader::run_reader;
+pub(super) use supervisor::ask;
+
+/// Bytes of the nonce that goes into an attestation report (`NVML_CC_GPU_CEC_NONCE_SIZE`).
+pub const NONCE_BYTES: usize = 32;
+
+/// GPUs that are looked at. The largest machines have 72 in one NVLink domain, and 16 in one operating system.
+const MAX_DEVICES: u32 = crate::parse::nvml::MAX_DEVICES;
+
+/// What a reader has to know.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Assignment {
+    /// Process id of the supervisor: a reader whose parent is another one has lost it.
+    supervisor: u32,
+    /// GPUs that an earlier reader has read; only the second reading of their identity is left.
+    finished: Vec<u32>,
+    /// GPUs on which an earlier reader hung or died: not to be touched again.
+    given_up: Vec<u32>,
+    /// Nonce for attestation reports, hexadecimal; without one none is asked for.
+    nonce: Option<String>,
+}
