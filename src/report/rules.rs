@@ -123,9 +123,9 @@ fn group_plain(group: &Group) -> String {
         if conditions.is_empty() {
             return String::new();
         }
-        conditions
-            .iter()
-            .fold(format!("    {heading}\n"), |text, condition| text + &format!("      {}\n", condition_plain(condition)))
+        conditions.iter().fold(format!("    {heading}\n"), |text, condition| {
+            text + &format!("      {}\n", condition_plain(condition))
+        })
     };
     lines("all of", &group.all) + &lines("any of", &group.any) + &lines("none of", &group.none)
 }

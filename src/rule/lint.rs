@@ -44,6 +44,11 @@ pub fn lint<'a>(signatures: &Signatures, facts: impl Iterator<Item = &'a FactDef
             linter.complain("policy.toml", &format!("requires rule {id}, which does not exist"));
         }
     }
+    for id in signatures.policy.disclosed.rules() {
+        if signatures.rule(id).is_none() {
+            linter.complain("policy.toml", &format!("lets a disclosure cover rule {id}, which does not exist"));
+        }
+    }
     linter.complaints
 }
 
@@ -65,7 +70,9 @@ impl Linter<'_> {
         for (key, record) in &table.records {
             for (field, value) in &record.0 {
                 match table.fields.get(field) {
-                    None => self.complain(subject, &format!("record {key:?} has {field}, which `fields` does not list")),
+                    None => {
+                        self.complain(subject, &format!("record {key:?} has {field}, which `fields` does not list"))
+                    }
                     Some(kind) if *kind != kind_of(value) => {
                         self.complain(subject, &format!("record {key:?} has {field}, which is not {kind:?}"));
                     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::tables::{Record, Tables};
 use super::{Facts, Gpu, first_reason, integer, known, text};
 use crate::evidence::{Reading, Value};
+use crate::rule::tables::{Record, Tables};
 
 /// Streaming multiprocessors of these chips have 64 cores for FP32, all others 128.
 const CHIPS_WITH_64: [&str; 4] = ["GP100", "GV100", "TU1", "GA100"];
@@ -213,9 +213,10 @@ impl Gpu<'_> {
             Reading::or_absent(maker.and_then(|maker| maker.text("name")).map(str::to_owned))
         });
         facts.insert("gpu.board.maker", maker.value());
-        let model = self.subsystem.as_ref().and_then(|_| {
-            Reading::or_absent(record.and_then(|record| record.text("model")).map(str::to_owned))
-        });
+        let model = self
+            .subsystem
+            .as_ref()
+            .and_then(|_| Reading::or_absent(record.and_then(|record| record.text("model")).map(str::to_owned)));
         facts.insert("gpu.board.model", model.value());
         let sign_on = text(self.part, "gpu.vbios.sign_on");
         let in_words = |table: &str| {

@@ -1,8 +1,8 @@
 //! The GPU against what it was sold as.
 
-use super::super::super::tables::Tables;
 use super::{Facts, Gpu, integer, known};
 use crate::evidence::{Part, Reading};
+use crate::rule::tables::Tables;
 
 const TEXT: &str = "gpu.claim.text";
 /// What a claim can leave open.
@@ -70,7 +70,7 @@ fn claimed(part: &Part, path: &str) -> Reading<i64> {
     if part.reading(path).is_none() { Reading::Absent } else { integer(part, path) }
 }
 
-fn claimed_record<'a>(name: &str, tables: &'a Tables) -> Option<&'a super::super::super::tables::Record> {
+fn claimed_record<'a>(name: &str, tables: &'a Tables) -> Option<&'a crate::rule::tables::Record> {
     tables.records("gpu/products").find(|(_, record)| record.text("name") == Some(name)).map(|(_, record)| record)
 }
 

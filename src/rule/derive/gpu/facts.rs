@@ -6,7 +6,11 @@ use crate::evidence::Kind::{Bool, Integer, List, Text};
 /// Facts that are made from those of all sources and from `parts/gpu/`.
 pub(in super::super) const FACTS: &[FactDef] = &[
     FactDef::new("gpu.vendor", Text, "nvidia, amd, intel, or the vendor id"),
-    FactDef::new("gpu.device_id", Text, "PCI device id: from configuration space, else the driver, else a lone VBIOS image"),
+    FactDef::new(
+        "gpu.device_id",
+        Text,
+        "PCI device id: from configuration space, else the driver, else a lone VBIOS image",
+    ),
     FactDef::new("gpu.subsystem", Text, "subsystem vendor and id: `10de:16c1`"),
     FactDef::new("gpu.virtual", Bool, "whether it is a virtual GPU (vGPU)"),
     FactDef::new("gpu.seen_by", List, "sources that show the GPU: pci, nvml, procfs, cuda, vbios"),
@@ -29,7 +33,11 @@ pub(in super::super) const FACTS: &[FactDef] = &[
     FactDef::new("gpu.baseline.sm_count", Integer, "streaming multiprocessors that the product has"),
     FactDef::new("gpu.baseline.bus_width_bits", Integer, "width of the memory bus that the product has"),
     FactDef::new("gpu.baseline.tbp_watts", Integer, "board power of the product"),
-    FactDef::new("gpu.baseline.cooler", Text, "cooler that the product is sold with: passive, blower, open-air, liquid"),
+    FactDef::new(
+        "gpu.baseline.cooler",
+        Text,
+        "cooler that the product is sold with: passive, blower, open-air, liquid",
+    ),
     FactDef::new("gpu.baseline.factory_blower", Bool, "whether any maker sold the product with a blower"),
     FactDef::new("gpu.baseline.nvlinks", Integer, "NVLinks of the whole module"),
     FactDef::new("gpu.baseline.region", Text, "market that the product was cut down for: China"),

@@ -137,7 +137,8 @@ impl<'a> Gpu<'a> {
             }
         });
         facts.insert("gpu.part_device_id", part_id.value());
-        facts.insert("gpu.board_project", text(self.part, "gpu.nvml.board_part_number").and_then(board_project).value());
+        facts
+            .insert("gpu.board_project", text(self.part, "gpu.nvml.board_part_number").and_then(board_project).value());
         let image = first(self.part, &["gpu.nvml.inforom.image", "gpu.vbios.inforom_image"]);
         let project = image.and_then(|image| {
             let project = image.split('.').next().unwrap_or_default().to_owned();
@@ -248,7 +249,8 @@ impl<'a> Gpu<'a> {
             if looked { Reading::Known(list.into()) } else { reason }
         };
         facts.insert("gpu.memory_failures", list(looked[0], failures, reason(&[rows, pages])));
-        facts.insert("gpu.memory_pending", list(looked[1], pending, reason(&["gpu.nvml.remapped_rows.pending", pages])));
+        facts
+            .insert("gpu.memory_pending", list(looked[1], pending, reason(&["gpu.nvml.remapped_rows.pending", pages])));
         facts.insert("gpu.wear", list(looked[2], wear, reason(&["gpu.nvml.ecc.aggregate.uncorrected", rows, pages])));
     }
 }
@@ -274,7 +276,11 @@ fn device_id(part: &Part) -> Reading<String> {
             first(part, &["gpu.vbios.pci.device_id", "gpu.vbios.bit.device_id"])
         }
         (pci, nvml) => {
-            if part.reading("gpu.pci.device_id").is_some() { pci } else { nvml }
+            if part.reading("gpu.pci.device_id").is_some() {
+                pci
+            } else {
+                nvml
+            }
         }
     }
 }
@@ -373,5 +379,9 @@ fn is_placeholder(text: &str, tables: &Tables) -> bool {
 
 /// A text that stands for one that was removed says nothing.
 fn usable(text: String, tables: &Tables) -> Reading<String> {
-    if is_placeholder(&text, tables) { Reading::Failed(format!("{text} is a placeholder")) } else { Reading::Known(text) }
+    if is_placeholder(&text, tables) {
+        Reading::Failed(format!("{text} is a placeholder"))
+    } else {
+        Reading::Known(text)
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::super::tables::Tables;
 use super::{Facts, Gpu, first_reason, integer, is_placeholder, known, text};
 use crate::evidence::{Origin, Reading, Value};
+use crate::rule::tables::Tables;
 
 /// What GPUs of one kind have in common, with the words for it.
 const FIELDS: [(&str, &str); 9] = [

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::tables::{Record, Tables};
 use super::baseline::plain;
 use super::{Facts, Gpu, VENDOR, first_reason, known, known_below, pair, text};
 use crate::evidence::{Evidence, Origin, Reading};
+use crate::rule::tables::{Record, Tables};
 
 /// A program gets a little less memory than the GPU has, never more, and never much less.
 const CUDA_SHARE_PERMILLE: std::ops::RangeInclusive<i64> = 850..=1010;
@@ -241,11 +241,7 @@ fn edit_signs(gpu: &Gpu<'_>) -> Reading {
             signs.push(format!("sign-on text {text:?}"));
         }
     }
-    if versions.iter().any(|path| part.text(path).is_some()) {
-        known(signs)
-    } else {
-        first_reason(part, &versions)
-    }
+    if versions.iter().any(|path| part.text(path).is_some()) { known(signs) } else { first_reason(part, &versions) }
 }
 
 /// `03/30/21`: month, day, year.
