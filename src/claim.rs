@@ -20,6 +20,9 @@ use crate::rule::{Record, Tables, is_nvidia};
 pub const MAX_CLAIM_BYTES: usize = 4096;
 const SOURCE: &str = "claim";
 const PRODUCTS: &str = "gpu/products";
+/// The most memory that one GPU, and the most GPUs that one machine may be claimed to have.
+const MAX_GIGABYTES: u32 = 4096;
+const MAX_COUNT: u32 = 1024;
 /// Products that an error lists.
 const MAX_LISTED: usize = 8;
 /// Words that say nothing about which product it is.
@@ -222,17 +225,21 @@ impl Claim {
             let number = word.parse::<u32>().ok();
             if let Some(size) = gigabytes_in(word) {
                 once("memory", &mut gigabytes, size)?;
-            } else if let Some(size) = number.filter(|_| words.peek().is_some_and(|it| ["gb", "gib", "g"].contains(it)))
-            {
+            } else if let Some(size) = number.filter(|size| {
+                (1..=MAX_GIGABYTES).contains(size) && words.peek().is_some_and(|it| ["gb", "gib", "g"].contains(it))
+            }) {
                 words.next();
                 once("memory", &mut gigabytes, size)?;
             } else if let Some(count) = count_in(word) {
                 once("count", &mut claim.count, count)?;
-            } else if let Some(count) = number.filter(|count| (1..100).contains(count) && words.peek() == Some(&"x")) {
+            } else if let Some(count) =
+                number.filter(|count| (1..=MAX_COUNT).contains(count) && words.peek() == Some(&"x"))
+            {
                 words.next();
                 once("count", &mut claim.count, count)?;
             } else if word == "x"
-                && let Some(count) = words.peek().and_then(|next| next.parse().ok())
+                && let Some(count) =
+                    words.peek().and_then(|next| next.parse().ok()).filter(|count| (1..=MAX_COUNT).contains(count))
             {
                 words.next();
                 once("count", &mut claim.count, count)?;
@@ -242,6 +249,7 @@ impl Claim {
                 words.next();
             }
         }
+        claim.memory_mib = gigabytes.map(|size| size << 10);
         let record = product(&names, text, &claim, tables)?;
         claim.product = record.text("name").unwrap_or_default().to_owned();
         claim.set_memory(gigabytes, record);
@@ -254,6 +262,11 @@ impl Claim {
             return Err(ClaimError::TooLong);
         }
         let file: ClaimFile = toml::from_str(text).map_err(|error| ClaimError::Syntax(error.to_string()))?;
+        for (what, number, most) in [("memory_gb", file.memory_gb, MAX_GIGABYTES), ("count", file.count, MAX_COUNT)] {
+            if number.is_some_and(|number| !(1..=most).contains(&number)) {
+                return Err(ClaimError::Syntax(format!("{what} is 1 to {most}")));
+            }
+        }
         let mut claim = Self::parse(&file.product, tables)?;
         let record = tables.records(PRODUCTS).find(|(_, it)| it.text("name") == Some(&claim.product));
         if let Some(size) = file.memory_gb {
@@ -402,13 +415,13 @@ fn words(text: &str) -> Vec<String> {
 /// `24gb`, `80g`.
 fn gigabytes_in(word: &str) -> Option<u32> {
     let number = word.strip_suffix("gib").or(word.strip_suffix("gb")).or(word.strip_suffix('g'))?;
-    number.parse().ok().filter(|size| (1..=1024).contains(size))
+    number.parse().ok().filter(|size| (1..=MAX_GIGABYTES).contains(size))
 }
 
 /// `x8`, `8x`.
 fn count_in(word: &str) -> Option<u32> {
     let number = word.strip_prefix('x').or(word.strip_suffix('x'))?;
-    number.parse().ok().filter(|count| (1..=256).contains(count))
+    number.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count))
 }
 
 /// The product with exactly these words, else the only one that has them all.

@@ -172,8 +172,8 @@ def main():
     for row in read("gpu_reference.csv"):
         for device in re.findall(r"\b[0-9a-f]{4}\b", row["pci_device_ids_10de"]):
             watts.setdefault(device, number(row["tdp_w"]))
-    # The driver's own name for any board of a device id.
-    driver_names = {row["pci_device_id"] for row in subsystems if row["subsystem_device_id"] == "0000"}
+    # Device ids that the driver has a name of its own for.
+    driver_names = {row["pci_device_id"] for row in subsystems}
 
     records, chips = {}, {}
     for row in devices:

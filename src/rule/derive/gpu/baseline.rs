@@ -30,9 +30,10 @@ impl<'a> Baseline<'a> {
     pub(super) fn by_name(name: &str, tables: &'a Tables) -> Option<Self> {
         let printed = plain(name);
         let start = printed.strip_suffix("...").map(str::trim_end);
-        let fits = |candidate: &str| {
-            let candidate = plain(candidate);
-            start.map_or(candidate == printed, |start| candidate.starts_with(start))
+        let whole = words(name);
+        let fits = |candidate: &str| match start {
+            Some(start) => plain(candidate).starts_with(start),
+            None => words(candidate) == whole,
         };
         let mut ids: BTreeSet<&str> = tables
             .records("gpu/devices")
@@ -96,6 +97,15 @@ impl<'a> Baseline<'a> {
 pub(super) fn plain(name: &str) -> String {
     let name = name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     name.strip_prefix("nvidia ").map_or(name.clone(), str::to_owned)
+}
+
+/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name.
+pub(super) fn words(name: &str) -> Vec<String> {
+    plain(name)
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty() && *word != "tesla" && *word != "geforce")
+        .map(str::to_owned)
+        .collect()
 }
 
 impl Gpu<'_> {

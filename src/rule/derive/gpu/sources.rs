@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::baseline::plain;
+use super::baseline::{plain, words};
 use super::{Facts, Gpu, VENDOR, first_reason, known, known_below, pair, text};
-use crate::evidence::{Evidence, Origin, Reading};
+use crate::evidence::{Evidence, Origin, Part, Reading};
 use crate::rule::tables::{Record, Tables};
 
 /// A program gets a little less memory than the GPU has, never more, and never much less.
@@ -29,7 +29,7 @@ pub(super) fn compare(gpu: &Gpu<'_>, evidence: &Evidence, tables: &Tables, facts
     .map(|(source, _)| source)
     .collect();
     facts.insert("gpu.on_pci", on_pci(&seen, evidence));
-    facts.insert("gpu.in_nvml", in_nvml(&seen, evidence));
+    facts.insert("gpu.in_nvml", in_nvml(part, &seen, evidence));
     facts.insert("gpu.seen_by", known(seen));
     facts.insert("gpu.disagreements", disagreements(gpu, tables));
     facts.insert("gpu.image_disagreements", image_disagreements(gpu));
@@ -66,12 +66,16 @@ fn on_pci(seen: &[&str], evidence: &Evidence) -> Reading {
     }
 }
 
-fn in_nvml(seen: &[&str], evidence: &Evidence) -> Reading {
+fn in_nvml(part: &Part, seen: &[&str], evidence: &Evidence) -> Reading {
     if seen.contains(&"nvml") {
         return known(true);
     }
     if !seen.contains(&"pci") || evidence.origin == Origin::Imported {
         return Reading::Absent;
+    }
+    // NVML lists the GPU and could not say anything about it.
+    if part.facts.keys().any(|path| path.as_str().starts_with("gpu.nvml.")) {
+        return first_reason(part, &["gpu.nvml.index", "gpu.nvml.uuid", "gpu.nvml.name"]);
     }
     match evidence.scope("driver").find(|driver| driver.reading("driver.nvml.device_count").is_some()) {
         None => Reading::Failed("NVML was not asked".to_owned()),
@@ -206,16 +210,6 @@ fn name_fits_device(gpu: &Gpu<'_>, tables: &Tables) -> Reading {
     } else {
         Reading::Failed(format!("{name:?} is no name that the tables know"))
     }
-}
-
-/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name.
-fn words(name: &str) -> Vec<String> {
-    let plain = plain(name);
-    plain
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty() && *word != "tesla" && *word != "geforce")
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Traces of somebody's editor in the VBIOS.
