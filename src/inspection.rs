@@ -52,12 +52,12 @@ pub fn inspect(host: &dyn Host, signatures: &Signatures) -> Inspection {
     assess(collect::collect(host), signatures)
 }
 
-/// Evaluates evidence as collected, without derived facts. A part of scope `burn` says that a burn-in is claimed.
+/// Evaluates evidence as collected, with the claim added where there is one ([`crate::claim::Claim::add`]), without derived facts. A part of scope `burn` says that a burn-in is claimed.
 pub fn assess(mut evidence: Evidence, signatures: &Signatures) -> Inspection {
     rule::derive(&mut evidence, fact_catalogue(), &signatures.tables);
     let checks = rule::evaluate(&evidence, signatures);
     let burned = evidence.scope("burn").next().is_some();
-    let judgement = signatures.policy.judge(&checks, evidence.origin, burned);
+    let judgement = signatures.policy.judge(&checks, &evidence, burned);
     Inspection {
         tool_version: TOOL_VERSION.to_owned(),
         signatures: signatures.id.clone(),

@@ -17,6 +17,7 @@
 
 pub mod attest;
 pub mod burn;
+pub mod claim;
 pub mod collect;
 pub mod evidence;
 pub mod host;

@@ -6,8 +6,11 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Origin;
+use crate::evidence::{Evidence, Origin, Part, Reading, Value};
 use crate::rule::{Check, Confidence, Outcome, Severity};
+
+/// The fact that lists what the seller of a part named.
+const DISCLOSES: &str = "gpu.claimed.discloses";
 
 /// The result of an inspection as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +54,59 @@ pub struct Policy {
     pub required_where_present: Vec<String>,
     /// The same as `required`, for a report that claims a burn-in.
     pub required_after_burn: Vec<String>,
+    /// What an honest description by the seller covers.
+    pub disclosed: Disclosed,
+}
+
+/// Modifications that the seller named: by the words of the fact `gpu.claimed.discloses`, the rules whose findings they
+/// cover. A covered finding stays in the report and no longer rejects.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disclosed {
+    /// What a covered finding counts for.
+    pub counts: DisclosedCounts,
+    /// The memory that was sold is the memory that is there, and more than the product ever had.
+    pub memory: Vec<String>,
+    /// A blower was sold.
+    pub cooler: Vec<String>,
+    /// The mining card was sold by its name.
+    pub mining: Vec<String>,
+    /// The card was sold as modified.
+    pub modified: Vec<String>,
+}
+
+/// What a covered finding counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DisclosedCounts {
+    /// A remark beside the verdict.
+    Remark,
+    /// A person has to look.
+    Undecided,
+}
+
+impl Disclosed {
+    /// Every rule that can be covered.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        [&self.memory, &self.cooler, &self.mining, &self.modified].into_iter().flatten().map(String::as_str)
+    }
+
+    /// Whether what the seller of a part named covers a rule's finding on it.
+    fn covers(&self, part: Option<&Part>, rule: &str) -> bool {
+        let Some(Value::List(named)) = part.and_then(|part| part.reading(DISCLOSES)).and_then(Reading::known) else {
+            return false;
+        };
+        named.iter().filter_map(Value::as_text).any(|what| {
+            let rules = match what {
+                "memory" => &self.memory,
+                "cooler" => &self.cooler,
+                "mining" => &self.mining,
+                "modified" => &self.modified,
+                _ => return false,
+            };
+            rules.iter().any(|covered| covered == rule)
+        })
+    }
 }
 
 /// Severity and confidence from which on a finding counts.
@@ -106,9 +162,13 @@ impl Policy {
         rules.map(String::as_str)
     }
 
-    /// The verdict over all checks. `burned` says whether the report claims a burn-in.
-    pub fn judge(&self, checks: &[Check], origin: Origin, burned: bool) -> Judgement {
-        let rejecting = self.rejecting(checks);
+    /// The verdict over all checks of the evidence. `burned` says whether the report claims a burn-in.
+    pub fn judge(&self, checks: &[Check], evidence: &Evidence, burned: bool) -> Judgement {
+        let origin = evidence.origin;
+        let covered = |check: &Check| self.disclosed.covers(evidence.part(&check.part), &check.id);
+        let (disclosed, open): (Vec<&Check>, Vec<&Check>) =
+            checks.iter().filter(|check| matches!(check.outcome, Outcome::Fires(_))).partition(|check| covered(check));
+        let rejecting = self.rejecting(&open);
         let mut undecided = Vec::new();
         if !self.origins.contains(&origin) {
             undecided.push(format!(
@@ -117,7 +177,7 @@ impl Policy {
                 self.origins()
             ));
         }
-        for check in checks {
+        for check in &open {
             if let Outcome::Fires(finding) = &check.outcome
                 && finding.severity >= self.suspect
             {
@@ -125,11 +185,17 @@ impl Policy {
             }
         }
         undecided.extend(self.not_assessed(checks, burned));
-        let (verdict, reasons) = match (rejecting.is_empty(), undecided.is_empty()) {
+        let mut remarks: Vec<String> =
+            disclosed.iter().map(|check| format!("{} on {}: modified as disclosed", check.id, check.part)).collect();
+        if self.disclosed.counts == DisclosedCounts::Undecided {
+            undecided.append(&mut remarks);
+        }
+        let (verdict, mut reasons) = match (rejecting.is_empty(), undecided.is_empty()) {
             (false, _) => (Verdict::Rejected, rejecting),
             (true, false) => (Verdict::Undecided, undecided),
             (true, true) => (Verdict::Accepted, Vec::new()),
         };
+        reasons.append(&mut remarks);
         Judgement { verdict, reasons, counts: count(checks) }
     }
 
@@ -137,7 +203,7 @@ impl Policy {
         self.origins.iter().map(|origin| origin.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    fn rejecting(&self, checks: &[Check]) -> Vec<String> {
+    fn rejecting(&self, checks: &[&Check]) -> Vec<String> {
         let mut reasons = Vec::new();
         let mut together: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for check in checks {

@@ -13,6 +13,7 @@ use super::statement::{
     Challenge, Database, PolicyRef, Predicate, Session, Statement, StatementError, Tool, session_id,
 };
 use super::{Digest, Hasher};
+use crate::claim::Claim;
 use crate::inspection::{self, TOOL_VERSION};
 use crate::rule::Signatures;
 
@@ -41,6 +42,8 @@ pub struct Claims {
     pub condition: Option<String>,
     /// Repairs, replaced parts, known faults.
     pub disclosures: Vec<String>,
+    /// What the GPUs are offered as.
+    pub gpus: Option<Claim>,
 }
 
 /// Why a session could not start or end.
@@ -147,6 +150,7 @@ impl SessionStart {
             burnin: derived.burn.as_ref().zip(records).map(|(summary, records)| burn_in(summary, records)),
             condition: claims.condition,
             disclosures: claims.disclosures,
+            gpu_claim: claims.gpus,
             evidence: Vec::new(),
             checks: derived.inspection.checks.clone(),
             verdict: derived.verdict.clone(),

@@ -12,6 +12,7 @@ use yanji::attest::statement::{Challenge, ChallengeSource};
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
+use yanji::claim::Claim;
 use yanji::collect;
 use yanji::evidence::Reading;
 use yanji::host::{Host, RecordingHost};
@@ -21,6 +22,7 @@ use yanji::rule::Signatures;
 use yanji::whole_file;
 
 use super::args::{Format, Global};
+use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::{burn, inspect, key, output};
@@ -52,6 +54,9 @@ pub struct CertifyArgs {
     /// Something the buyer should know: a repair, a replaced part, a known fault. May be given several times
     #[arg(long, value_name = "TEXT")]
     pub disclose: Vec<String>,
+    /// What was sold.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
     /// Go on with a run that was interrupted or cut off
     #[arg(long, conflicts_with_all = ["profile", "challenge"])]
     pub resume: bool,
@@ -87,6 +92,7 @@ struct Certified<'a> {
 pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut host = inspect::open_host(args.host.as_deref(), args.live)?;
     let signatures = inspect::load_signatures(global)?;
+    let claim = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
     let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
     let out = match &args.out {
@@ -132,7 +138,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         Some(fs::read(&records).context("cannot read the records of the burn-in")?)
     };
-    let signed = sign(&out, args, session, &archive, records, host.as_ref(), &signatures, &key);
+    let signed = sign(&out, args, claim, session, &archive, records, host.as_ref(), &signatures, &key);
     // A recorded machine is not resumed: there is no burn-in whose time would be lost.
     let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
     if interrupted(&inspection) {
@@ -281,6 +287,7 @@ fn interrupted(inspection: &Inspection) -> bool {
 fn sign(
     out: &Path,
     args: &CertifyArgs,
+    claim: Option<Claim>,
     session: SessionStart,
     archive: &[u8],
     records: Option<Vec<u8>>,
@@ -288,11 +295,13 @@ fn sign(
     signatures: &Signatures,
     key: &Key,
 ) -> anyhow::Result<(Inspection, WrittenReport)> {
-    let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), signatures)?;
     let claims = Claims {
+        gpus: claim,
         condition: args.condition.and_then(|condition| Some(condition.to_possible_value()?.get_name().to_owned())),
         disclosures: args.disclose.clone(),
     };
+    let gpus = claims.gpus.as_ref();
+    let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), gpus, signatures)?;
     let statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
     let item = |id: &str, media_type: &str, bytes: Vec<u8>| Item {
         id: id.to_owned(),

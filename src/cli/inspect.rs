@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use yanji::collect;
+use yanji::evidence::EvidenceBuilder;
 use yanji::host::{Host, LiveHost, RecordedHost};
 use yanji::inspection;
 use yanji::report;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
+use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output;
@@ -19,6 +22,10 @@ pub struct InspectArgs {
     /// Inspect a recorded machine: an archive of `yanji capture`, or a folder laid out like the root
     #[arg(long, value_name = "PATH")]
     pub host: Option<PathBuf>,
+    /// What was sold.
+    #[command(flatten)]
+    pub claim: ClaimArgs,
+    /// How this machine is looked at.
     #[command(flatten)]
     pub live: LiveArgs,
 }
@@ -35,7 +42,12 @@ pub struct LiveArgs {
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let host = open_host(args.host.as_deref(), args.live)?;
     let signatures = load_signatures(global)?;
-    let inspection = inspection::inspect(host.as_ref(), &signatures);
+    let claim = args.claim.load(&signatures)?;
+    let mut evidence = EvidenceBuilder::from(collect::collect(host.as_ref()));
+    if let Some(claim) = &claim {
+        claim.add(&mut evidence);
+    }
+    let inspection = inspection::assess(evidence.finish(), &signatures);
     match global.format {
         Format::Plain => output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?,
         Format::Json => output::print_json(&inspection)?,

@@ -4,6 +4,7 @@ mod args;
 mod burn;
 mod capture;
 mod certify;
+mod claim;
 mod decode;
 mod error;
 mod exit;

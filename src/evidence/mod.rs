@@ -86,7 +86,7 @@ pub struct Fact {
 }
 
 /// The type of value that a fact holds when it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// [`Value::Bool`].

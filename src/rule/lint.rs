@@ -8,8 +8,11 @@ use serde::Serialize;
 use super::condition::{Condition, Group, Test};
 use super::outcome::Outcome;
 use super::signatures::{ANY_SCOPE, Example, Expectation, Rule, Signatures};
-use super::tables::Tables;
+use super::tables::{Table, Tables};
 use crate::evidence::{FactDef, FactPath, Kind, Part, Value};
+
+/// Certainties of a record: A and B from documents or captures, C from general knowledge, D and E by id and name only.
+const CERTAINTIES: [&str; 5] = ["A", "B", "C", "D", "E"];
 
 /// One thing that is wrong with a signature set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,10 +37,16 @@ pub fn lint<'a>(signatures: &Signatures, facts: impl Iterator<Item = &'a FactDef
         if table.key_fact.is_some() == table.rows.is_empty() {
             linter.complain(&format!("parts/{name}"), "`key_fact` and `rows` go together");
         }
+        linter.records(&format!("parts/{name}"), table);
     }
     for id in signatures.policy.required_rules() {
         if signatures.rule(id).is_none() {
             linter.complain("policy.toml", &format!("requires rule {id}, which does not exist"));
+        }
+    }
+    for id in signatures.policy.disclosed.rules() {
+        if signatures.rule(id).is_none() {
+            linter.complain("policy.toml", &format!("lets a disclosure cover rule {id}, which does not exist"));
         }
     }
     linter.complaints
@@ -52,6 +61,32 @@ struct Linter<'a> {
 impl Linter<'_> {
     fn complain(&mut self, subject: &str, message: &str) {
         self.complaints.push(Complaint { subject: subject.to_owned(), message: message.to_owned() });
+    }
+
+    fn records(&mut self, subject: &str, table: &Table) {
+        if table.key.is_some() == table.records.is_empty() || table.key.is_some() == table.fields.is_empty() {
+            self.complain(subject, "`key`, `fields` and `records` go together");
+        }
+        for (key, record) in &table.records {
+            for (field, value) in &record.0 {
+                match table.fields.get(field) {
+                    None => {
+                        self.complain(subject, &format!("record {key:?} has {field}, which `fields` does not list"))
+                    }
+                    Some(kind) if *kind != kind_of(value) => {
+                        self.complain(subject, &format!("record {key:?} has {field}, which is not {kind:?}"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            // How sure a record is decides whether it may reject.
+            if !record.text("certainty").is_some_and(|letter| CERTAINTIES.contains(&letter)) {
+                self.complain(subject, &format!("record {key:?} needs a `certainty` from A to E"));
+            }
+            if record.text("source").is_none_or(|source| source.trim().is_empty()) {
+                self.complain(subject, &format!("record {key:?} needs a `source`"));
+            }
+        }
     }
 
     fn rule(&mut self, rule: &Rule) {
@@ -106,12 +141,6 @@ impl Linter<'_> {
 
     fn kind_mismatch(&self, condition: &Condition) -> Option<String> {
         let kind = self.catalogue.get(condition.fact.as_str())?.kind;
-        let kind_of = |value: &Value| match value {
-            Value::Bool(_) => Kind::Bool,
-            Value::Integer(_) => Kind::Integer,
-            Value::Text(_) => Kind::Text,
-            Value::List(_) => Kind::List,
-        };
         let wanted: Vec<Kind> = match &condition.test {
             Test::Eq(value) | Test::Ne(value) => vec![kind_of(value)],
             Test::In(values) | Test::NotIn(values) => values.iter().map(kind_of).collect(),
@@ -145,6 +174,15 @@ impl Linter<'_> {
                 &format!("example {name:?} expects {:?}, and the rule says {says:?}", example.expect),
             );
         }
+    }
+}
+
+fn kind_of(value: &Value) -> Kind {
+    match value {
+        Value::Bool(_) => Kind::Bool,
+        Value::Integer(_) => Kind::Integer,
+        Value::Text(_) => Kind::Text,
+        Value::List(_) => Kind::List,
     }
 }
 

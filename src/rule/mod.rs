@@ -12,9 +12,10 @@ mod signatures;
 mod tables;
 
 pub use condition::{Condition, Group, Test, Truth};
+pub(crate) use derive::is_nvidia;
 pub use derive::{BLANK_IDENTITIES, FACTS, derive};
 pub use evaluate::evaluate;
 pub use lint::{Complaint, lint};
 pub use outcome::{Check, Confidence, Finding, Outcome, Severity, Witness};
 pub use signatures::{Example, ExampleFact, ExampleReading, Expectation, Rule, SetId, SignatureError, Signatures};
-pub use tables::{Pattern, Table, Tables};
+pub use tables::{Pattern, Record, Table, Tables};

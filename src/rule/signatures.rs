@@ -41,6 +41,9 @@ pub struct Rule {
     pub why: String,
     /// Causes that are no fault of anybody.
     pub innocent: Vec<String>,
+    /// What the rule can't tell, where that is easily expected of it.
+    #[serde(default)]
+    pub limits: Vec<String>,
     /// What to do when it fires.
     pub next: String,
     /// Specifications and sources.

@@ -1,14 +1,14 @@
-//! `signatures/parts/*.toml`: what is known about products, with sources.
+//! `signatures/parts/**/*.toml`: what is known about products, with sources.
 
 use std::collections::BTreeMap;
 
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::evidence::{FactPath, Part, Value};
+use crate::evidence::{FactPath, Kind, Part, Value};
 
-/// One table. Either a set (`values`, `patterns`) that a fact is in or not, or rows that are looked up by another fact
-/// of the same part (`key_fact`, `rows`).
+/// One table. A set (`values`, `patterns`) that a fact is in or not; rows that are looked up by another fact of the same
+/// part (`key_fact`, `rows`); or records of several fields (`key`, `fields`, `records`) that derived facts are made from.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
@@ -27,6 +27,14 @@ pub struct Table {
     /// Regular expressions that match members of a set as a whole, without regard to case.
     #[serde(default)]
     pub patterns: Vec<Pattern>,
+    /// What selects a record, in words.
+    pub key: Option<String>,
+    /// The fields that a record can have, with the type of each.
+    #[serde(default)]
+    pub fields: BTreeMap<String, Kind>,
+    /// Records by key.
+    #[serde(default)]
+    pub records: BTreeMap<String, Record>,
 }
 
 /// A compiled pattern of a set.
@@ -39,6 +47,50 @@ impl TryFrom<String> for Pattern {
 
     fn try_from(pattern: String) -> Result<Self, Self::Error> {
         Regex::new(&format!("(?i)^(?:{pattern})$")).map(Self).map_err(|error| format!("{pattern:?}: {error}"))
+    }
+}
+
+/// One record of a table. A field that is not there is not known.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Record(pub(super) BTreeMap<String, Value>);
+
+impl Record {
+    /// The value of a field.
+    pub fn get(&self, field: &str) -> Option<&Value> {
+        self.0.get(field)
+    }
+
+    /// The text of a field.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.get(field)?.as_text()
+    }
+
+    /// The number in a field.
+    pub fn integer(&self, field: &str) -> Option<i64> {
+        self.get(field)?.as_integer()
+    }
+
+    /// Whether a field is there and true.
+    pub fn is(&self, field: &str) -> bool {
+        self.get(field).and_then(Value::as_bool) == Some(true)
+    }
+
+    /// The items of a list; none when the field is not there.
+    pub fn list(&self, field: &str) -> &[Value] {
+        match self.get(field) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The numbers of a list.
+    pub fn integers(&self, field: &str) -> impl Iterator<Item = i64> {
+        self.list(field).iter().filter_map(Value::as_integer)
+    }
+
+    /// The texts of a list.
+    pub fn texts(&self, field: &str) -> impl Iterator<Item = &str> {
+        self.list(field).iter().filter_map(Value::as_text)
     }
 }
 
@@ -56,9 +108,19 @@ impl Table {
 pub struct Tables(pub(super) BTreeMap<String, Table>);
 
 impl Tables {
-    /// The table of that name (its file name without `.toml`).
+    /// The table of that name (its path below `parts/` without `.toml`).
     pub fn get(&self, name: &str) -> Option<&Table> {
         self.0.get(name)
+    }
+
+    /// The record of a table with that key.
+    pub fn record(&self, name: &str, key: &str) -> Option<&Record> {
+        self.get(name)?.records.get(key)
+    }
+
+    /// All records of a table, by key.
+    pub fn records(&self, name: &str) -> impl Iterator<Item = (&str, &Record)> {
+        self.get(name).into_iter().flat_map(|table| &table.records).map(|(key, record)| (key.as_str(), record))
     }
 
     /// Whether the table lists the value for that part. The error names what is missing to say: the fact that selects

@@ -102,6 +102,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
         }),
         condition: None,
         disclosures: vec!["fan replaced".to_owned()],
+        gpu_claim: None,
         evidence: Vec::new(),
         checks: vec![check("cpu.model", Outcome::Clear), check("cpu.cores", Outcome::NotApplicable)],
         verdict: SignedVerdict { result: policy::Verdict::Accepted, assurance: Assurance::L1, reasons: Vec::new() },

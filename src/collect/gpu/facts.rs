@@ -218,6 +218,8 @@ pub const GPU: &[FactDef] = &[
         "what nvflash said does not match between card and new image: `PCI Subsystem ID`",
     ),
     FactDef::new("gpu.vbios.truncated", Bool, "whether an image goes on behind the end of the file"),
+    FactDef::new("gpu.rm.run_seconds", Integer, "seconds that the GPU ran in its life (InfoROM black box, RM control)"),
+    FactDef::new("gpu.attestation.project", Text, "project of the board in the device's signed report: G525"),
     FactDef::new("gpu.claim.text", Text, "what the part was sold as, in the seller's words"),
     FactDef::new("gpu.claim.product", Text, "product that it was sold as, as the tables name it"),
     FactDef::new("gpu.claim.memory_mib", Integer, "memory that it was sold with"),
@@ -225,6 +227,7 @@ pub const GPU: &[FactDef] = &[
     FactDef::new("gpu.claim.form_factor", Text, "form that it was sold as: pcie, sxm"),
     FactDef::new("gpu.claim.condition", Text, "condition that it was sold in: new, used, refurbished"),
     FactDef::new("gpu.claim.modified", Bool, "whether it was sold as modified"),
+    FactDef::new("gpu.claim.count", Integer, "GPUs of this kind that were sold; 1 when no number was given"),
 ];
 
 /// Facts of the driver, one part a machine.

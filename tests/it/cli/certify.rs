@@ -232,12 +232,12 @@ fn a_burn_in_of_another_machine_does_not_count_for_this_one() {
     };
     let (host, records) = (bytes(attest::HOST_ITEM), bytes(attest::RECORDS_ITEM));
     let signatures = Signatures::embedded().unwrap();
-    attest::derive(&host, Some(&records), Origin::Live, &s0, &signatures).unwrap();
+    attest::derive(&host, Some(&records), Origin::Live, &s0, None, &signatures).unwrap();
     RecordedMachine::server().archive(&place.path("server.tar.zst"));
     let other = fs::read(place.path("server.tar.zst")).unwrap();
-    let error = attest::derive(&other, Some(&records), Origin::Live, &s0, &signatures).unwrap_err();
+    let error = attest::derive(&other, Some(&records), Origin::Live, &s0, None, &signatures).unwrap_err();
     assert!(error.to_string().contains("another machine"), "{error}");
-    let error = attest::derive(&host, Some(&records), Origin::Live, &Digest::of(b""), &signatures).unwrap_err();
+    let error = attest::derive(&host, Some(&records), Origin::Live, &Digest::of(b""), None, &signatures).unwrap_err();
     assert!(error.to_string().contains("from this session") || error.to_string().contains("begin from"), "{error}");
 }
 

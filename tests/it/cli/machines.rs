@@ -72,7 +72,9 @@ fn a_healthy_server_is_accepted_when_it_is_live_and_undecided_when_it_is_a_recor
     assert!(ran.stdout.lines().last().unwrap().ends_with(" not checkable"), "{}", ran.stdout);
     let json = place.run(["inspect", "--host", "host.tar.zst", "--format", "json"]).exits(3).json();
     assert_eq!(json["judgement"]["verdict"], "undecided");
-    assert_eq!(json["judgement"]["reasons"].as_array().unwrap().len(), 1);
+    // What the driver says of the GPU is not in the recording.
+    let reasons = json["judgement"]["reasons"].as_array().unwrap();
+    assert!(reasons[1..].iter().all(|reason| reason.as_str().unwrap().starts_with("gpu.")), "{reasons:?}");
     assert_eq!(json["judgement"]["counts"]["firing"], 0);
 }
 

@@ -94,9 +94,14 @@ fn rules_are_listed_explained_and_checked() {
         assert!(!rule["innocent"].as_array().unwrap().is_empty(), "{id}");
     }
     let explained = place.run(["rules", "explain", "dimm.serial-duplicate"]).exits(0).stdout;
-    for heading in
-        ["\nwhy\n", "\nfires when\n", "\ninnocent causes\n", "\nwhat to do\n", "\nreferences\n", "\nexamples\n"]
-    {
+    for heading in [
+        "\nWhat it means\n",
+        "\nHow bad, and how sure\n",
+        "\nWhat else can cause it\n",
+        "\nWhat to do\n",
+        "\nReferences\n",
+        "fires when\n",
+    ] {
         assert!(explained.contains(heading), "{heading:?} is not in {explained}");
     }
     assert!(place.run(["rules", "lint"]).exits(0).stdout.ends_with(" rules, 0 complaints\n"));

@@ -1,16 +1,32 @@
 //! Facts that no single read gives: comparisons over the whole machine. They are made here so that the rules about them
 //! stay data.
 
+mod cpu;
+mod gpu;
+mod memory;
+
 use std::collections::BTreeMap;
 
 use super::tables::Tables;
-use crate::evidence::{Evidence, Fact, FactDef, FactPath, Kind, Part, Reading, Role, Value};
+use crate::evidence::{Evidence, Fact, FactDef, FactPath, Kind, Part, Reading, Role};
+
+pub(crate) use gpu::is_nvidia;
 
 /// The table of texts that firmware prints where there is no serial number.
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
-pub const FACTS: &[FactDef] = &[
+pub const FACTS: &[FactDef] = &{
+    let mut all = [GENERAL[0]; GENERAL.len() + gpu::FACTS.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = if index < GENERAL.len() { GENERAL[index] } else { gpu::FACTS[index - GENERAL.len()] };
+        index += 1;
+    }
+    all
+};
+
+const GENERAL: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
     FactDef::new("part.same_unit_id_as", Kind::List, "parts that carry a serial number or other unit id of this one"),
     FactDef::new("part.shared_unit_ids", Kind::List, "the ids that they share, as the parts print them"),
@@ -41,9 +57,10 @@ const SOURCE: &str = "derived from the facts of all parts";
 pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactDef>, tables: &Tables) {
     let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
     shared_unit_ids(evidence, &unit_ids, tables);
-    mixed_cpus(evidence);
-    mixed_dimms(evidence);
-    memory_shares(evidence);
+    cpu::mixed_cpus(evidence);
+    memory::mixed_dimms(evidence);
+    memory::memory_shares(evidence);
+    gpu::derive(evidence, tables);
     for part in &mut evidence.parts {
         let scope = part.scope.clone();
         add(part, "part.scope", Reading::Known(scope.into()));
@@ -111,98 +128,6 @@ fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) 
         };
         add(part, "part.same_unit_id_as", others);
         add(part, "part.shared_unit_ids", ids);
-    }
-}
-
-fn mixed_cpus(evidence: &mut Evidence) {
-    const PPIN: &str = "cpu.sysfs.ppin";
-    const FIELDS: [&str; 3] = ["cpu.cpuid.signature", "cpu.cpuid.brand", "cpu.procfs.microcode"];
-    let cpus: Vec<(String, [Option<String>; 3])> = evidence
-        .scope("cpu")
-        .map(|part| (part.id.clone(), FIELDS.map(|field| part.text(field).map(str::to_owned))))
-        .collect();
-    let ppins: Vec<(String, String)> =
-        evidence.scope("cpu").filter_map(|part| Some((part.id.clone(), part.text(PPIN)?.to_owned()))).collect();
-    let legible = cpus.iter().all(|(_, fields)| fields[0].is_some() && fields[1].is_some());
-    for part in evidence.parts.iter_mut().filter(|part| part.scope == "cpu") {
-        let own = cpus.iter().find(|(id, _)| *id == part.id).map(|(_, fields)| fields);
-        let differing: Vec<String> =
-            cpus.iter().filter(|(_, fields)| own.is_some_and(|own| own != fields)).map(|(id, _)| id.clone()).collect();
-        let reading = if legible { Reading::Known(differing.into()) } else { missing_like(part, FIELDS[0]) };
-        add(part, "cpu.differs_from", reading);
-        let family_model = match (part.integer("cpu.cpuid.family"), part.integer("cpu.cpuid.model")) {
-            (Some(family), Some(model)) => Reading::Known(format!("{family}-{model}").into()),
-            _ => missing_like(part, "cpu.cpuid.family"),
-        };
-        add(part, "cpu.family_model", family_model);
-        let same_ppin = match part.text(PPIN) {
-            Some(own) => {
-                let others = ppins.iter().filter(|(id, ppin)| *id != part.id && ppin == own);
-                Reading::Known(others.map(|(id, _)| id.clone()).collect::<Vec<_>>().into())
-            }
-            None => missing_like(part, PPIN),
-        };
-        add(part, "cpu.ppin_same_as", same_ppin);
-    }
-}
-
-fn mixed_dimms(evidence: &mut Evidence) {
-    const FIELDS: [(&str, &str); 4] = [
-        ("maker", "dimm.smbios.manufacturer"),
-        ("part", "dimm.smbios.part_number"),
-        ("size", "dimm.smbios.size_bytes"),
-        ("speed", "dimm.smbios.speed_mts"),
-    ];
-    let value = |part: &Part, path: &str| part.reading(path).and_then(Reading::known).map(Value::to_string);
-    let usual: Vec<Option<String>> = FIELDS
-        .iter()
-        .map(|(_, path)| {
-            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-            for text in evidence.scope("dimm").filter_map(|part| value(part, path)) {
-                *counts.entry(text).or_default() += 1;
-            }
-            counts.into_iter().max_by_key(|(_, count)| *count).map(|(text, _)| text)
-        })
-        .collect();
-    for part in evidence.parts.iter_mut().filter(|part| part.scope == "dimm") {
-        let known: Vec<Option<String>> = FIELDS.iter().map(|(_, path)| value(part, path)).collect();
-        let reading = if known.iter().all(Option::is_none) {
-            missing_like(part, FIELDS[2].1)
-        } else {
-            let differing: Vec<String> = FIELDS
-                .iter()
-                .zip(known.iter().zip(&usual))
-                .filter(|(_, (own, usual))| own.is_some() && own != usual)
-                .map(|((name, _), _)| (*name).to_owned())
-                .collect();
-            Reading::Known(differing.into())
-        };
-        add(part, "dimm.differs_in", reading);
-    }
-}
-
-fn memory_shares(evidence: &mut Evidence) {
-    for part in evidence.parts.iter_mut().filter(|part| part.scope == "memory") {
-        let installed = "memory.smbios.installed_bytes";
-        let meminfo = "memory.meminfo.total_bytes";
-        // MemTotal leaves out what the kernel reserved at boot; the memory blocks don't.
-        let kernel =
-            if part.integer("memory.blocks.total_bytes").is_some() { "memory.blocks.total_bytes" } else { meminfo };
-        for (path, counted, whole) in [
-            ("memory.kernel_share_percent", kernel, installed),
-            ("memory.edac_share_percent", "memory.edac.total_bytes", installed),
-            ("memory.sysinfo_share_percent", "memory.sysinfo.total_bytes", meminfo),
-        ] {
-            let reading = match (part.integer(counted), part.integer(whole)) {
-                (Some(counted), Some(whole)) if whole > 0 => {
-                    Reading::Known(((counted as f64 * 100.0 / whole as f64).round() as i64).into())
-                }
-                (Some(_), Some(_)) => Reading::Failed("no memory is installed, says the other source".to_owned()),
-                (Some(_), None) => missing_like(part, whole),
-                (None, _) => missing_like(part, counted),
-            };
-            add(part, path, reading);
-        }
     }
 }
 
