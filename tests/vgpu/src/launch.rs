@@ -34,9 +34,13 @@ impl Machine {
     pub fn of(text: &str) -> anyhow::Result<Self> {
         let machine = Self { folder: tempfile::Builder::new().prefix("vgpu-").tempdir()?, rig: Rig::parse(text)? };
         let source = library()?;
-        let mut library = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
-        remove_symbols(&mut library, &machine.rig.driver.missing)?;
-        fs::write(machine.library(), library)?;
+        // A copy, not a link: the loader takes two names of one file for one library, and each rig needs its own.
+        fs::copy(&source, machine.library()).with_context(|| format!("cannot copy {}", source.display()))?;
+        if !machine.rig.driver.missing.is_empty() {
+            let mut library = fs::read(machine.library())?;
+            remove_symbols(&mut library, &machine.rig.driver.missing)?;
+            fs::write(machine.library(), library)?;
+        }
         fs::write(machine.rig_file(), text)?;
         fs::create_dir(machine.root())?;
         tree::write(&machine.rig, &machine.root())?;
