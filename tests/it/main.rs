@@ -5,5 +5,6 @@ mod attest;
 mod burn;
 mod cli;
 mod collect;
+mod gpu_rigs;
 mod rules;
 mod support;
