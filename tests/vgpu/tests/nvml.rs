@@ -331,7 +331,7 @@ fn compare_fields(nvml: &Nvml, device: &Device<'_>, gpu: &Gpu) {
     let result = unsafe { nvml.lib().nvmlDeviceGetFieldValues.as_ref().unwrap()(device.handle(), 1, &mut value) };
     assert_eq!(result, 0);
     // SAFETY: all variants of the union are plain numbers.
-    let celsius = (value.nvmlReturn == 0).then(|| unsafe { value.value.siVal });
+    let celsius = (value.nvmlReturn == 0).then_some(unsafe { value.value.siVal });
     assert_eq!(celsius, gpu.temperature.limits_celsius.map(|it| it[0]));
 }
 
