@@ -80,7 +80,7 @@ pub fn changed(table: &Table, field: &str, value: &Value) -> anyhow::Result<Tabl
 }
 
 /// Sets a dotted path. Tables on the way are made.
-pub fn set(table: &mut Table, path: &str, value: Value) -> anyhow::Result<()> {
+fn set(table: &mut Table, path: &str, value: Value) -> anyhow::Result<()> {
     match path.split_once('.') {
         None => {
             table.insert(path.to_owned(), value);

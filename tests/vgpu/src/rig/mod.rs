@@ -10,7 +10,6 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
-pub use expand::set;
 pub use gpu::*;
 pub use text::Text;
 
@@ -120,7 +119,7 @@ impl Default for DriverFacts {
 }
 
 /// When something begins: as soon as one of its conditions is met, or at once without any.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct When {
     /// Position of the GPU in the rig; every GPU and every call without one when absent.
     pub gpu: Option<usize>,
