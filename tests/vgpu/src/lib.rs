@@ -1,0 +1,21 @@
+//! A virtual NVIDIA driver.
+//!
+//! ```text
+//! rig file ─► Rig ─► tree:   sysfs and procfs of its GPUs ──────────────┐
+//!              └───► launch: libnvidia-ml.so.1 in a temporary folder ───┴─► yanji, by LD_LIBRARY_PATH and YANJI_ROOT
+//!                              └─► nvml: every call goes through Driver, which counts, changes and fails as the rig says
+//! ```
+//!
+//! Built as a cdylib it is the NVML library that the real `yanji` binary loads; nothing in that binary knows about it but
+//! the symbol [`yanji_virtual_driver`], which marks the evidence as simulated. README.md describes the rig file.
+
+mod driver;
+pub mod launch;
+mod nvml;
+pub mod rig;
+mod symbols;
+mod tree;
+
+pub use nvml::{function_names, yanji_virtual_driver};
+pub use rig::Rig;
+pub use symbols::remove_symbols;
