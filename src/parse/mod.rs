@@ -2,8 +2,13 @@
 
 pub mod cpuid;
 pub mod cpuinfo;
+pub mod device_query;
+pub mod lspci;
 pub mod meminfo;
+pub mod nvidia_smi;
 pub mod nvme_identify;
 pub mod pci_config;
+pub mod plain_text;
+pub mod proc_information;
 pub mod smartctl;
 pub mod smbios;
