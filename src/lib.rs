@@ -20,6 +20,7 @@ pub mod burn;
 pub mod collect;
 pub mod evidence;
 pub mod host;
+pub mod import;
 pub mod inspection;
 pub mod parse;
 pub mod policy;

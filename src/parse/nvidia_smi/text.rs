@@ -34,12 +34,20 @@ const LISTS: &[&str] = &["Supported Clocks", "Processes", "Accounted Processes"]
 /// Heading of a partition, and the label that follows the last one.
 const MIG_DEVICE: &str = "MIG Device";
 const BEHIND_PARTITIONS: &str = "Accounting Mode";
-const UNREACHABLE: &str = "unable to determine the device handle for gpu";
+/// Messages about one GPU, and the labels under which [`parse`] gives the rest of their line.
+const MESSAGES: &[(&str, &str)] = &[
+    ("unable to determine the device handle for gpu", DEVICE_HANDLE),
+    ("warning: inforom is corrupted at gpu", INFOROM_WARNING),
+];
+/// Label of the message that the driver could not reach a GPU.
+pub const DEVICE_HANDLE: &str = "Device Handle";
+/// Label of the message that the InfoROM is damaged.
+pub const INFOROM_WARNING: &str = "InfoROM Warning";
 
 /// Whether the text has a printout, or lines of one.
 pub fn recognise(text: &str) -> bool {
     text.contains("NVSMI LOG")
-        || text.lines().any(|line| heading(line).is_some() || is_unreachable(line))
+        || text.lines().any(|line| heading(line).is_some() || message(line).is_some())
         || labels(text).take(400_000).filter(|(label, _)| ONCE.contains(label) || KNOWN.contains(label)).count() >= 2
 }
 
@@ -55,8 +63,8 @@ pub fn parse(text: &str) -> Log {
             close(&mut log, block.replace(Block { address: Some(address), indent: indent(line), lines: Vec::new() }));
         } else if line.contains("NVSMI LOG") || ends_a_printout(line) {
             close(&mut log, block.take());
-        } else if is_unreachable(line) {
-            unreachable(&mut log, line);
+        } else if let Some(gpu) = message(line) {
+            log.gpu(gpu);
         } else if let Some(block) = &mut block {
             if !line.trim().is_empty() {
                 block.lines.push(line);
@@ -232,26 +240,20 @@ fn head(log: &mut Log, label: &str, value: &str) {
     }
 }
 
-fn is_unreachable(line: &str) -> bool {
-    line.get(..UNREACHABLE.len() + 8).unwrap_or(line).to_ascii_lowercase().contains(UNREACHABLE)
-}
-
 /// `Unable to determine the device handle for GPU 0000:53:00.0: GPU is lost.  Reboot the system to recover this GPU`
-fn unreachable(log: &mut Log, line: &str) {
-    let Some(at) = line.to_ascii_lowercase().find(UNREACHABLE) else { return };
-    let Some(rest) = line.get(at + UNREACHABLE.len()..).map(str::trim_start) else { return };
-    // Some drivers print a number after the address: `GPU0: 0000:53:00.0: Unknown Error`.
-    for (at, _) in rest.match_indices(':') {
-        let words = rest[..at].trim_start_matches(|it: char| !it.is_ascii_hexdigit());
-        let words = words.rsplit_once(' ').map_or(words, |(_, last)| last);
-        if words.contains('.') && pci_address(words).is_some() {
-            let gpu = Gpu { address: Some(words.to_owned()), ..Gpu::default() };
-            if let Some(gpu) = log.gpu(gpu) {
-                gpu.add("Device Handle", rest[at + 1..].trim());
-            }
-            return;
-        }
-    }
+fn message(line: &str) -> Option<Gpu> {
+    let start: String = line.trim_start().chars().take(60).collect::<String>().to_ascii_lowercase();
+    let (words, label) = MESSAGES.iter().find(|(words, _)| start.starts_with(words))?;
+    let rest = line.trim_start().get(words.len()..)?;
+    // Some drivers print a number before the address: `GPU0: 0000:53:00.0: Unknown Error`.
+    let address = rest
+        .split_ascii_whitespace()
+        .map(|word| word.trim_end_matches(':'))
+        .find(|word| word.contains('.') && pci_address(word).is_some())?;
+    let mut gpu = Gpu { address: Some(address.to_owned()), ..Gpu::default() };
+    let text = rest.split_once(address).map_or("", |(_, text)| text.trim_start_matches(':').trim());
+    gpu.add(*label, if text.is_empty() { "yes" } else { text });
+    Some(gpu)
 }
 
 #[cfg(test)]
@@ -327,7 +329,7 @@ GPU 00000000:64:00.0
         ] {
             let gpu = parse(line).gpus.remove(0);
             assert_eq!(gpu.address.as_deref(), Some("0000:53:00.0"), "{line}");
-            assert!(gpu.value("Device Handle").is_some());
+            assert!(gpu.value(DEVICE_HANDLE).is_some_and(|text| text.contains("lost") || text == "Unknown Error"));
         }
     }
 
