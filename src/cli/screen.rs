@@ -38,6 +38,7 @@ pub fn run(args: &ScreenArgs, global: &Global) -> anyhow::Result<Exit> {
         format: global.format,
         worst: Exit::Success,
         screened: 0,
+        hinted: false,
     };
     let progress = Counter::new(files.len());
     for (path, error) in unusable {
@@ -100,8 +101,13 @@ fn open(path: &Path) -> Result<File, ImportError> {
 }
 
 fn unreadable(path: &Path) -> CliError {
+    CliError::usage(format!("cannot screen {}", path.display()))
+}
+
+/// What to do about files of which nothing is known.
+fn known_formats() -> String {
     let known: Vec<&str> = FORMATS.iter().map(|format| format.about).collect();
-    CliError::usage(format!("cannot screen {}", path.display())).hint(format!("it reads {}", known.join("; ")))
+    format!("hint: yanji screen reads what these print: {}", known.join("; "))
 }
 
 struct Printer {
@@ -110,6 +116,7 @@ struct Printer {
     format: Format,
     worst: Exit,
     screened: usize,
+    hinted: bool,
 }
 
 /// A file that gave nothing, as a line of JSON.
@@ -148,7 +155,13 @@ impl Printer {
     /// One file that cannot be read says nothing about the others.
     /// One file that cannot be read says nothing about the others.
     fn fails(&mut self, file: &str, error: anyhow::Error) -> anyhow::Result<()> {
+        let unknown =
+            matches!(error.downcast_ref::<ImportError>(), Some(ImportError::UnknownFormat | ImportError::Empty));
         let exit = error::print(&error);
+        // Once is enough for a whole folder.
+        if unknown && !std::mem::replace(&mut self.hinted, true) {
+            eprintln!("{}", known_formats());
+        }
         self.worsens(exit);
         if self.json_lines && self.format == Format::Json {
             output::print_json_line(&Failure { file, error: format!("{error:#}") })?;

@@ -26,29 +26,29 @@ use crate::support::RecordedMachine;
 const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
 
 /// A working folder of its own, with keys and configuration of its own.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 /// What a finished command left.
 #[derive(Debug)]
-struct Ran {
+pub(crate) struct Ran {
     code: i32,
-    stdout: String,
-    stderr: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// `yanji` in this place, with nothing of the caller's surroundings that changes what it prints.
-    fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(YANJI);
         command
             .args(args)
@@ -61,12 +61,12 @@ impl Place {
         command
     }
 
-    fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
         Ran::from(self.command(args).output().unwrap())
     }
 
     /// Writes the machine's archive and gives its name for `--host`.
-    fn archive(&self, machine: &RecordedMachine) -> &'static str {
+    pub(crate) fn archive(&self, machine: &RecordedMachine) -> &'static str {
         machine.archive(&self.path("host.tar.zst"));
         "host.tar.zst"
     }
@@ -91,14 +91,14 @@ impl From<Output> for Ran {
 
 impl Ran {
     #[track_caller]
-    fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         self
     }
 
     #[track_caller]
-    fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 }

@@ -6,4 +6,5 @@ mod burn;
 mod cli;
 mod collect;
 mod rules;
+mod screen;
 mod support;

@@ -30,15 +30,15 @@ const MAX_COLUMNS: usize = 600;
 
 /// Whether the text has a header of such a table.
 pub fn recognise(text: &str) -> bool {
-    text.lines().any(|line| header(line).is_some())
+    text.lines().enumerate().any(|(row, line)| header(line, row).is_some())
 }
 
 /// Reads every such table of the text. A row with another number of cells ends its table.
 pub fn parse(text: &str) -> Log {
     let mut log = Log::default();
     let mut columns: Option<Vec<Column<'_>>> = None;
-    for line in text.lines() {
-        if let Some(found) = header(line) {
+    for (row, line) in text.lines().enumerate() {
+        if let Some(found) = header(line, row) {
             columns = Some(found);
             continue;
         }
@@ -77,7 +77,7 @@ fn cells(line: &str) -> impl Iterator<Item = &str> {
     line.split(',').map(|cell| cell.trim().trim_matches('"').trim())
 }
 
-fn header(line: &str) -> Option<Vec<Column<'_>>> {
+fn header(line: &str, row: usize) -> Option<Vec<Column<'_>>> {
     let first = line.trim_start().chars().next()?;
     if !(first.is_ascii_lowercase() || first == '"') {
         return None;
@@ -95,8 +95,8 @@ fn header(line: &str) -> Option<Vec<Column<'_>>> {
         columns.push(Column { name, unit });
     }
     let has = |names: &[&str]| columns.iter().any(|column| names.contains(&column.name));
-    // One word alone may be any text.
-    let enough = columns.len() > 1 || columns[0].name.contains('.') || columns[0].name.contains('_');
+    // One name alone may be a line of any text, such as a list of the columns; not so at the top of a file.
+    let enough = columns.len() > 1 || row == 0 && columns[0].name.contains(['.', '_']);
     (enough && has(KNOWN) && !has(OTHER_QUERIES)).then_some(columns)
 }
 
@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(log.gpus[1].value("memory.total"), Some("[N/A]"));
         assert_eq!((log.gpus[1].index, log.gpus[1].address.as_deref()), (Some(1), Some("00000000:91:00.0")));
         assert!(!recognise("name, of a person\nhello, world\n") && !recognise("uuid\n1\n"));
+        assert!(recognise("vbios_version\n92.00\n") && !recognise("\nname\nvbios_version\nmemory.total\n"));
     }
 
     proptest! {
