@@ -417,12 +417,17 @@ fn add(log: Log, command: &str, machine: &mut Machine) {
     // A log with times lists the same GPUs over and over.
     let repeats = log.gpus.first().is_some_and(|gpu| gpu.value("timestamp").is_some());
     let ordered = log.attached == Some(log.gpus.len() as u64);
-    let gpus = log.gpus.iter().enumerate().map(|(position, printed)| {
+    let mut section: Vec<Gpu> = Vec::new();
+    for (position, printed) in log.gpus.iter().enumerate() {
+        // A number that comes again begins another printout.
+        if printed.index.is_some() && section.iter().any(|gpu| gpu.index == printed.index) {
+            machine.section(std::mem::take(&mut section), repeats);
+        }
         let mut gpu = one(printed, command);
         gpu.index = printed.index.or(ordered.then_some(position as u64));
-        gpu
-    });
-    machine.section(gpus.collect(), repeats);
+        section.push(gpu);
+    }
+    machine.section(section, repeats);
 }
 
 fn one(printed: &smi::Gpu, command: &str) -> Gpu {

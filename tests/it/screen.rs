@@ -175,13 +175,13 @@ fn lspci_shows_what_the_bus_says() {
     let text = format!(
         "00:1f.0 ISA bridge [0601]: Intel Corporation Device [8086:a1c8]\n\
          17:00.1 Audio device [0403]: NVIDIA Corporation Device [10de:22ba] (rev a1)\n\
-         17:00.0 3D-Steuerung [0302]: NVIDIA Corporation GH100 [10de:2330] (rev a1)\n{dump}"
+         17:00.0 3D-Steuerung [0302]: NVIDIA Corporation GH100 [10de:2331] (rev a1)\n{dump}"
     );
     let evidence = evidence(text.as_bytes());
     assert_declared(&evidence);
     let gpu = &evidence.parts[0];
     assert_eq!((evidence.parts.len(), gpu.id.as_str()), (1, "gpu:0000:17:00.0"));
-    assert_eq!(gpu.text("gpu.pci.device_id"), Some("0x2330"));
+    assert_eq!(gpu.text("gpu.pci.device_id"), Some("0x2331"));
     assert_eq!(gpu.integer("gpu.pci.link.max_width"), Some(16));
     assert_eq!(gpu.text("gpu.pci.serial_number"), Some("48-b0-2d-00-00-00-00-01"));
     assert!(gpu.integer("gpu.pci.rebar_max_bytes").is_some());
@@ -265,7 +265,7 @@ fn both_commands_print_the_same_json() {
     expected.retain(|key| !matches!(key.as_str(), "file" | "format"));
     assert_eq!(keys(&inspected), expected);
     assert_eq!(keys(&inspected["gpus"][0]), keys(gpu));
-    assert_eq!(inspected["gpus"][0]["pci_device"], "10de:2330");
+    assert_eq!(inspected["gpus"][0]["pci_device"], "10de:2331");
     let finding =
         inspected["findings"].as_array().unwrap().iter().find(|it| it["rule"] == "dimm.serial-duplicate").unwrap();
     for key in ["part", "severity", "confidence", "title", "witnesses"] {

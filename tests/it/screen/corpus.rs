@@ -38,6 +38,8 @@ fn expected(name: &str, value: &str) -> Option<(&'static str, Json)> {
         "default_power" => ("power_limit_default_watts", watts(value)),
         "min_power" => ("power_limit_min_watts", watts(value)),
         "max_power" => ("power_limit_max_watts", watts(value)),
+        // Some rows of the manifest have none.
+        "power_cap" if value.is_empty() => return None,
         "power_cap" => ("power_limit_enforced_watts", watts(value)),
         "ecc" => ("ecc_enabled", if value == "N/A" { Json::Null } else { json!(value == "Enabled") }),
         "pci_device_id" => ("pci_device_id", json!(format!("0x{}", value.trim_start_matches("0x")))),
