@@ -106,6 +106,15 @@ fn gpus(inspection: &Inspection, signatures: &Signatures, style: Style) -> Strin
     if table.is_empty() { "  none could be seen\n".to_owned() } else { table.render() }
 }
 
+/// What shows the facts that begin so.
+const ASK: &[(&str, &str)] = &[
+    ("gpu.nvml.", "nvidia-smi -q"),
+    ("gpu.pci.", "lspci -nnvvv as root"),
+    ("gpu.vbios.", "the VBIOS image"),
+    ("gpu.cuda.", "deviceQuery of the CUDA samples"),
+    ("gpu.procfs.", "/proc/driver/nvidia/gpus/*/information"),
+];
+
 /// The facts that most checks wait for.
 fn most_wanted(checks: &[Check]) -> String {
     const SHOWN: usize = 6;
@@ -129,7 +138,13 @@ fn most_wanted(checks: &[Check]) -> String {
     if more > 0 {
         names.push(format!("{more} more facts"));
     }
-    format!("  {open} checks need what the file does not show: {}\n", names.join(", "))
+    let mut text = format!("  {open} checks need what the file does not show: {}\n", names.join(", "));
+    let ask = ASK.iter().filter(|(prefix, _)| wanted.iter().any(|(fact, _)| fact.starts_with(prefix)));
+    let ask: Vec<&str> = ask.map(|(_, what)| *what).collect();
+    if !ask.is_empty() {
+        text += &format!("  ask the seller for: {}\n", ask.join("; "));
+    }
+    text
 }
 
 fn section(heading: &str, body: &str, style: Style) -> String {

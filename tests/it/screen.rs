@@ -203,6 +203,7 @@ fn the_command_screens_each_file_and_tells_which_it_cannot() {
         "card.txt (nvidia-smi-q)\n",
         "evidence imported, assurance L0",
         "gpu:0000:17:00.0  NVIDIA H100 80GB HBM3  10de:2330  10de:16c1  81559 MiB  700 W",
+        "  ask the seller for: lspci -nnvvv as root\n",
         "Verdict: undecided (policy default)\n  - the evidence is imported, and policy default accepts live only\n",
     ] {
         assert!(ran.stdout.contains(expected), "{expected} is not in {}", ran.stdout);

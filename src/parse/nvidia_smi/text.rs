@@ -29,6 +29,9 @@ const ONCE: &[&str] = &[
 ];
 /// Labels by which an extract without headings is recognised.
 const KNOWN: &[&str] = &["GPU PDI", "Sub System Id", "Product Architecture", "Product Brand", "GPU Operation Mode"];
+/// Those of [`ONCE`] that no other tool prints, and how product names begin.
+const ONLY_HERE: &[&str] = &["GPU UUID", "VBIOS Version", "GPU Part Number"];
+const MAKERS: &[&str] = &["NVIDIA", "Tesla", "GeForce", "Quadro", "TITAN", "GRID"];
 /// Headings below which there are lists that nobody needs.
 const LISTS: &[&str] = &["Supported Clocks", "Processes", "Accounted Processes"];
 /// Heading of a partition, and the label that follows the last one.
@@ -46,9 +49,17 @@ pub const INFOROM_WARNING: &str = "InfoROM Warning";
 
 /// Whether the text has a printout, or lines of one.
 pub fn recognise(text: &str) -> bool {
-    text.contains("NVSMI LOG")
-        || text.lines().any(|line| heading(line).is_some() || message(line).is_some())
-        || labels(text).take(400_000).filter(|(label, _)| ONCE.contains(label) || KNOWN.contains(label)).count() >= 2
+    if text.contains("NVSMI LOG") || text.lines().any(|line| heading(line).is_some() || message(line).is_some()) {
+        return true;
+    }
+    // Other tools print serial numbers and part numbers of other things.
+    let (mut known, mut of_a_gpu) = (0, false);
+    for (label, value) in labels(text) {
+        let only_here = KNOWN.contains(&label) || ONLY_HERE.contains(&label);
+        known += usize::from(only_here || ONCE.contains(&label));
+        of_a_gpu |= only_here || label == "Product Name" && MAKERS.iter().any(|maker| value.starts_with(maker));
+    }
+    known >= 2 && of_a_gpu
 }
 
 /// Reads one or several printouts. Lines that belong to none are passed over.
@@ -318,6 +329,9 @@ GPU 00000000:64:00.0
         let serials: Vec<_> =
             parse(&lines).gpus.iter().map(|gpu| gpu.value("Serial Number").map(str::to_owned)).collect();
         assert_eq!(serials, ["1650000000000", "1650000000001", "1650000000002"].map(|it| Some(it.to_owned())));
+        assert!(recognise("Product Name : Tesla T4\nSerial Number : 1\n"));
+        let fru = " Product Name          : PowerEdge\n Board Part Number     : 0X\n Serial Number : 1\n";
+        assert!(!recognise(fru), "ipmitool fru prints the same labels");
         assert!(!recognise("2026-01-01 : nothing\nName : x\n"));
     }
 
