@@ -82,7 +82,7 @@ fn first_line(line: &str) -> Option<Gpu> {
 
 fn second_line(gpu: &mut Gpu, [state, memory, _]: [&str; 3]) {
     // Fan, temperature, performance state, power. ERR! may come without a blank before it.
-    let (left, cap) = state.rsplit_once('/').unwrap_or((state, ""));
+    let (left, cap) = state.split_once(" / ").unwrap_or((state, ""));
     let words: Vec<&str> = left.split_ascii_whitespace().collect();
     if let [fan, temperature, performance, usage @ ..] = words.as_slice() {
         gpu.add("Fan", fan);
@@ -91,7 +91,7 @@ fn second_line(gpu: &mut Gpu, [state, memory, _]: [&str; 3]) {
         gpu.add("Pwr:Usage", &usage.join(" ").replace('W', " W"));
         gpu.add("Pwr:Cap", &cap.trim().replace('W', " W"));
     }
-    match memory.split_once('/') {
+    match memory.split_once(" / ") {
         Some((used, total)) => {
             gpu.add("Memory-Usage/Used", &used.trim().replace("MiB", " MiB"));
             gpu.add("Memory-Usage/Total", &total.trim().replace("MiB", " MiB"));
@@ -115,6 +115,9 @@ mod tests {
 |   0  Tesla P100-PCIE...  Off  | 00000000:00:04.0 Off |                    0 |
 | N/A   37C    P0    28W / 250W |      0MiB / 16280MiB |      0%      Default |
 +-------------------------------+----------------------+----------------------+
+|   2  GeForce GTX 680     Off  | 00000000:08:00.0 N/A |                  N/A |
+| 37%   35C    P0    N/A /  N/A |      0MiB /  2000MiB |     N/A      Default |
++-------------------------------+----------------------+----------------------+
 |   1  GeForce GTX 108...  On   | 00000000:00:05.0 N/A |                  N/A |
 |ERR!  ERR! ERR!    ERR! / ERR! |GPU is lost           |     ERR!     Default |
 |                               |                      |             Disabled |
@@ -124,7 +127,7 @@ mod tests {
     fn two_or_three_lines_a_gpu() {
         let log = parse(NARROW);
         assert_eq!(log.driver_version.as_deref(), Some("390.48"));
-        let [first, second] = log.gpus.as_slice() else { panic!("{log:?}") };
+        let [first, unpowered, second] = log.gpus.as_slice() else { panic!("{log:?}") };
         for (path, value) in [
             ("Name", "Tesla P100-PCIE..."),
             ("Fan", "N/A"),
@@ -137,6 +140,8 @@ mod tests {
             assert_eq!(first.value(path), Some(value), "{path}");
         }
         assert_eq!(first.value("MIG M."), None);
+        assert_eq!((unpowered.value("Pwr:Usage"), unpowered.value("Pwr:Cap")), (Some("N/A"), Some("N/A")));
+        assert_eq!(unpowered.value("Memory-Usage/Total"), Some("2000 MiB"));
         assert_eq!((second.index, second.value("Memory-Usage/Total")), (Some(1), Some("GPU is lost")));
         assert_eq!((second.value("Fan"), second.value("MIG M.")), (Some("ERR!"), Some("Disabled")));
     }
