@@ -21,6 +21,7 @@ pub mod claim;
 pub mod collect;
 pub mod evidence;
 pub mod host;
+pub mod import;
 pub mod inspection;
 pub mod parse;
 pub mod policy;

@@ -184,7 +184,10 @@ impl Policy {
                 undecided.push(format!("{} on {} needs a person to look", check.id, check.part));
             }
         }
-        undecided.extend(self.not_assessed(checks, burned));
+        // What another tool printed of one part can't show the whole machine that the required rules are about. That
+        // such evidence is not accepted is said above already.
+        let whole_machine = evidence.origin != Origin::Imported || self.origins.contains(&evidence.origin);
+        undecided.extend(self.not_assessed(checks, burned, whole_machine));
         let mut remarks: Vec<String> =
             disclosed.iter().map(|check| format!("{} on {}: modified as disclosed", check.id, check.part)).collect();
         if self.disclosed.counts == DisclosedCounts::Undecided {
@@ -227,7 +230,7 @@ impl Policy {
         reasons
     }
 
-    fn not_assessed(&self, checks: &[Check], burned: bool) -> Vec<String> {
+    fn not_assessed(&self, checks: &[Check], burned: bool, whole_machine: bool) -> Vec<String> {
         let always = self.required.iter().map(|rule| (rule, true));
         let where_present = self.required_where_present.iter().map(|rule| (rule, false));
         let after_burn = self.required_after_burn.iter().filter(|_| burned).map(|rule| (rule, true));
@@ -245,7 +248,7 @@ impl Policy {
             if let [first, rest @ ..] = blind.as_slice() {
                 let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
                 reasons.push(format!("{rule} could not be assessed on {first}{more}"));
-            } else if must_exist && assessed == 0 {
+            } else if must_exist && whole_machine && assessed == 0 {
                 reasons.push(format!("{rule} found nothing to look at"));
             }
         }

@@ -166,7 +166,7 @@ pub(super) fn chain_head(summary: &Summary) -> Option<Digest> {
 }
 
 /// L1 when independent paths to the same facts were compared and agree everywhere, else L0.
-fn assurance(checks: &[Check]) -> Assurance {
+pub(crate) fn assurance(checks: &[Check]) -> Assurance {
     let agree = |id: &str| {
         let mut outcomes = checks.iter().filter(|check| check.id == id).map(|check| &check.outcome).peekable();
         outcomes.peek().is_some() && outcomes.all(|outcome| *outcome == Outcome::Clear)

@@ -25,6 +25,7 @@ pub mod trust;
 pub mod verify;
 pub mod write;
 
+pub(crate) use derive::assurance;
 pub use derive::{DeriveError, Derived, HOST_ITEM, RECORDS_ITEM, derive, rederive};
 pub use digest::{Digest, Hasher};
 pub use identity::{identity, part_subjects};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules, verify};
+use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules, screen, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -58,6 +58,8 @@ pub enum Format {
 pub enum Command {
     /// Look at this machine, or at a recorded one, and say whether it is what it claims to be
     Inspect(inspect::InspectArgs),
+    /// Judge what a seller sent: nvidia-smi, lspci and other printouts of a machine that is not here
+    Screen(screen::ScreenArgs),
     /// Record what an inspection reads, so that it can be inspected elsewhere
     Capture(capture::CaptureArgs),
     /// Load memory and processors, and check every bit that comes back

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use yanji::attest::statement::Statement;
-use yanji::inspection::Inspection;
+use yanji::report::Document;
 
 use super::args::Args;
 use super::exit::Exit;
@@ -36,7 +36,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<Exit> {
     let mut built = command;
     built.build();
     help_texts(&mut built, "yanji", &folder.join("help"))?;
-    write_schema(folder, "inspection", &schemars::schema_for!(Inspection))?;
+    write_schema(folder, "inspection", &schemars::schema_for!(Document))?;
     write_schema(folder, "report", &schemars::schema_for!(Statement))?;
     Ok(Exit::Success)
 }

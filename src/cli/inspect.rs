@@ -50,7 +50,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let inspection = inspection::assess(evidence.finish(), &signatures);
     match global.format {
         Format::Plain => output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?,
-        Format::Json => output::print_json(&inspection)?,
+        Format::Json => output::print_json(&report::Document::new(&inspection, &signatures))?,
     }
     Ok(inspection.judgement.verdict.into())
 }

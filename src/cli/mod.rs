@@ -15,6 +15,7 @@ mod nvml_reader;
 mod output;
 mod progress;
 mod rules;
+mod screen;
 mod verify;
 mod worker;
 
@@ -55,6 +56,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
     let global = &args.global;
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
+        Command::Screen(screen) => screen::run(screen, global),
         Command::Capture(capture) => capture::run(capture, global),
         Command::Burn(burn) => burn::run(burn, global),
         Command::Certify(certify) => certify::run(certify, global),

@@ -39,6 +39,11 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&(report::escape_controls(&serde_json::to_string_pretty(value)?) + "\n"))
 }
 
+/// Prints one JSON document on one line.
+pub fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(report::escape_controls(&serde_json::to_string(value)?) + "\n"))
+}
+
 /// Whether the reader of standard output went away, as `head` does. That is no failure.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error

@@ -8,6 +8,48 @@ use yanji::report::for_terminal;
 
 use super::output;
 
+/// Counts through a list of files, on a terminal only: what is printed of each file is enough elsewhere.
+pub struct Counter {
+    bar: Option<ProgressBar>,
+}
+
+impl Counter {
+    /// A bar of so many steps, when they are many.
+    pub fn new(steps: usize) -> Self {
+        // Where the results go to the same terminal, they are the progress.
+        let wanted = steps > 20 && io::stderr().is_terminal() && !io::stdout().is_terminal();
+        Self { bar: wanted.then(|| ProgressBar::new(steps as u64).with_style(style("{bar:30} {pos}/{len} files"))) }
+    }
+
+    /// One more is done.
+    pub fn step(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    /// Prints while the bar is away.
+    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    // Serial consoles draw ASCII only.
+    if output::style().unicode { style } else { style.progress_chars("=> ") }
+}
+
 /// Shows a burn to a person.
 pub struct Reporter {
     bar: Option<ProgressBar>,
@@ -17,13 +59,8 @@ pub struct Reporter {
 impl Reporter {
     /// `quiet`: somebody else reads the events, so that without a terminal nothing is printed.
     pub fn new(quiet: bool) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            // Serial consoles draw ASCII only.
-            let style = if output::style().unicode { style } else { style.progress_chars("=> ") };
-            ProgressBar::new(1).with_style(style)
-        });
+        let bar =
+            io::stderr().is_terminal().then(|| ProgressBar::new(1).with_style(style("{bar:30} {percent:>3}%  {msg}")));
         Self { bar, quiet }
     }
 

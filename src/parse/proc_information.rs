@@ -1,53 +1,72 @@
-//! `/proc/driver/nvidia/gpus/*/information`: what NVIDIA's kernel module says of a GPU, as `Name: value` lines (`nv-procfs.c`
-//! of NVIDIA's open kernel modules).
+//! `/proc/driver/nvidia/gpus/*/information`, and `/proc/driver/nvidia/cards/*` of drivers before 2012.
+//!
+//! ```text
+//! Model:           Tesla V100-SXM2-16GB
+//! GPU UUID:        GPU-edfee158-11c1-52b8-0517-92f30e7fac88
+//! Video BIOS:      88.00.41.00.01
+//! Bus Location:    0000:06:00.0
+//! Device Minor:    0
+//! GPU Firmware:    535.54.03
+//! GPU Excluded:    No
+//! ```
+//!
+//! Where the driver has not started a GPU, digits are question marks.
 
-/// The fields that identify a GPU; `None` where the line is missing.
+/// GPUs that are read of one text.
+const MAX_GPUS: usize = 256;
+
+/// One GPU as the kernel module prints it. `None`: the line is not there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Information {
     /// Product name.
     pub model: Option<String>,
-    /// UUID. Before the driver has initialised the GPU its digits are question marks.
+    /// UUID.
     pub uuid: Option<String>,
-    /// VBIOS version; question marks before the driver has initialised the GPU.
+    /// VBIOS version.
     pub vbios_version: Option<String>,
-    /// PCI address: `0000:07:00.0`.
+    /// `domain:bus:device.function`.
     pub address: Option<String>,
     /// Minor number of `/dev/nvidiaN`.
-    pub minor: Option<u32>,
-    /// Version of the GPU system processor's firmware, or `N/A`.
+    pub minor: Option<String>,
+    /// Version of the GPU system processor's firmware.
     pub firmware: Option<String>,
-    /// Whether the driver leaves the GPU alone.
-    pub excluded: Option<bool>,
+    /// `Yes` where the driver leaves the GPU alone.
+    pub excluded: Option<String>,
 }
 
-/// Reads the file. Of two lines with one name the first one stays.
-pub fn parse(text: &str) -> Information {
-    let mut found = Information::default();
-    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+/// Whether the text has such a file.
+pub fn recognise(text: &str) -> bool {
+    !parse(text).is_empty()
+}
+
+/// One or several of the files, one behind the other. Each begins with the model.
+pub fn parse(text: &str) -> Vec<Information> {
+    let mut found: Vec<Information> = Vec::new();
+    for line in text.lines() {
+        let Some((label, value)) = line.trim().split_once(':') else { continue };
         let value = value.trim();
-        let mut text = |field: fn(&mut Information) -> &mut Option<String>| {
-            if !value.is_empty() {
-                field(&mut found).get_or_insert_with(|| value.to_owned());
+        if label == "Model" {
+            if found.len() >= MAX_GPUS {
+                break;
             }
+            found.push(Information { model: Some(value.to_owned()), ..Information::default() });
+        }
+        let Some(gpu) = found.last_mut() else { continue };
+        let place = match label.trim_end() {
+            "GPU UUID" => &mut gpu.uuid,
+            "Video BIOS" => &mut gpu.vbios_version,
+            "Bus Location" => &mut gpu.address,
+            "Device Minor" => &mut gpu.minor,
+            "GPU Firmware" => &mut gpu.firmware,
+            "GPU Excluded" | "GPU Blacklisted" | "Blacklisted" => &mut gpu.excluded,
+            _ => continue,
         };
-        match name.trim() {
-            "Model" => text(|it| &mut it.model),
-            "GPU UUID" => text(|it| &mut it.uuid),
-            "Video BIOS" => text(|it| &mut it.vbios_version),
-            "Bus Location" => text(|it| &mut it.address),
-            "GPU Firmware" => text(|it| &mut it.firmware),
-            "Device Minor" => found.minor = found.minor.or(value.parse().ok()),
-            // Before driver 470 it was called blacklisted.
-            "GPU Excluded" | "Blacklisted" => {
-                found.excluded = found.excluded.or(match value {
-                    "Yes" => Some(true),
-                    "No" => Some(false),
-                    _ => None,
-                });
-            }
-            _ => {}
+        if place.is_none() && value.len() <= 256 {
+            *place = Some(value.to_owned());
         }
     }
+    // lsusb and others print a model as well; the VBIOS line makes it a GPU's.
+    found.retain(|gpu| gpu.vbios_version.is_some() && gpu.model.as_ref().is_some_and(|model| model.len() <= 256));
     found
 }
 
@@ -58,23 +77,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields() {
-        let text = "Model: \t\t NVIDIA A100-SXM4-40GB\nIRQ:   \t\t 184\nGPU UUID: \t GPU-a1b2\nVideo BIOS: \t \
-                    92.00.19.00.01\nBus Type: \t PCIe\nBus Location: \t 0000:07:00.0\nDevice Minor: \t 3\n\
-                    GPU Firmware: \t N/A\nGPU Excluded:\t No\nModel: again\n";
+    fn several_files_in_one_text() {
+        let text = "$ cat /proc/driver/nvidia/gpus/*/information\nModel: \t\t A\nGPU UUID: \t GPU-1\r\n\
+            Video BIOS: \t 88.00\nBus Location: \t 0000:06:00.0\nModel:  B\nVideo BIOS: ??.??\nModel: a disk\n";
         let found = parse(text);
-        assert_eq!(found.model.as_deref(), Some("NVIDIA A100-SXM4-40GB"));
-        assert_eq!(found.uuid.as_deref(), Some("GPU-a1b2"));
-        assert_eq!(found.vbios_version.as_deref(), Some("92.00.19.00.01"));
-        assert_eq!(found.address.as_deref(), Some("0000:07:00.0"));
-        assert_eq!((found.minor, found.excluded), (Some(3), Some(false)));
-        assert_eq!(found.firmware.as_deref(), Some("N/A"));
-        assert_eq!(parse("Model\nDevice Minor: x\nGPU UUID:\n"), Information::default());
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].uuid.as_deref(), found[0].address.as_deref()), (Some("GPU-1"), Some("0000:06:00.0")));
+        assert_eq!((found[1].model.as_deref(), found[1].uuid.as_deref()), (Some("B"), None));
     }
 
     proptest! {
         #[test]
-        fn never_panics(text in "(Model|GPU UUID|Device Minor|Blacklisted|:|\n|\\PC){0,40}") {
+        fn never_panics(text in "(Model:|Video BIOS:|GPU UUID:| |\n|\\PC){0,60}") {
             parse(&text);
         }
     }

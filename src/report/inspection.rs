@@ -1,5 +1,6 @@
 //! An inspection for a person.
 
+use super::screening::Document;
 use super::style::{Style, Tone};
 use super::table::Table;
 use super::{for_terminal, value_plain};
@@ -55,6 +56,94 @@ pub fn inspection_plain(inspection: &Inspection, signatures: &Signatures, style:
     text += &section("Not checkable", &blind(inspection), style);
     text += &privilege(inspection);
     text += &verdict(inspection, style);
+    text
+}
+
+/// What was found in one file that a seller sent. A screenshot lacks most of a machine, so what could not be checked is
+/// counted by the facts that would settle most.
+pub fn screening_plain(
+    file: &str,
+    format: &str,
+    notes: &[String],
+    inspection: &Inspection,
+    signatures: &Signatures,
+    style: Style,
+) -> String {
+    let id = &inspection.signatures;
+    let mut text = format!(
+        "{} ({format})\nyanji {}, signatures {} ({}), evidence {}, assurance L0: whoever sent it can have edited it\n",
+        style.paint(Tone::Heading, &for_terminal(file, style)),
+        inspection.tool_version,
+        id.version,
+        &id.sha256[..16.min(id.sha256.len())],
+        inspection.evidence.origin
+    );
+    for note in notes {
+        text += &format!("note: {}\n", for_terminal(note, style));
+    }
+    text += &section("GPUs", &gpus(inspection, signatures, style), style);
+    text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
+    text += &section("Not checkable", &most_wanted(&inspection.checks), style);
+    text += &verdict(inspection, style);
+    text
+}
+
+fn gpus(inspection: &Inspection, signatures: &Signatures, style: Style) -> String {
+    let mut table = Table::new(&["part", "name", "device", "subsystem", "memory", "power", "VBIOS", "serial number"]);
+    let shown = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| for_terminal(&text, style));
+    for gpu in Document::new(inspection, signatures).gpus {
+        table.row([
+            for_terminal(&gpu.part, style),
+            shown(gpu.name),
+            shown(gpu.pci_device),
+            shown(gpu.pci_subsystem),
+            shown(gpu.memory_total_mib.map(|mib| format!("{mib} MiB"))),
+            shown(gpu.power_limit_default_watts.or(gpu.power_limit_enforced_watts).map(|watts| format!("{watts} W"))),
+            shown(gpu.vbios_version),
+            shown(gpu.serial),
+        ]);
+    }
+    if table.is_empty() { "  none could be seen\n".to_owned() } else { table.render() }
+}
+
+/// What shows the facts that begin so.
+const ASK: &[(&str, &str)] = &[
+    ("gpu.nvml.", "nvidia-smi -q"),
+    ("gpu.pci.", "lspci -nnvvv as root"),
+    ("gpu.vbios.", "the VBIOS image"),
+    ("gpu.cuda.", "deviceQuery of the CUDA samples"),
+    ("gpu.procfs.", "/proc/driver/nvidia/gpus/*/information"),
+];
+
+/// The facts that most checks wait for.
+fn most_wanted(checks: &[Check]) -> String {
+    const SHOWN: usize = 6;
+    let mut wanted: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut open = 0;
+    for check in checks {
+        if let Outcome::Inconclusive { missing } = &check.outcome {
+            open += 1;
+            for fact in missing {
+                *wanted.entry(fact.as_str()).or_default() += 1;
+            }
+        }
+    }
+    if open == 0 {
+        return String::new();
+    }
+    let mut wanted: Vec<(&str, usize)> = wanted.into_iter().collect();
+    wanted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = wanted.len().saturating_sub(SHOWN);
+    let mut names: Vec<String> = wanted.iter().take(SHOWN).map(|(fact, _)| (*fact).to_owned()).collect();
+    if more > 0 {
+        names.push(format!("{more} more facts"));
+    }
+    let mut text = format!("  {open} checks need what the file does not show: {}\n", names.join(", "));
+    let ask = ASK.iter().filter(|(prefix, _)| wanted.iter().any(|(fact, _)| fact.starts_with(prefix)));
+    let ask: Vec<&str> = ask.map(|(_, what)| *what).collect();
+    if !ask.is_empty() {
+        text += &format!("  ask the seller for: {}\n", ask.join("; "));
+    }
     text
 }
 

@@ -3,14 +3,16 @@
 mod escape;
 mod inspection;
 mod rules;
+mod screening;
 mod style;
 mod table;
 mod vbios;
 mod verification;
 
 pub use escape::{escape_controls, for_terminal};
-pub use inspection::{burn_plain, counts_line, inspection_plain};
+pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};
 pub use rules::{explain_plain, list_plain};
+pub use screening::{BlindRule, Document, Fan, FiredRule, GpuView};
 pub use style::Style;
 pub use table::Table;
 pub use vbios::vbios_plain;

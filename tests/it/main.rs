@@ -9,5 +9,6 @@ mod gpu_rigs;
 mod gpu_rules;
 mod nvml;
 mod rules;
+mod screen;
 mod support;
 mod vbios;

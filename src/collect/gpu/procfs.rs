@@ -59,7 +59,10 @@ pub(super) fn add_gpus(host: &dyn Host, known: &[String], out: &mut EvidenceBuil
 }
 
 fn add(host: &dyn Host, file: &str, part: &mut PartBuilder<'_>) {
-    let information = read_text(host, file).map(|text| proc_information::parse(&text));
+    let information = read_text(host, file).and_then(|text| {
+        let first = proc_information::parse(&text).into_iter().next();
+        first.map_or_else(|| Reading::Failed("no GPU in it".to_owned()), Reading::Known)
+    });
     let text = |field: fn(&proc_information::Information) -> &Option<String>| {
         information.as_ref().and_then(|it| match field(it).as_deref() {
             None => Reading::Unsupported,
@@ -75,11 +78,21 @@ fn add(host: &dyn Host, file: &str, part: &mut PartBuilder<'_>) {
         .fact("gpu.procfs.uuid", text(|it| &it.uuid), file)
         .fact("gpu.procfs.vbios_version", text(|it| &it.vbios_version).map(|it| it.to_ascii_uppercase()), file)
         .fact("gpu.procfs.address", text(|it| &it.address).map(|it| it.to_ascii_lowercase()), file)
-        .fact("gpu.procfs.minor", information.as_ref().and_then(|it| or_unsupported(it.minor)), file)
+        .fact(
+            "gpu.procfs.minor",
+            information
+                .as_ref()
+                .and_then(|it| or_unsupported(it.minor.as_ref().and_then(|text| text.parse::<u32>().ok()))),
+            file,
+        )
         .fact("gpu.procfs.firmware", text(|it| &it.firmware), file)
         .fact(
             "gpu.procfs.excluded",
-            information.as_ref().and_then(|it| it.excluded.map_or(Reading::Unsupported, Reading::Known)),
+            information.as_ref().and_then(|it| match it.excluded.as_deref() {
+                Some("Yes") => Reading::Known(true),
+                Some("No") => Reading::Known(false),
+                _ => Reading::Unsupported,
+            }),
             file,
         );
 }

@@ -16,7 +16,9 @@ fn help_tells_every_exit_code_and_every_command() {
     let table = help.split("Exit codes:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
     let codes: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(codes, ["0", "1", "2", "3", "4", "5"]);
-    for command in ["inspect", "capture", "burn", "certify", "verify", "decode", "key", "rules", "completions"] {
+    for command in
+        ["inspect", "screen", "capture", "burn", "certify", "verify", "decode", "key", "rules", "completions"]
+    {
         assert!(help.contains(&format!("\n  {command}")), "{help}");
         let own = place.run([command, "--help"]).exits(0).stdout;
         assert!(own.contains("Usage: yanji"), "{own}");
