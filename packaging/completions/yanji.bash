@@ -28,6 +28,9 @@ _yanji() {
             yanji,completions)
                 cmd="yanji__subcmd__completions"
                 ;;
+            yanji,decode)
+                cmd="yanji__subcmd__decode"
+                ;;
             yanji,generate)
                 cmd="yanji__subcmd__generate"
                 ;;
@@ -40,14 +43,32 @@ _yanji() {
             yanji,key)
                 cmd="yanji__subcmd__key"
                 ;;
+            yanji,nvml-reader)
+                cmd="yanji__subcmd__nvml__subcmd__reader"
+                ;;
             yanji,rules)
                 cmd="yanji__subcmd__rules"
+                ;;
+            yanji,screen)
+                cmd="yanji__subcmd__screen"
                 ;;
             yanji,verify)
                 cmd="yanji__subcmd__verify"
                 ;;
             yanji,worker)
                 cmd="yanji__subcmd__worker"
+                ;;
+            yanji__subcmd__decode,help)
+                cmd="yanji__subcmd__decode__subcmd__help"
+                ;;
+            yanji__subcmd__decode,vbios)
+                cmd="yanji__subcmd__decode__subcmd__vbios"
+                ;;
+            yanji__subcmd__decode__subcmd__help,help)
+                cmd="yanji__subcmd__decode__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__decode__subcmd__help,vbios)
+                cmd="yanji__subcmd__decode__subcmd__help__subcmd__vbios"
                 ;;
             yanji__subcmd__help,burn)
                 cmd="yanji__subcmd__help__subcmd__burn"
@@ -61,6 +82,9 @@ _yanji() {
             yanji__subcmd__help,completions)
                 cmd="yanji__subcmd__help__subcmd__completions"
                 ;;
+            yanji__subcmd__help,decode)
+                cmd="yanji__subcmd__help__subcmd__decode"
+                ;;
             yanji__subcmd__help,generate)
                 cmd="yanji__subcmd__help__subcmd__generate"
                 ;;
@@ -73,14 +97,23 @@ _yanji() {
             yanji__subcmd__help,key)
                 cmd="yanji__subcmd__help__subcmd__key"
                 ;;
+            yanji__subcmd__help,nvml-reader)
+                cmd="yanji__subcmd__help__subcmd__nvml__subcmd__reader"
+                ;;
             yanji__subcmd__help,rules)
                 cmd="yanji__subcmd__help__subcmd__rules"
+                ;;
+            yanji__subcmd__help,screen)
+                cmd="yanji__subcmd__help__subcmd__screen"
                 ;;
             yanji__subcmd__help,verify)
                 cmd="yanji__subcmd__help__subcmd__verify"
                 ;;
             yanji__subcmd__help,worker)
                 cmd="yanji__subcmd__help__subcmd__worker"
+                ;;
+            yanji__subcmd__help__subcmd__decode,vbios)
+                cmd="yanji__subcmd__help__subcmd__decode__subcmd__vbios"
                 ;;
             yanji__subcmd__help__subcmd__key,gen)
                 cmd="yanji__subcmd__help__subcmd__key__subcmd__gen"
@@ -155,7 +188,7 @@ _yanji() {
 
     case "${cmd}" in
         yanji)
-            opts="-v -h -V --format --signatures --verbose --help --version inspect capture burn certify worker verify key rules completions generate help"
+            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,7 +248,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__capture)
-            opts="-o -v -h --out --host --format --signatures --verbose --help"
+            opts="-o -v -h --out --host --no-rom --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -249,7 +282,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__certify)
-            opts="-v -h --out --profile --key --challenge --condition --disclose --resume --host --format --signatures --verbose --help"
+            opts="-v -h --out --profile --key --challenge --condition --disclose --claim --resume --host --no-rom --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -276,6 +309,10 @@ _yanji() {
                     return 0
                     ;;
                 --disclose)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --claim)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -320,6 +357,92 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__decode)
+            opts="-v -h --format --signatures --verbose --help vbios help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__help)
+            opts="vbios help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__help__subcmd__vbios)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__vbios)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__generate)
             opts="-v -h --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -343,7 +466,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help)
-            opts="inspect capture burn certify worker verify key rules completions generate help"
+            opts="inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,6 +524,34 @@ _yanji() {
         yanji__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode)
+            opts="vbios"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode__subcmd__vbios)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -496,6 +647,20 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__help__subcmd__nvml__subcmd__reader)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help__subcmd__rules)
             opts="list explain lint facts"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -566,6 +731,20 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__help__subcmd__screen)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -595,13 +774,17 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__inspect)
-            opts="-v -h --host --format --signatures --verbose --help"
+            opts="-v -h --host --claim --no-rom --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --claim)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -731,6 +914,28 @@ _yanji() {
         yanji__subcmd__key__subcmd__show)
             opts="-v -h --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__nvml__subcmd__reader)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -929,6 +1134,32 @@ _yanji() {
                 return 0
             fi
             case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__screen)
+            opts="-v -h --same-machine --claim --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --claim)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
                     COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
                     return 0

@@ -31,27 +31,40 @@ complete -c yanji -n "__fish_yanji_needs_command" -s v -l verbose -d 'Say more o
 complete -c yanji -n "__fish_yanji_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_needs_command" -s V -l version -d 'Print version'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "inspect" -d 'Look at this machine, or at a recorded one, and say whether it is what it claims to be'
+complete -c yanji -n "__fish_yanji_needs_command" -f -a "screen" -d 'Judge what a seller sent: nvidia-smi, lspci and other printouts of a machine that is not here'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "capture" -d 'Record what an inspection reads, so that it can be inspected elsewhere'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "burn" -d 'Load memory and processors, and check every bit that comes back'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "certify" -d 'Inspect, burn in, and write a signed report'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "worker" -d 'Run one workload of a burn-in'
+complete -c yanji -n "__fish_yanji_needs_command" -f -a "nvml-reader" -d 'Ask NVML'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "verify" -d 'Check signed reports: signature, evidence, and that the verdict follows from it'
+complete -c yanji -n "__fish_yanji_needs_command" -f -a "decode" -d 'Show what is in a file that was read from a part'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "key" -d 'Make and show signing keys'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "rules" -d 'List, explain and check the rules'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "completions" -d 'Print a shell completion script'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "generate" -d 'Write man pages, completions, help texts and JSON schemas'
 complete -c yanji -n "__fish_yanji_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c yanji -n "__fish_yanji_using_subcommand inspect" -l host -d 'Inspect a recorded machine: an archive of `yanji capture`, or a folder laid out like the root' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand inspect" -l claim -d 'What the GPUs were sold as: "RTX 4090 24GB, fan", "H100 SXM 80GB x8", or a TOML file with product, memory_gb, cooler, form_factor, condition, modified, count' -r
 complete -c yanji -n "__fish_yanji_using_subcommand inspect" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand inspect" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand inspect" -l no-rom -d 'Do not read the video BIOS of GPUs, for which their option ROM is switched on for a moment'
 complete -c yanji -n "__fish_yanji_using_subcommand inspect" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -l claim -d 'What the GPUs were sold as: "RTX 4090 24GB, fan", "H100 SXM 80GB x8", or a TOML file with product, memory_gb, cooler, form_factor, condition, modified, count' -r
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
+json\t'One JSON document'"
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -l same-machine -d 'All files are about one machine'
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -s v -l verbose -d 'Say more on standard error; twice for still more'
+complete -c yanji -n "__fish_yanji_using_subcommand screen" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -s o -l out -d 'Archive to write' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -l host -d 'Record a recorded machine again, with what this version reads' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand capture" -l no-rom -d 'Do not read the video BIOS of GPUs, for which their option ROM is switched on for a moment'
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand capture" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand burn" -l profile -d 'quick (60 s), 24h, 72h, 168h, or a TOML file' -r
@@ -71,11 +84,13 @@ complete -c yanji -n "__fish_yanji_using_subcommand certify" -l condition -d 'Co
 used\t'Used'
 refurbished\t'Used, then repaired or cleaned for sale'"
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l disclose -d 'Something the buyer should know: a repair, a replaced part, a known fault. May be given several times' -r
+complete -c yanji -n "__fish_yanji_using_subcommand certify" -l claim -d 'What the GPUs were sold as: "RTX 4090 24GB, fan", "H100 SXM 80GB x8", or a TOML file with product, memory_gb, cooler, form_factor, condition, modified, count' -r
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l host -d 'Certify a recorded machine. The burn-in is left out, and no policy accepts the result' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -l resume -d 'Go on with a run that was interrupted or cut off'
+complete -c yanji -n "__fish_yanji_using_subcommand certify" -l no-rom -d 'Do not read the video BIOS of GPUs, for which their option ROM is switched on for a moment'
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand certify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand worker" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
@@ -83,12 +98,31 @@ json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand worker" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand worker" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand worker" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c yanji -n "__fish_yanji_using_subcommand nvml-reader" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
+json\t'One JSON document'"
+complete -c yanji -n "__fish_yanji_using_subcommand nvml-reader" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand nvml-reader" -s v -l verbose -d 'Say more on standard error; twice for still more'
+complete -c yanji -n "__fish_yanji_using_subcommand nvml-reader" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand verify" -l key -d 'Public key that may sign, PEM or hexadecimal. Without it: this machine\'s own key and $XDG_CONFIG_HOME/yanji/trusted_keys' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand verify" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand verify" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand verify" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
+json\t'One JSON document'"
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -s v -l verbose -d 'Say more on standard error; twice for still more'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -f -a "vbios" -d 'The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and not __fish_seen_subcommand_from vbios help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
+json\t'One JSON document'"
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -s v -l verbose -d 'Say more on standard error; twice for still more'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from help" -f -a "vbios" -d 'The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it'
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c yanji -n "__fish_yanji_using_subcommand key; and not __fish_seen_subcommand_from gen show help" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand key; and not __fish_seen_subcommand_from gen show help" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
@@ -158,17 +192,21 @@ json\t'One JSON document'"
 complete -c yanji -n "__fish_yanji_using_subcommand generate" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand generate" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand generate" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "inspect" -d 'Look at this machine, or at a recorded one, and say whether it is what it claims to be'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "capture" -d 'Record what an inspection reads, so that it can be inspected elsewhere'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "burn" -d 'Load memory and processors, and check every bit that comes back'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "certify" -d 'Inspect, burn in, and write a signed report'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "worker" -d 'Run one workload of a burn-in'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "verify" -d 'Check signed reports: signature, evidence, and that the verdict follows from it'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "key" -d 'Make and show signing keys'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "rules" -d 'List, explain and check the rules'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "completions" -d 'Print a shell completion script'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "generate" -d 'Write man pages, completions, help texts and JSON schemas'
-complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect capture burn certify worker verify key rules completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "inspect" -d 'Look at this machine, or at a recorded one, and say whether it is what it claims to be'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "screen" -d 'Judge what a seller sent: nvidia-smi, lspci and other printouts of a machine that is not here'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "capture" -d 'Record what an inspection reads, so that it can be inspected elsewhere'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "burn" -d 'Load memory and processors, and check every bit that comes back'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "certify" -d 'Inspect, burn in, and write a signed report'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "worker" -d 'Run one workload of a burn-in'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "nvml-reader" -d 'Ask NVML'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "verify" -d 'Check signed reports: signature, evidence, and that the verdict follows from it'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "decode" -d 'Show what is in a file that was read from a part'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "key" -d 'Make and show signing keys'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "rules" -d 'List, explain and check the rules'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "completions" -d 'Print a shell completion script'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "generate" -d 'Write man pages, completions, help texts and JSON schemas'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and not __fish_seen_subcommand_from inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c yanji -n "__fish_yanji_using_subcommand help; and __fish_seen_subcommand_from decode" -f -a "vbios" -d 'The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it'
 complete -c yanji -n "__fish_yanji_using_subcommand help; and __fish_seen_subcommand_from key" -f -a "gen" -d 'Make an Ed25519 key: a private key file (mode 0600) and its public half beside it (FILE.pub)'
 complete -c yanji -n "__fish_yanji_using_subcommand help; and __fish_seen_subcommand_from key" -f -a "show" -d 'Show the id and the public half of a key; a private key is never shown'
 complete -c yanji -n "__fish_yanji_using_subcommand help; and __fish_seen_subcommand_from rules" -f -a "list" -d 'One line a rule'

@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// `yanji` in this place, with nothing of the caller's surroundings that changes what it prints.
-    fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(YANJI);
         command
             .args(args)
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// Writes the machine's archive and gives its name for `--host`.
-    fn archive(&self, machine: &RecordedMachine) -> &'static str {
+    pub fn archive(&self, machine: &RecordedMachine) -> &'static str {
         machine.archive(&self.path("host.tar.zst"));
         "host.tar.zst"
     }

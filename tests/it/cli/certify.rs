@@ -155,7 +155,8 @@ fn a_virtual_driver_cannot_be_signed_as_live() {
     let mut capture = Vec::new();
     machine.capture().write(&mut capture).unwrap();
     let signatures = Signatures::embedded().unwrap();
-    let derived = attest::derive(&capture, None, Origin::Live, &honest.predicate.session.s0, &signatures).unwrap();
+    let derived =
+        attest::derive(&capture, None, Origin::Live, &honest.predicate.session.s0, None, &signatures).unwrap();
     assert_eq!(derived.inspection.evidence.origin, Origin::Simulated);
 
     let key = Key::load(&place.path("data/yanji/key.pem"), None).unwrap();
