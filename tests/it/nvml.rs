@@ -266,14 +266,14 @@ fn a_root_folder_takes_the_place_of_the_machine_and_is_never_live() {
     let mut bar = vec![0; 4096];
     bar[..4].copy_from_slice(&0x1800_00a1u32.to_le_bytes());
     fs::write(gpu.join("resource0"), bar).unwrap();
-    fs::write(gpu.join("rom"), b"\x55\xaa image").unwrap();
+    fs::write(gpu.join("rom"), server.functions[1].rom.as_ref().unwrap()).unwrap();
     let evidence = driver.inspect();
     assert_eq!(evidence.origin, Origin::Simulated);
     let gpu = "gpu:0000:16:00.0";
     assert_eq!(shown(&evidence, gpu, "gpu.pci.device_id"), "0x2331");
     assert_eq!(shown(&evidence, gpu, "gpu.procfs.model"), "NVIDIA H100 PCIe");
     assert_eq!(shown(&evidence, gpu, "gpu.boot0.chip"), "GH100");
-    assert_eq!(shown(&evidence, gpu, "gpu.vbios.size_bytes"), "8");
+    assert_eq!(shown(&evidence, gpu, "gpu.vbios.version"), "96.00.5E.00.01");
     // NVML stays that of the machine, and it lists two others.
     assert_eq!(shown(&evidence, gpu, "gpu.nvml.name"), "absent");
     assert_eq!(shown(&evidence, "platform", "platform.smbios.system_serial"), "S483921X3A01234");
@@ -401,7 +401,8 @@ fn every_source_of_a_recorded_gpu() {
         ("gpu.procfs.excluded", "false"),
         ("gpu.boot0.raw", "0x180000a1"),
         ("gpu.boot0.chip", "GH100"),
-        ("gpu.vbios.size_bytes", "20"),
+        ("gpu.vbios.version", "96.00.5E.00.01"),
+        ("gpu.vbios.ifr.subsystem_device_id", "0x1626"),
     ] {
         assert_eq!(shown(&evidence, gpu, path), expected, "{path}");
     }
@@ -530,7 +531,9 @@ fn a_gpu_that_only_pci_has() {
     let nameless = NvidiaGpu::h100("0000:99:00.0").answer("nvmlDeviceGetPciInfo_v3", &[], "\"error\":999");
     assert!(name(NvidiaDriver::new(vec![nameless])).starts_with("failed: NVML lists GPUs"));
     // Nobody asked.
-    let evidence = collect(&RecordedMachine::server().host());
+    let mut machine = RecordedMachine::server();
+    machine.nvidia = None;
+    let evidence = collect(&machine.host());
     assert_eq!(shown(&evidence, "gpu:0000:16:00.0", "gpu.nvml.name"), "unsupported");
     // Another vendor's GPU is none of NVML's business.
     let mut machine = RecordedMachine::gpu_server();

@@ -203,7 +203,7 @@ fn the_command_screens_each_file_and_tells_which_it_cannot() {
         "card.txt (nvidia-smi-q)\n",
         "evidence imported, assurance L0",
         "gpu:0000:17:00.0  NVIDIA H100 80GB HBM3  10de:2330  10de:16c1  81559 MiB  700 W",
-        "  ask the seller for: lspci -nnvvv as root\n",
+        "  ask the seller for: nvidia-smi -q; lspci -nnvvv as root\n",
         "Verdict: undecided (policy default)\n  - the evidence is imported, and policy default accepts live only\n",
     ] {
         assert!(ran.stdout.contains(expected), "{expected} is not in {}", ran.stdout);
@@ -291,7 +291,7 @@ fn standard_input_and_one_machine_in_several_files() {
     assert_eq!((&json["file"], &json["gpus"][0]["memory_total_mib"]), (&"-".into(), &81559.into()));
 
     // Anonymous on one side: matched because each file has one card. At another address: another card.
-    let query = "Device 0: \"NVIDIA H100\"\n  CUDA Capability Major/Minor version number:    9.0\n  (132) Multiprocessors, (128) CUDA Cores/MP: 16896 CUDA Cores\n";
+    let query = "Device 0: \"NVIDIA H100 80GB HBM3\"\n  CUDA Capability Major/Minor version number:    9.0\n  (132) Multiprocessors, (128) CUDA Cores/MP: 16896 CUDA Cores\n";
     fs::write(place.path("q.txt"), card.text(41)).unwrap();
     fs::write(place.path("cuda.txt"), query).unwrap();
     fs::write(place.path("lspci.txt"), "3b:00.0 3D controller [0302]: NVIDIA Corporation GH100 [10de:2330] (rev a1)\n")

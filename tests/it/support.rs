@@ -194,7 +194,7 @@ impl RecordedMachine {
     }
 
     /// A plausible healthy server, read as root: 2 Xeon Platinum 8480+, 16 modules of 64 GiB, an NVMe drive, a network
-    /// card and an H100 PCIe.
+    /// card and an H100 PCIe with NVIDIA's driver.
     pub fn server() -> Self {
         let installed = 16u64 << 36;
         Self {
@@ -237,16 +237,22 @@ impl RecordedMachine {
                     max_watts: 2000,
                 })
                 .collect(),
+            nvidia: Some(NvidiaDriver::new(vec![NvidiaGpu::h100("0000:16:00.0")])),
             ..Self::empty()
         }
     }
 
-    /// The same server with NVIDIA's driver for its H100 PCIe, and a chip and a VBIOS that answer.
+    /// The same server with a chip and a VBIOS that answer.
     pub fn gpu_server() -> Self {
         let mut machine = Self::server();
         machine.functions[1].boot0 = Some(0x1800_00a1);
-        machine.functions[1].rom = Some(b"\x55\xaa\x01 not a real image".to_vec());
-        machine.nvidia = Some(NvidiaDriver::new(vec![NvidiaGpu::h100("0000:16:00.0")]));
+        let image = vbios::VbiosImage {
+            device_id: 0x2331,
+            subsystem: (0x10de, 0x1626),
+            version: [0x96, 0x00, 0x5e, 0x00, 0x01],
+            ..vbios::VbiosImage::rtx3080()
+        };
+        machine.functions[1].rom = Some(image.build());
         machine
     }
 

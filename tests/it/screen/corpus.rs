@@ -162,7 +162,7 @@ fn two_files_of_one_machine() {
             file("rtx4090-48g-mod__duanyll-node32__lspci-bar.log"),
             file("rtx4090-48g-mod__duanyll-node32__nvidia-smi.txt"),
         ])
-        .exits(3)
+        .exits(1)
         .json();
     assert_eq!(json["gpus"].as_array().unwrap().len(), 8);
     let gpu = &json["gpus"][0];

@@ -73,6 +73,10 @@ fn in_nvml(part: &Part, seen: &[&str], evidence: &Evidence) -> Reading {
     if !seen.contains(&"pci") || evidence.origin == Origin::Imported {
         return Reading::Absent;
     }
+    // The collector says "absent" where NVML lists other GPUs than this one.
+    if part.reading("gpu.nvml.index") == Some(&Reading::Absent) {
+        return known(false);
+    }
     // NVML lists the GPU and could not say anything about it.
     if part.facts.keys().any(|path| path.as_str().starts_with("gpu.nvml.")) {
         return first_reason(part, &["gpu.nvml.index", "gpu.nvml.uuid", "gpu.nvml.name"]);
