@@ -28,15 +28,24 @@ pub fn for_terminal(text: &str, style: Style) -> String {
 /// feed, and those that change the direction of writing or have no width. JSON, whose strings may hold some of them as
 /// they are, keeps its value.
 pub fn escape_controls(text: &str) -> String {
+    // Nearly all of it is printable ASCII, which goes over in one piece.
+    let plain = |byte: u8| matches!(byte, b'\n' | b' '..=b'~');
     let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character != '\n' && (character.is_control() || invisible(character)) {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.bytes().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        shown.push_str(&rest[..end]);
+        let mut characters = rest[end..].chars();
+        if let Some(character) = characters.next() {
+            if character.is_control() || invisible(character) {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    shown.push_str(&format!("\\u{unit:04x}"));
+                }
+            } else {
+                shown.push(character);
             }
-        } else {
-            shown.push(character);
         }
+        rest = characters.as_str();
     }
     shown
 }

@@ -24,7 +24,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("dimm", &["dimm.smbios.size_bytes", "dimm.smbios.type", "dimm.smbios.manufacturer", "dimm.smbios.part_number"]),
     ("drive", &["drive.model", "drive.firmware", "drive.size_bytes"]),
     ("nic", &["nic.model_name", "nic.mac", "nic.driver"]),
-    ("gpu", &["gpu.pci.vendor_name", "gpu.pci.device_name"]),
+    ("gpu", &["gpu.nvml.name", "gpu.pci.device_name", "gpu.memory_mib"]),
     ("accelerator", &["accelerator.pci.vendor_name", "accelerator.pci.device_name"]),
 ];
 
@@ -38,7 +38,7 @@ const SERIALS: &[(&str, &str)] = &[
     ("dimm", "dimm.smbios.serial"),
     ("drive", "drive.serial"),
     ("nic", "nic.permanent_mac"),
-    ("gpu", "gpu.pci.serial_number"),
+    ("gpu", "gpu.nvml.serial"),
 ];
 
 /// Everything that an inspection found, for a terminal. The last line counts clear, firing and not checkable.
@@ -217,9 +217,17 @@ fn findings(checks: &[Check], signatures: &Signatures, style: Style) -> String {
         let rule = signatures.rule(&check.id);
         let title = rule.map_or("", |rule| rule.title.as_str());
         text += &format!("  {} {}: {title}\n", style.paint(tone, &label), check.id);
+        // Eight cards of one kind show the same facts: those are told once, too.
+        let mut shown: Vec<(String, Vec<&str>)> = Vec::new();
         for (other, finding) in firing.iter().filter(|(other, _)| other.id == check.id) {
-            text += &format!("    {}\n", for_terminal(&other.part, style));
-            text += &witnesses(finding, style);
+            let facts = witnesses(finding, style);
+            match shown.iter_mut().find(|(known, _)| *known == facts) {
+                Some((_, parts)) => parts.push(&other.part),
+                None => shown.push((facts, vec![&other.part])),
+            }
+        }
+        for (facts, parts) in shown {
+            text += &format!("    {}\n{facts}", for_terminal(&parts.join(", "), style));
         }
         if let Some(rule) = rule {
             text += &format!("    innocent when: {}\n    next: {}\n", rule.innocent.join("; "), rule.next);

@@ -40,6 +40,7 @@ pub fn binary_bytes(bytes: i64) -> String {
 pub fn value_plain(path: &str, value: &Value, style: Style) -> String {
     match value {
         Value::Integer(bytes) if path.ends_with("_bytes") => binary_bytes(*bytes),
+        Value::Integer(mib) if path.ends_with("_mib") => format!("{mib} MiB"),
         other => for_terminal(&other.to_string(), style),
     }
 }

@@ -98,7 +98,7 @@ impl Table {
     /// Whether the text is in the set.
     pub fn has(&self, text: &str) -> bool {
         let text = normalise(text);
-        self.values.iter().any(|value| normalise(value) == text)
+        self.values.iter().any(|value| same(value, &text))
             || self.patterns.iter().any(|pattern| pattern.0.is_match(&text))
     }
 }
@@ -159,4 +159,14 @@ impl Tables {
 
 fn normalise(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// Whether a text is the other one once that is normalised, without making it so: tables are asked often.
+fn same(text: &str, normalised: &str) -> bool {
+    let mut words = normalised.split(' ').filter(|word| !word.is_empty());
+    text.split_whitespace().all(|word| {
+        words.next().is_some_and(|other| {
+            if word.is_ascii() { word.eq_ignore_ascii_case(other) } else { word.to_lowercase() == other }
+        })
+    }) && words.next().is_none()
 }

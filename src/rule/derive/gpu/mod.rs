@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::super::tables::Tables;
 use super::{add, missing_like};
-use crate::evidence::{Evidence, Part, Reading, Value};
+use crate::evidence::{Evidence, Fact, FactPath, Part, Reading, Value};
 
 pub(super) use facts::FACTS;
 
@@ -42,8 +42,28 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
         let vendor = vendor(part);
         add(part, "gpu.vendor", vendor);
         for (path, reading) in derived.remove(&part.id).unwrap_or_default() {
-            add(part, path, reading);
+            match input_of(path, part) {
+                Some(source) => _ = part.facts.insert(FactPath::new(path), Fact { reading, source }),
+                None => add(part, path, reading),
+            }
         }
+    }
+}
+
+/// Where a derived fact comes from, for those that findings about memory show: the buyer has to see who said so.
+fn input_of(path: &str, part: &Part) -> Option<String> {
+    let said = |path: &str| {
+        part.facts
+            .get(&FactPath::new(path))
+            .filter(|fact| fact.reading.known().is_some())
+            .map(|fact| fact.source.clone())
+    };
+    let memory = || said("gpu.nvml.memory.total_mib").or_else(|| said("gpu.cuda.memory_mib"));
+    match path {
+        "gpu.memory_mib" | "gpu.memory_permille" => memory(),
+        "gpu.rebar_permille" => Some(format!("{}, {}", said("gpu.pci.rebar_max_bytes")?, memory()?)),
+        _ if path.starts_with("gpu.baseline.") => Some("signatures/parts/gpu".to_owned()),
+        _ => None,
     }
 }
 
