@@ -170,3 +170,50 @@ fn two_files_of_one_machine() {
     assert_eq!((&gpu["bar1_max_mib"], &gpu["pcie_max_width"]), (&json!(32768), &json!(16)));
     assert_eq!(json["gpus"][1]["bar1_max_mib"], Json::Null);
 }
+
+/// Nobody is accused who is honest, and no known modification gets through.
+#[test]
+fn genuine_captures_are_not_accused_and_modified_ones_are_found() {
+    /// Files that show nothing of their modification.
+    const NOTHING_TO_SEE: &[(&str, &str)] = &[(
+        "rtx4090-48g-mod__duanyll-node32__lspci-bar.log",
+        "the BARs of a 24 GB card with the same VBIOS, and no word about the memory; beside the table it is found",
+    )];
+    const MODIFIED: [&str; 6] =
+        ["MODDED", "MODIFIED", "GPU 0 MODDED", "mining card", "CROSS-FLASHED", "PRE-PRODUCTION"];
+    let Some(folder) = corpus() else { return };
+    let place = Place::new();
+    let ran = place.run(["screen".into(), "--format".into(), "json".into(), folder.clone().into_os_string()]);
+    let bad: BTreeMap<String, Vec<String>> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap())
+        .filter(|document| document["findings"].is_array())
+        .map(|document| {
+            let severe = |finding: &&Json| finding["severity"] == "high" || finding["severity"] == "critical";
+            let rules = document["findings"].as_array().unwrap().iter().filter(severe);
+            let file = PathBuf::from(document["file"].as_str().unwrap());
+            let file = file.file_name().unwrap().to_string_lossy().into_owned();
+            (file, rules.map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect())
+        })
+        .collect();
+    let (mut genuine, mut modified, mut wrong) = (0, 0, Vec::new());
+    for row in crate::collect::manifest(&folder) {
+        let Some(rules) = bad.get(&row["file"]) else { continue };
+        if row["label"].starts_with("genuine") {
+            genuine += 1;
+            if !rules.is_empty() {
+                wrong.push(format!("{} is genuine, and accused: {rules:?}", row["file"]));
+            }
+        } else if MODIFIED.iter().any(|word| row["label"].starts_with(word)) {
+            modified += 1;
+            let excused = NOTHING_TO_SEE.iter().any(|(file, _)| *file == row["file"]);
+            if rules.is_empty() != excused {
+                wrong.push(format!("{} ({}): {rules:?}", row["file"], row["label"]));
+            }
+        }
+    }
+    println!("{genuine} genuine and {modified} modified captures screened");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(genuine >= 90 && modified >= 10, "{genuine} genuine, {modified} modified");
+}
