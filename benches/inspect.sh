@@ -7,14 +7,7 @@ cargo build --release --quiet
 yanji=target/release/yanji
 rounds=${1:-20}
 
-median_ms() { sort -n | awk '{ value[NR] = $1 } END { print (NR % 2) ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'; }
-time_ms() {
-  local begin end
-  begin=$(date +%s%N)
-  "$@" >/dev/null 2>&1 || true
-  end=$(date +%s%N)
-  awk "BEGIN { print ($end - $begin) / 1e6 }"
-}
+source benches/timing.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

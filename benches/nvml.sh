@@ -16,14 +16,7 @@ if [[ ${1:-} != --inside ]]; then
 fi
 bare=$2 rounds=$3
 
-median_ms() { sort -n | awk '{ value[NR] = $1 } END { print (NR % 2) ? value[(NR + 1) / 2] : (value[NR / 2] + value[NR / 2 + 1]) / 2 }'; }
-time_ms() {
-  local begin end
-  begin=$(date +%s%N)
-  "$@" >/dev/null 2>&1 || true
-  end=$(date +%s%N)
-  awk "BEGIN { print ($end - $begin) / 1e6 }"
-}
+source benches/timing.sh
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -9,14 +9,7 @@ use crate::host::Host;
 const FACTS: &[FactDef] = &{
     const GPU: [FactDef; 22] = function_facts!("gpu.pci.");
     const ACCELERATOR: [FactDef; 22] = function_facts!("accelerator.pci.");
-    let mut facts = [GPU[0]; GPU.len() + ACCELERATOR.len()];
-    let mut index = 0;
-    while index < GPU.len() {
-        facts[index] = GPU[index];
-        facts[GPU.len() + index] = ACCELERATOR[index];
-        index += 1;
-    }
-    facts
+    FactDef::joined::<{ GPU.len() + ACCELERATOR.len() }>(&GPU, &ACCELERATOR)
 };
 
 /// Vendors of display controllers that compute. A baseboard management controller's VGA (ASPEED, Matrox, …) and a

@@ -84,13 +84,7 @@ const FACTS: &[FactDef] = &{
             "addresses of NVMe functions without a driver: drives that nothing could look at",
         ),
     ];
-    let mut facts = [PLATFORM[0]; FUNCTION.len() + PLATFORM.len()];
-    let mut index = 0;
-    while index < facts.len() {
-        facts[index] = if index < FUNCTION.len() { FUNCTION[index] } else { PLATFORM[index - FUNCTION.len()] };
-        index += 1;
-    }
-    facts
+    FactDef::joined::<{ FUNCTION.len() + PLATFORM.len() }>(&FUNCTION, &PLATFORM)
 };
 
 pub(super) struct Pci;

@@ -128,6 +128,19 @@ impl FactDef {
         Self { path, kind, role: Role::Plain, about }
     }
 
+    /// Two lists of declarations as one, so that a collector can have its facts in groups. `N` is the sum of their
+    /// lengths.
+    pub const fn joined<const N: usize>(first: &[Self], second: &[Self]) -> [Self; N] {
+        assert!(N == first.len() + second.len());
+        let mut all = [first[0]; N];
+        let mut index = 1;
+        while index < N {
+            all[index] = if index < first.len() { first[index] } else { second[index - first.len()] };
+            index += 1;
+        }
+        all
+    }
+
     /// A text fact that identifies one physical unit.
     pub const fn unit_id(path: &'static str, about: &'static str) -> Self {
         Self { path, kind: Kind::Text, role: Role::UnitId, about }

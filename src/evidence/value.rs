@@ -3,16 +3,17 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::MAX_TEXT_BYTES;
+use super::{Kind, MAX_TEXT_BYTES};
 
 /// Largest magnitude that every JSON reader keeps exactly (RFC 8785, section 3.2.2.3: IEEE 754 double precision).
 const MAX_EXACT: i64 = 1 << 53;
 
 /// A decoded value. Integers stay within ±2^53; a wider number is text in `0x` notation, so that no reader of the JSON
 /// can round it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Value {
     /// Yes or no.
@@ -45,6 +46,16 @@ impl Value {
         if text.len() > MAX_TEXT_BYTES { Err(end) } else { Ok(text.to_owned()) }
     }
 
+    /// The type of value.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Bool(_) => Kind::Bool,
+            Self::Integer(_) => Kind::Integer,
+            Self::Text(_) => Kind::Text,
+            Self::List(_) => Kind::List,
+        }
+    }
+
     /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -67,6 +78,53 @@ impl Value {
             Self::Bool(value) => Some(*value),
             _ => None,
         }
+    }
+}
+
+/// Written out, because the derived one tries each kind in turn and words an error for every kind that does not fit: with
+/// thousands of values in the tables, that was most of a start.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, a whole number, text or a list")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+                Ok(Value::Bool(value))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Integer(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+                let number = i64::try_from(number);
+                number.map(Value::Integer).map_err(|_| E::custom("a number wider than 63 bits"))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<Value, E> {
+                Ok(Value::Text(text))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Value::List(list))
+            }
+        }
+
+        deserializer.deserialize_any(AnyValue)
     }
 }
 

@@ -73,7 +73,7 @@ impl Linter<'_> {
                     None => {
                         self.complain(subject, &format!("record {key:?} has {field}, which `fields` does not list"))
                     }
-                    Some(kind) if *kind != kind_of(value) => {
+                    Some(kind) if *kind != value.kind() => {
                         self.complain(subject, &format!("record {key:?} has {field}, which is not {kind:?}"));
                     }
                     Some(_) => {}
@@ -142,8 +142,8 @@ impl Linter<'_> {
     fn kind_mismatch(&self, condition: &Condition) -> Option<String> {
         let kind = self.catalogue.get(condition.fact.as_str())?.kind;
         let wanted: Vec<Kind> = match &condition.test {
-            Test::Eq(value) | Test::Ne(value) => vec![kind_of(value)],
-            Test::In(values) | Test::NotIn(values) => values.iter().map(kind_of).collect(),
+            Test::Eq(value) | Test::Ne(value) => vec![value.kind()],
+            Test::In(values) | Test::NotIn(values) => values.iter().map(Value::kind).collect(),
             Test::Lt(_) | Test::Le(_) | Test::Gt(_) | Test::Ge(_) | Test::LtFact(_) => vec![Kind::Integer],
             Test::Matches(_) | Test::InPart(_) | Test::NotInPart(_) => vec![Kind::Text],
             Test::Empty(_) if kind == Kind::Text => vec![Kind::Text],
@@ -174,15 +174,6 @@ impl Linter<'_> {
                 &format!("example {name:?} expects {:?}, and the rule says {says:?}", example.expect),
             );
         }
-    }
-}
-
-fn kind_of(value: &Value) -> Kind {
-    match value {
-        Value::Bool(_) => Kind::Bool,
-        Value::Integer(_) => Kind::Integer,
-        Value::Text(_) => Kind::Text,
-        Value::List(_) => Kind::List,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use yanji::collect::{COLLECTORS, collect};
-use yanji::evidence::{Evidence, FactDef, Kind, Origin, Reading, Value};
+use yanji::evidence::{Evidence, FactDef, Origin, Reading};
 use yanji::host::{
     ArchiveError, BrokenHost, Capture, Host, LiveHost, MAX_FILE_BYTES, Query, RecordedHost, RecordingHost,
 };
@@ -44,13 +44,7 @@ fn assert_declared(evidence: &Evidence) {
             assert_eq!(path.as_str().split('.').next(), Some(part.scope.as_str()), "{path} of {}", part.id);
             assert!(!fact.source.is_empty(), "{path} has no source");
             if let Reading::Known(value) = &fact.reading {
-                let kind = match value {
-                    Value::Bool(_) => Kind::Bool,
-                    Value::Integer(_) => Kind::Integer,
-                    Value::Text(_) => Kind::Text,
-                    Value::List(_) => Kind::List,
-                };
-                assert_eq!(kind, def.kind, "{path} = {value}");
+                assert_eq!(value.kind(), def.kind, "{path} = {value}");
             }
         }
     }

@@ -10,15 +10,7 @@ use super::{Collector, fill, reason};
 use crate::evidence::{EvidenceBuilder, FactDef, Part, Reading};
 use crate::host::{Host, Query};
 
-const FACTS: &[FactDef] = &{
-    let mut all = [facts::GPU[0]; facts::GPU.len() + facts::DRIVER.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < facts::GPU.len() { facts::GPU[index] } else { facts::DRIVER[index - facts::GPU.len()] };
-        index += 1;
-    }
-    all
-};
+const FACTS: &[FactDef] = &FactDef::joined::<{ facts::GPU.len() + facts::DRIVER.len() }>(facts::GPU, facts::DRIVER);
 
 const NVIDIA: &str = "0x10de";
 const DRIVER: &str = "driver:nvidia";

@@ -140,7 +140,7 @@ mod image;
 mod tests {
     use super::image::VbiosImage;
     use super::*;
-    use crate::evidence::{EvidenceBuilder, Kind, Origin, Part, Value};
+    use crate::evidence::{EvidenceBuilder, Origin, Part};
     use crate::parse::nvflash;
 
     fn part_of(fill: impl FnOnce(&mut PartBuilder<'_>)) -> Part {
@@ -153,13 +153,7 @@ mod tests {
             }
             let def = facts::GPU.iter().find(|def| def.path == path.as_str()).unwrap_or_else(|| panic!("{path}"));
             if let Reading::Known(value) = &fact.reading {
-                let kind = match value {
-                    Value::Bool(_) => Kind::Bool,
-                    Value::Integer(_) => Kind::Integer,
-                    Value::Text(_) => Kind::Text,
-                    Value::List(_) => Kind::List,
-                };
-                assert_eq!(kind, def.kind, "{path}");
+                assert_eq!(value.kind(), def.kind, "{path}");
             }
         }
         part

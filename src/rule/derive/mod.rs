@@ -16,15 +16,7 @@ pub(crate) use gpu::is_nvidia;
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
-pub const FACTS: &[FactDef] = &{
-    let mut all = [GENERAL[0]; GENERAL.len() + gpu::FACTS.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < GENERAL.len() { GENERAL[index] } else { gpu::FACTS[index - GENERAL.len()] };
-        index += 1;
-    }
-    all
-};
+pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + gpu::FACTS.len() }>(GENERAL, gpu::FACTS);
 
 const GENERAL: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
