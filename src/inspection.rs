@@ -52,7 +52,8 @@ pub fn inspect(host: &dyn Host, signatures: &Signatures) -> Inspection {
     assess(collect::collect(host), signatures)
 }
 
-/// Evaluates evidence as collected, with the claim added where there is one ([`crate::claim::Claim::add`]), without derived facts. A part of scope `burn` says that a burn-in is claimed.
+/// Evaluates evidence as collected, with the claim added where there is one ([`crate::claim::Claim::add`]), without
+/// derived facts. A part of scope `burn` says that a burn-in is claimed.
 pub fn assess(mut evidence: Evidence, signatures: &Signatures) -> Inspection {
     rule::derive(&mut evidence, fact_catalogue(), &signatures.tables);
     let checks = rule::evaluate(&evidence, signatures);

@@ -186,7 +186,7 @@ impl Policy {
         }
         // What another tool printed of one part can't show the whole machine that the required rules are about. That
         // such evidence is not accepted is said above already.
-        let whole_machine = evidence.origin != Origin::Imported || self.origins.contains(&evidence.origin);
+        let whole_machine = origin != Origin::Imported || self.origins.contains(&origin);
         undecided.extend(self.not_assessed(checks, burned, whole_machine));
         let mut remarks: Vec<String> =
             disclosed.iter().map(|check| format!("{} on {}: modified as disclosed", check.id, check.part)).collect();

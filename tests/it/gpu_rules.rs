@@ -680,6 +680,26 @@ fn a_gpu_that_only_a_library_knows_does_not_exist() {
 }
 
 #[test]
+fn another_makers_card_that_the_driver_claims_contradicts_itself() {
+    let mut signatures = signatures();
+    signatures.policy.required.clear();
+    let mut builder = EvidenceBuilder::new(Origin::Live);
+    let mut part = builder.part("gpu", "gpu:0000:03:00.0");
+    for (path, text) in [
+        ("gpu.pci.vendor_id", "0x1002"),
+        ("gpu.pci.device_id", "0x744c"),
+        ("gpu.nvml.pci.vendor_id", "0x10de"),
+        ("gpu.nvml.pci.device_id", "0x2684"),
+        ("gpu.nvml.name", "NVIDIA GeForce RTX 4090"),
+    ] {
+        part.fact(path, text, "test");
+    }
+    let inspection = inspection::assess(builder.finish(), &signatures);
+    assert!(serious(&inspection).contains("gpu.sources-disagree"), "{:?}", inspection.judgement);
+    assert_eq!(inspection.judgement.verdict, Verdict::Rejected);
+}
+
+#[test]
 fn rules_about_nvidia_do_not_touch_other_gpus() {
     let mut signatures = signatures();
     signatures.policy.required.clear();

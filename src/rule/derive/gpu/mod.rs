@@ -69,10 +69,8 @@ fn input_of(path: &str, part: &Part) -> Option<String> {
 
 /// Whether any source says that the part is a GPU of NVIDIA.
 pub(crate) fn is_nvidia(part: &Part) -> bool {
-    match part.text("gpu.pci.vendor_id") {
-        Some(vendor) => vendor == VENDOR,
-        None => known_below(part, &NVIDIA_PREFIXES),
-    }
+    // What NVIDIA's driver claims as its own is judged as such, whatever the bus says of it: the two contradict each other.
+    part.text("gpu.pci.vendor_id") == Some(VENDOR) || known_below(part, &NVIDIA_PREFIXES)
 }
 
 fn vendor(part: &Part) -> Reading {
