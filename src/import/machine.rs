@@ -6,6 +6,8 @@ use crate::evidence::{Evidence, Fact, FactPath, Origin, Part, Reading, Value};
 
 /// GPUs that are kept of one machine.
 pub const MAX_GPUS: usize = 256;
+/// Other parts that are kept of one machine. The largest machines have some hundred modules and drives.
+pub const MAX_PARTS: usize = 4096;
 
 /// Facts of which one board has one value for good. When they differ between two readings, something is wrong.
 const LASTING: &[&str] = &[
@@ -43,14 +45,7 @@ pub(super) struct Gpu {
 impl Gpu {
     /// Records one fact. The first known value stays; before one is known, the first reason for having none.
     pub fn fact(&mut self, path: &str, reading: impl Into<Reading>, source: impl Into<String>) {
-        let fact = Fact { reading: reading.into(), source: source.into() };
-        let path = FactPath::new(path);
-        match self.facts.get(&path) {
-            Some(own) if own.reading.known().is_some() || fact.reading.known().is_none() => {}
-            _ => {
-                self.facts.insert(path, fact);
-            }
-        }
+        keep(&mut self.facts, path, Fact { reading: reading.into(), source: source.into() });
     }
 
     /// A GPU at an address, or at none that is known.
@@ -107,6 +102,15 @@ impl Gpu {
     }
 }
 
+/// The first known value stays; before one is known, the first reason for having none.
+fn keep(facts: &mut Facts, path: &str, fact: Fact) {
+    let path = FactPath::new(path);
+    match facts.get(&path) {
+        Some(own) if own.reading.known().is_some() || fact.reading.known().is_none() => {}
+        _ => _ = facts.insert(path, fact),
+    }
+}
+
 /// Whether the first name is the beginning of the second, cut for want of space.
 fn is_cut(first: &str, second: &str) -> bool {
     first.strip_suffix(CUT).is_some_and(|start| !start.is_empty() && second.starts_with(start.trim_end()))
@@ -117,6 +121,7 @@ fn is_cut(first: &str, second: &str) -> bool {
 pub(super) struct Machine {
     gpus: Vec<Gpu>,
     driver: Facts,
+    parts: BTreeMap<(&'static str, String), Facts>,
     /// What a person should know about the reading itself.
     pub notes: Vec<String>,
 }
@@ -126,6 +131,23 @@ impl Machine {
     pub fn driver(&mut self, path: &str, reading: impl Into<Reading>, source: impl Into<String>) {
         let fact = Fact { reading: reading.into(), source: source.into() };
         self.driver.entry(FactPath::new(path)).or_insert(fact);
+    }
+
+    /// Records one fact of a part that is no GPU. The first known value stays; before one is known, the first reason for
+    /// having none.
+    pub fn part(
+        &mut self,
+        scope: &'static str,
+        id: &str,
+        path: &str,
+        reading: impl Into<Reading>,
+        source: impl Into<String>,
+    ) {
+        let key = (scope, id.to_owned());
+        if self.parts.len() >= MAX_PARTS && !self.parts.contains_key(&key) {
+            return self.note(format!("more than {MAX_PARTS} parts: the rest is left out"));
+        }
+        keep(self.parts.entry(key).or_default(), path, Fact { reading: reading.into(), source: source.into() });
     }
 
     /// Adds a note once.
@@ -188,6 +210,11 @@ impl Machine {
         for (path, fact) in other.driver {
             self.driver.entry(path).or_insert(fact);
         }
+        for ((scope, id), facts) in other.parts {
+            for (path, fact) in facts {
+                self.part(scope, &id, path.as_str(), fact.reading, fact.source);
+            }
+        }
         for note in other.notes {
             self.note(note);
         }
@@ -213,6 +240,7 @@ impl Machine {
         if !self.driver.is_empty() {
             parts.push(Part { scope: "driver".to_owned(), id: "driver:nvidia".to_owned(), facts: self.driver });
         }
+        parts.extend(self.parts.into_iter().map(|((scope, id), facts)| Part { scope: scope.to_owned(), id, facts }));
         Evidence { origin: Origin::Imported, parts }
     }
 }

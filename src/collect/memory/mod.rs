@@ -3,6 +3,8 @@
 //! Reads SMBIOS types 16, 17 and 19 (root only), the memory controllers' own driver (`/sys/devices/system/edac/mc/`),
 //! `/proc/meminfo`, the sysinfo library's total, and the memory blocks in `/sys/devices/system/memory/`.
 
+mod facts;
+
 use std::collections::BTreeMap;
 
 use super::{Collector, SMBIOS_TABLE, fill, reason, smbios_source, smbios_table, whole_table};
@@ -15,7 +17,7 @@ use crate::parse::smbios::{MemoryDevice, Table};
 /// Memory type 1Fh of type 17 (DSP0134, 7.18.2).
 const NON_VOLATILE: &str = "logical non-volatile device";
 
-const FACTS: &[FactDef] = &[
+const TOTALS: &[FactDef] = &[
     FactDef::new("memory.smbios.installed_bytes", Integer, "sum of the modules' sizes (DSP0134, 7.18)"),
     FactDef::new("memory.smbios.maximum_bytes", Integer, "most that the system memory arrays can hold (DSP0134, 7.17)"),
     FactDef::new("memory.smbios.mapped_devices", Integer, "modules that have a mapped address (DSP0134, 7.21)"),
@@ -33,21 +35,18 @@ const FACTS: &[FactDef] = &[
     FactDef::new("memory.meminfo.total_bytes", Integer, "MemTotal: memory that the kernel manages, in bytes"),
     FactDef::new("memory.sysinfo.total_bytes", Integer, "total memory as the sysinfo library counts it, in bytes"),
     FactDef::new("memory.blocks.total_bytes", Integer, "memory blocks that the kernel knows, in bytes"),
-    FactDef::new("dimm.smbios.locator", Text, "slot as printed on the board (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.bank", Text, "bank as printed on the board (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.size_bytes", Integer, "capacity in bytes (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.type", Text, "memory type: DDR5 (DSP0134, 7.18.2)"),
-    FactDef::new("dimm.smbios.form_factor", Text, "form factor: DIMM (DSP0134, 7.18.1)"),
-    FactDef::new("dimm.smbios.speed_mts", Integer, "speed that the module is capable of, in MT/s (DSP0134, 7.18.4)"),
-    FactDef::new("dimm.smbios.configured_mts", Integer, "speed that is set, in MT/s (DSP0134, 7.18.4)"),
-    FactDef::new("dimm.smbios.manufacturer", Text, "maker (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.part_number", Text, "part number (DSP0134, 7.18)"),
-    FactDef::unit_id("dimm.smbios.serial", "serial number (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.asset_tag", Text, "asset tag (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.ranks", Integer, "ranks (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.total_width_bits", Integer, "width with check bits (DSP0134, 7.18)"),
-    FactDef::new("dimm.smbios.data_width_bits", Integer, "width without check bits (DSP0134, 7.18)"),
 ];
+
+const FACTS: &[FactDef] = &FactDef::joined::<{ TOTALS.len() + DIMM.len() }>(TOTALS, DIMM);
+
+const DIMM: &[FactDef] =
+    &FactDef::joined::<{ facts::SMBIOS.len() + SPD_AND_BELOW.len() }>(facts::SMBIOS, SPD_AND_BELOW);
+
+const SPD_AND_BELOW: &[FactDef] =
+    &FactDef::joined::<{ facts::SPD.len() + BMC_AND_CLAIM.len() }>(facts::SPD, BMC_AND_CLAIM);
+
+const BMC_AND_CLAIM: &[FactDef] =
+    &FactDef::joined::<{ facts::BMC.len() + facts::CLAIM.len() }>(facts::BMC, facts::CLAIM);
 
 /// Part that stands for the modules where the table could not be read: rules about modules must not find nothing wrong
 /// because they found no module.
@@ -73,7 +72,7 @@ impl Collector for Memory {
             other => {
                 let why = reason(&other);
                 fill(&mut out.part("memory", "memory"), FACTS, "memory.smbios.", &why, SMBIOS_TABLE);
-                fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.", &why, SMBIOS_TABLE);
+                fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
             }
         }
         let mut part = out.part("memory", "memory");
@@ -166,7 +165,7 @@ fn modules(table: &Table, out: &mut EvidenceBuilder) {
     modules.retain(|module| module.populated);
     if modules.is_empty() && table.damage.is_some() {
         let why = whole_table(table, Reading::Absent);
-        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.", &why, SMBIOS_TABLE);
+        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
     }
     for (id, module) in unique_ids(modules) {
         let source = smbios_source(17, module.handle);
