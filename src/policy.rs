@@ -177,19 +177,16 @@ impl Policy {
                 self.origins()
             ));
         }
-        for check in &open {
-            if let Outcome::Fires(finding) = &check.outcome
-                && finding.severity >= self.suspect
-            {
-                undecided.push(format!("{} on {} needs a person to look", check.id, check.part));
-            }
-        }
+        let suspect = open
+            .iter()
+            .filter(|check| matches!(&check.outcome, Outcome::Fires(finding) if finding.severity >= self.suspect));
+        undecided.extend(by_rule(suspect.copied()).into_iter().map(|it| format!("{it} needs a person to look")));
         // What another tool printed of one part can't show the whole machine that the required rules are about. That
         // such evidence is not accepted is said above already.
         let whole_machine = origin != Origin::Imported || self.origins.contains(&origin);
         undecided.extend(self.not_assessed(checks, burned, whole_machine));
         let mut remarks: Vec<String> =
-            disclosed.iter().map(|check| format!("{} on {}: modified as disclosed", check.id, check.part)).collect();
+            by_rule(disclosed).into_iter().map(|it| format!("{it}: modified as disclosed")).collect();
         if self.disclosed.counts == DisclosedCounts::Undecided {
             undecided.append(&mut remarks);
         }
@@ -207,12 +204,12 @@ impl Policy {
     }
 
     fn rejecting(&self, checks: &[&Check]) -> Vec<String> {
-        let mut reasons = Vec::new();
+        let mut alone = Vec::new();
         let mut together: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for check in checks {
+        for &check in checks {
             let Outcome::Fires(finding) = &check.outcome else { continue };
             if finding.severity >= self.reject.severity && finding.confidence >= self.reject.confidence {
-                reasons.push(format!("{} on {}", check.id, check.part));
+                alone.push(check);
             }
             let counted = finding.severity >= self.reject_together.severity
                 && finding.confidence >= self.reject_together.confidence;
@@ -220,6 +217,7 @@ impl Policy {
                 together.entry(&check.part).or_default().push(&check.id);
             }
         }
+        let mut reasons = by_rule(alone);
         if reasons.is_empty() {
             for (part, rules) in together {
                 if rules.len() >= self.reject_together.findings {
@@ -245,14 +243,33 @@ impl Policy {
                     Outcome::NotApplicable => {}
                 }
             }
-            if let [first, rest @ ..] = blind.as_slice() {
-                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-                reasons.push(format!("{rule} could not be assessed on {first}{more}"));
+            if !blind.is_empty() {
+                reasons.push(format!("{rule} could not be assessed on {}", first_of(&blind)));
             } else if must_exist && whole_machine && assessed == 0 {
                 reasons.push(format!("{rule} found nothing to look at"));
             }
         }
         reasons
+    }
+}
+
+/// `rule on part and 7 more`: eight cards that share a finding have one reason. Each part is named at the finding.
+fn by_rule<'a>(checks: impl IntoIterator<Item = &'a Check>) -> Vec<String> {
+    let mut rules: Vec<(&str, Vec<&str>)> = Vec::new();
+    for check in checks {
+        match rules.iter_mut().find(|(rule, _)| *rule == check.id) {
+            Some((_, parts)) => parts.push(&check.part),
+            None => rules.push((&check.id, vec![&check.part])),
+        }
+    }
+    rules.into_iter().map(|(rule, parts)| format!("{rule} on {}", first_of(&parts))).collect()
+}
+
+fn first_of(parts: &[&str]) -> String {
+    match parts {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use yanji::collect;
 use yanji::evidence::EvidenceBuilder;
-use yanji::host::{Host, LiveHost, RecordedHost};
+use yanji::host::{Host, LiveHost, Query, RecordedHost};
 use yanji::inspection;
 use yanji::report;
 use yanji::rule::Signatures;
@@ -41,6 +41,7 @@ pub struct LiveArgs {
 /// Collects, evaluates and prints. The exit code follows the verdict.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let host = open_host(args.host.as_deref(), args.live)?;
+    host.begin(&Query::Nvml);
     let signatures = load_signatures(global)?;
     let claim = args.claim.load(&signatures)?;
     let mut evidence = EvidenceBuilder::from(collect::collect(host.as_ref()));

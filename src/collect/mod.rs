@@ -12,7 +12,7 @@ mod storage;
 use std::collections::BTreeSet;
 
 use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, Origin, PartBuilder, Reading, Value};
-use crate::host::Host;
+use crate::host::{Host, Query};
 use crate::parse::smbios;
 
 /// Learns the facts of one kind of part.
@@ -42,6 +42,7 @@ pub const COLLECTORS: &[&dyn Collector] = &[
 /// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.
 /// Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
 pub fn collect(host: &dyn Host) -> Evidence {
+    host.begin(&Query::Nvml);
     let mut out = EvidenceBuilder::new(host.origin());
     for collector in COLLECTORS {
         tracing::info!("collecting: {}", collector.id());

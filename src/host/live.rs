@@ -5,9 +5,9 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::thread;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
@@ -33,6 +33,7 @@ pub struct LiveHost {
     worker: Worker,
     files: Files,
     nvml_reader: Option<PathBuf>,
+    nvml_begun: Mutex<Option<JoinHandle<Reading<Vec<u8>>>>>,
     nonce: Option<[u8; nvml::NONCE_BYTES]>,
     without_option_roms: bool,
 }
@@ -87,6 +88,16 @@ impl Host for LiveHost {
         self.files.link(path)
     }
 
+    fn begin(&self, query: &Query) {
+        // Its answers come from another process, which needs no core of this one.
+        if *query == Query::Nvml {
+            self.nvml_begun().get_or_insert_with(|| {
+                let (reader, nonce) = (self.nvml_reader.clone(), self.nonce);
+                thread::spawn(move || ask_nvml(reader.as_deref(), nonce.as_ref()))
+            });
+        }
+    }
+
     fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
         let reading = self.answer(query);
         tracing::debug!("asked {query:?}: {}", reading.state());
@@ -94,7 +105,15 @@ impl Host for LiveHost {
     }
 }
 
+fn ask_nvml(reader: Option<&Path>, nonce: Option<&[u8; nvml::NONCE_BYTES]>) -> Reading<Vec<u8>> {
+    reader.map_or(Reading::Unsupported, |program| nvml::ask(program, nonce))
+}
+
 impl LiveHost {
+    fn nvml_begun(&self) -> MutexGuard<'_, Option<JoinHandle<Reading<Vec<u8>>>>> {
+        self.nvml_begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn answer(&self, query: &Query) -> Reading<Vec<u8>> {
         match query {
             Query::Cpuid { cpu } => {
@@ -108,10 +127,13 @@ impl LiveHost {
             }
             Query::Command { .. } if !self.files.are_the_machines() => Reading::Unsupported,
             Query::Command { program, args } => run(program, args),
-            Query::Nvml => match &self.nvml_reader {
-                Some(program) => nvml::ask(program, self.nonce.as_ref()),
-                None => Reading::Unsupported,
-            },
+            Query::Nvml => {
+                let begun = self.nvml_begun().take();
+                match begun {
+                    Some(begun) => begun.join().unwrap_or_else(|_| Reading::Failed("the reading panicked".to_owned())),
+                    None => ask_nvml(self.nvml_reader.as_deref(), self.nonce.as_ref()),
+                }
+            }
             Query::PciRegister { address, bar, offset } => {
                 let (files, address, bar, offset) = (self.files.clone(), address.clone(), *bar, *offset);
                 self.worker.call(READ_DEADLINE, move || pci::register(&files, &address, bar, offset))

@@ -38,6 +38,11 @@ pub trait Host: Sync {
     /// The target of a symbolic link, as it stands in the link.
     fn link(&self, path: &str) -> Reading<String>;
 
+    /// Says that a question follows. A host that has to wait for the answer may begin with it, while others are read.
+    fn begin(&self, query: &Query) {
+        _ = query;
+    }
+
     /// What no file tells.
     fn ask(&self, query: &Query) -> Reading<Vec<u8>>;
 }

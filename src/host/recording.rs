@@ -180,6 +180,10 @@ impl Host for RecordingHost<'_> {
         reading
     }
 
+    fn begin(&self, query: &Query) {
+        self.inner.begin(query);
+    }
+
     fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
         let reading = self.inner.ask(query);
         self.keep_content(query.path(), &reading);

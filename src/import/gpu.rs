@@ -3,7 +3,7 @@
 use super::machine::{Gpu, Machine};
 use crate::collect::gpu::vbios;
 use crate::evidence::{EvidenceBuilder, Origin, PartBuilder, Reading};
-use crate::parse::nvidia_smi::pci_address;
+use crate::parse::pci_address;
 use crate::parse::{device_query as query, nvflash, proc_information as proc};
 
 /// `gpu.cuda.*`
@@ -54,7 +54,7 @@ pub(super) fn proc_information(text: &str, machine: &mut Machine) {
         }
     }
     let gpus = proc::parse(text).into_iter().map(|information| {
-        let address = information.address.as_deref().and_then(pci_address);
+        let address = information.address.as_deref().and_then(pci_address::parse);
         let mut gpu = Gpu::at(address.clone());
         gpu.matched_by_uuid(information.uuid.as_deref());
         for (path, text) in [

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use super::machine::{Gpu, Machine};
 use super::nvidia_smi_value::{As, convert, number, state};
 use crate::evidence::Reading;
-use crate::parse::nvidia_smi::{self as smi, Log, nvlink, pci_address};
+use crate::parse::nvidia_smi::{self as smi, Log, nvlink};
+use crate::parse::pci_address;
 
 /// A fact, the labels that it is printed under, and how its value reads.
 struct Field {
@@ -495,7 +496,7 @@ fn one(printed: &smi::Gpu, command: &str) -> Gpu {
     if let Some(index) = printed.index {
         gpu.fact("gpu.nvml.index", index, command);
     }
-    gpu.address = address.as_deref().and_then(pci_address);
+    gpu.address = address.as_deref().and_then(pci_address::parse);
     if let Some(address) = gpu.address.clone() {
         gpu.fact("gpu.nvml.pci.address", address, command);
     }

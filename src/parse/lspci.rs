@@ -14,7 +14,7 @@
 //!
 //! Extracts are read too, when a line above them names an address: `### GPU 0000:17:00.0 lspci BAR`.
 
-use super::nvidia_smi::pci_address;
+use super::pci_address;
 
 /// Functions that are read of one text; a large server has about 2,000.
 const MAX_FUNCTIONS: usize = 8192;
@@ -109,7 +109,7 @@ fn heading(line: &str) -> Option<Function> {
     if !address.contains('.') || address.len() > 16 {
         return None;
     }
-    let address = pci_address(address)?;
+    let address = pci_address::parse(address)?;
     let (class, rest) = rest.split_once(": ")?;
     let mut function = Function { address, ..Function::default() };
     match class.rsplit_once(" [") {
@@ -145,10 +145,10 @@ fn extract_heading(line: &str) -> Option<Function> {
     if !trimmed.starts_with(['#', '=', '-', '*', '[']) && !trimmed.starts_with("GPU") {
         return None;
     }
-    let is_address = |word: &&str| word.contains('.') && word.len() <= 16 && pci_address(word).is_some();
+    let is_address = |word: &&str| word.contains('.') && word.len() <= 16 && pci_address::parse(word).is_some();
     let word =
         line.split([' ', '\t', ',', '(', ')', '[', ']']).map(|word| word.trim_end_matches(':')).find(is_address)?;
-    Some(Function { address: pci_address(word)?, extract: true, ..Function::default() })
+    Some(Function { address: pci_address::parse(word)?, extract: true, ..Function::default() })
 }
 
 /// The text before a bracket, and what is in it.

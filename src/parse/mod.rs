@@ -10,6 +10,7 @@ pub mod nvidia_smi;
 pub mod nvidia_version;
 pub mod nvme_identify;
 pub mod nvml;
+pub mod pci_address;
 pub mod pci_config;
 pub mod plain_text;
 pub mod pmc_boot;

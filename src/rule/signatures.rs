@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +13,9 @@ use super::tables::{Table, Tables};
 use crate::evidence::{Fact, FactPath, Reading, Value};
 use crate::policy::Policy;
 
-static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/signatures");
+/// The set as `packaging/build.rs` prepares it: parsing some hundred TOML files at every start would take longer than most
+/// inspections.
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/signatures.json"));
 
 /// The scope of a rule that is applied to parts of every kind.
 pub const ANY_SCOPE: &str = "part";
@@ -145,6 +146,23 @@ pub struct SetId {
     pub sha256: String,
 }
 
+/// The form of [`EMBEDDED`].
+#[derive(Deserialize)]
+struct Prepared {
+    sha256: String,
+    set: SetFile,
+    policy: Policy,
+    policy_sha256: String,
+    rules: Vec<PreparedRule>,
+    tables: BTreeMap<String, Table>,
+}
+
+#[derive(Deserialize)]
+struct PreparedRule {
+    path: String,
+    rule: Rule,
+}
+
 /// Rules, tables and policy, with the id that names them.
 #[derive(Debug, Clone)]
 pub struct Signatures {
@@ -198,9 +216,20 @@ pub enum SignatureError {
 impl Signatures {
     /// The set that is built into the binary.
     pub fn embedded() -> Result<Self, SignatureError> {
-        let mut files = BTreeMap::new();
-        embedded_files(&EMBEDDED, &mut files);
-        Self::from_files(files)
+        let prepared: Prepared = serde_json::from_slice(EMBEDDED)
+            .map_err(|error| SignatureError::Syntax { path: "(built in)".to_owned(), message: error.to_string() })?;
+        let mut rules = Vec::with_capacity(prepared.rules.len());
+        for PreparedRule { path, rule } in prepared.rules {
+            rules.push(checked(&path, rule)?);
+        }
+        rules.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(Self {
+            id: SetId { version: prepared.set.version, sha256: prepared.sha256 },
+            rules,
+            tables: Tables(prepared.tables),
+            policy: prepared.policy,
+            policy_sha256: prepared.policy_sha256,
+        })
     }
 
     /// The set in a folder.
@@ -237,13 +266,7 @@ impl Signatures {
                     Some(name) => {
                         tables.insert(name.trim_end_matches(".toml").to_owned(), parse::<Table>(path, text)?);
                     }
-                    None => {
-                        let rule: Rule = parse(path, text)?;
-                        if path.trim_end_matches(".toml").replace('/', ".") != rule.id {
-                            return Err(SignatureError::IdIsNotPath { path: path.clone(), id: rule.id });
-                        }
-                        rules.push(rule);
-                    }
+                    None => rules.push(checked(path, parse(path, text)?)?),
                 },
             }
         }
@@ -267,15 +290,12 @@ fn parse<T: serde::de::DeserializeOwned>(path: &str, text: &str) -> Result<T, Si
     })
 }
 
-fn embedded_files(folder: &Dir<'_>, files: &mut BTreeMap<String, Vec<u8>>) {
-    for file in folder.files() {
-        let path = file.path().to_string_lossy().into_owned();
-        if path.ends_with(".toml") {
-            files.insert(path, file.contents().to_vec());
-        }
-    }
-    for below in folder.dirs() {
-        embedded_files(below, files);
+/// The rule, if it is where its id says.
+fn checked(path: &str, rule: Rule) -> Result<Rule, SignatureError> {
+    if path.trim_end_matches(".toml").replace('/', ".") == rule.id {
+        Ok(rule)
+    } else {
+        Err(SignatureError::IdIsNotPath { path: path.to_owned(), id: rule.id })
     }
 }
 

@@ -9,7 +9,8 @@
 //! |                                         |                        |                  N/A |   MIG mode, from driver 450 on
 //! ```
 
-use super::{Gpu, Log, pci_address};
+use super::{Gpu, Log};
+use crate::parse::pci_address;
 
 /// Whether the text has one.
 pub fn recognise(text: &str) -> bool {
@@ -68,7 +69,7 @@ fn cells(line: &str) -> Option<[&str; 3]> {
 fn first_line(line: &str) -> Option<Gpu> {
     let [name, bus, ecc] = cells3(line)?;
     let address = bus.split_ascii_whitespace().next()?;
-    if !address.contains('.') || pci_address(address).is_none() {
+    if !address.contains('.') || pci_address::parse(address).is_none() {
         return None;
     }
     let (index, rest) = name.split_once(char::is_whitespace)?;

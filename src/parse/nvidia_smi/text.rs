@@ -13,7 +13,8 @@
 //! Extracts made by grep are read too: without headings a new GPU starts where a label that names the GPU comes again.
 //! Web pages drop the indentation; a GPU without any is read with the last heading before each label.
 
-use super::{Gpu, Log, pci_address};
+use super::{Gpu, Log};
+use crate::parse::pci_address;
 
 /// Labels that a GPU has once. In an extract, the second one belongs to the next GPU.
 const ONCE: &[&str] = &[
@@ -199,7 +200,7 @@ impl<'a> Headings<'a> {
 /// `GPU 00000000:53:00.0`, the whole line.
 fn heading(line: &str) -> Option<&str> {
     let rest = unquoted(line).trim().strip_prefix("GPU ")?.trim();
-    (rest.contains('.') && pci_address(rest).is_some()).then_some(rest)
+    (rest.contains('.') && pci_address::parse(rest).is_some()).then_some(rest)
 }
 
 /// Without the marks of a quoted mail or of a Markdown quotation.
@@ -260,7 +261,7 @@ fn message(line: &str) -> Option<Gpu> {
     let address = rest
         .split_ascii_whitespace()
         .map(|word| word.trim_end_matches(':'))
-        .find(|word| word.contains('.') && pci_address(word).is_some())?;
+        .find(|word| word.contains('.') && pci_address::parse(word).is_some())?;
     let mut gpu = Gpu { address: Some(address.to_owned()), ..Gpu::default() };
     let text = rest.split_once(address).map_or("", |(_, text)| text.trim_start_matches(':').trim());
     gpu.add(*label, if text.is_empty() { "yes" } else { text });

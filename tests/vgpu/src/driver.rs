@@ -111,6 +111,15 @@ impl Driver {
         }
     }
 
+    /// Waits as a driver's call does: in the kernel, with the processor. Sleeping is too coarse for that.
+    fn take_time(&self) {
+        let end = Duration::from_micros(self.facts.call_microseconds);
+        let begun = Instant::now();
+        while !end.is_zero() && begun.elapsed() < end {
+            std::hint::spin_loop();
+        }
+    }
+
     /// What the driver says of itself.
     pub fn facts(&self) -> &DriverFacts {
         &self.facts
@@ -152,6 +161,7 @@ impl Driver {
     }
 
     fn enter(&self, function: &'static str, slot: Option<&Slot>) -> Result<(), Refusal> {
+        self.take_time();
         if !self.counts {
             return Ok(());
         }
