@@ -1,5 +1,6 @@
 //! `yanji decode`: one file for each kind of image.
 
+mod spd;
 mod vbios;
 
 use std::error::Error;
@@ -26,6 +27,12 @@ pub struct DecodeArgs {
 /// What the file is.
 #[derive(Debug, Subcommand)]
 pub enum Kind {
+    /// The EEPROM of a memory module (SPD), as sysfs or a programmer read it, or as a hexadecimal dump
+    Spd {
+        /// File with the image
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
     Vbios {
         /// File with the image
@@ -37,6 +44,7 @@ pub enum Kind {
 /// Decodes and prints.
 pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
     match &args.kind {
+        Kind::Spd { file } => spd::run(file, global.format)?,
         Kind::Vbios { file } => vbios::run(file, global.format)?,
     }
     Ok(Exit::Success)
