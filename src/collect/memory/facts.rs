@@ -63,7 +63,11 @@ pub const SPD: &[FactDef] = &[
     FactDef::new("dimm.spd.trrd_s_ps", Integer, "tRRD_S, in ps (DDR4)"),
     FactDef::new("dimm.spd.trrd_l_ps", Integer, "tRRD_L, in ps (DDR4)"),
     FactDef::new("dimm.spd.trfc1_ps", Integer, "tRFC1, in ps"),
-    FactDef::new("dimm.spd.addressing_fits", Bool, "whether row, column and bank bits give the die density"),
+    FactDef::new(
+        "dimm.spd.addressing_fits",
+        Bool,
+        "whether row, column and bank bits give the die density (DDR4, DDR5)",
+    ),
     FactDef::new("dimm.spd.crc_bad", List, "ranges whose CRC is wrong: `0-125`; empty where all are right"),
     FactDef::new("dimm.spd.module_maker", Text, "maker of the module, by JEP106"),
     FactDef::new("dimm.spd.module_maker_id", Text, "the two bytes of its id, as stored: 80CE"),

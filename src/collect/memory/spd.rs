@@ -219,12 +219,11 @@ fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
     };
     part.fact("dimm.spd.speed_mts", speed, source);
     if !old {
-        let fits = geometry.addressing_fits.map_or_else(|| missing(spd), Reading::Known);
-        part.fact("dimm.spd.die_density_mbit", number(geometry.die_density_mbit.map(u64::from)), source).fact(
-            "dimm.spd.addressing_fits",
-            fits,
-            source,
-        );
+        part.fact("dimm.spd.die_density_mbit", number(geometry.die_density_mbit.map(u64::from)), source);
+        if spd.dram != DramType::Ddr3 {
+            let fits = geometry.addressing_fits.map_or_else(|| missing(spd), Reading::Known);
+            part.fact("dimm.spd.addressing_fits", fits, source);
+        }
         // DDR3 may leave it open.
         if spd.dram != DramType::Ddr3 || geometry.dies.is_some() {
             part.fact("dimm.spd.dies", small(geometry.dies), source);

@@ -111,7 +111,7 @@ pub struct Geometry {
     pub bus_width_bits: Option<u16>,
     /// Check bits, over all sub-channels.
     pub ecc_bits: Option<u16>,
-    /// Whether row, column, bank and width bits give the density of a die.
+    /// Whether row, column, bank and width bits give the density of a die. DDR4 and DDR5 only.
     pub addressing_fits: Option<bool>,
 }
 
@@ -349,7 +349,7 @@ pub fn recognise(bytes: &[u8]) -> bool {
     let [used, revision] = [bytes[0], bytes[1]];
     let sizes_fit = match spd.dram {
         DramType::Ddr | DramType::Ddr2 => (0x80, 0x08) == (used, revision),
-        DramType::Ddr3 => matches!(used & 0x0f, 1..=3) && used >> 4 & 7 == 1,
+        DramType::Ddr3 => matches!(used & 0x0f, 1..=3) && matches!(used >> 4 & 7, 1 | 2),
         DramType::Ddr5 | DramType::Lpddr5X | DramType::Lpddr5 if bytes.len() >= 1024 => used >> 4 & 7 == 3 || spd.ddimm,
         _ => matches!(used & 0x0f, 1..=7) && used >> 4 & 7 <= 4,
     };

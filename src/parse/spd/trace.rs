@@ -73,7 +73,7 @@ impl Spd<'_> {
 
     /// The mark of a server's maker.
     pub fn oem_mark(&self) -> Option<OemMark> {
-        let area = self.user_area().filter(|_| !self.ddimm)?;
+        let area = self.user_area().filter(|area| !self.ddimm && is_written(area))?;
         if area.starts_with(b"HPT") {
             return Some(OemMark { oem: "HPE", part: area.windows(9).find_map(hpe_part) });
         }
@@ -103,10 +103,18 @@ impl Spd<'_> {
     pub fn error_log_entries(&self) -> Option<usize> {
         const MARK: &[u8; 4] = b"_FL_";
         let area = self.user_area().filter(|_| self.dram == DramType::Ddr5 && !self.ddimm)?;
+        if !is_written(area) {
+            return Some(0);
+        }
         let Some(at) = area.windows(MARK.len()).position(|text| text == MARK) else { return Some(0) };
         let log = area.get(at + MARK.len()..)?;
         Some(log.chunks(LOG_ENTRY_BYTES).filter(|entry| entry.iter().any(|byte| !matches!(byte, 0 | 0xff))).count())
     }
+}
+
+/// Whether there is anything but zeros: most areas are empty, and need no search.
+fn is_written(area: &[u8]) -> bool {
+    area.iter().fold(0, |any, byte| any | byte) != 0
 }
 
 /// Kingston's order number: seven digits somewhere in the area.
