@@ -3,7 +3,7 @@
 mod accelerator;
 mod cpu;
 pub(crate) mod gpu;
-mod memory;
+pub(crate) mod memory;
 mod nic;
 mod pci;
 mod platform;

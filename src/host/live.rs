@@ -145,6 +145,7 @@ impl LiveHost {
                 let (files, address) = (self.files.clone(), address.clone());
                 self.worker.call(ROM_DEADLINE, move || pci::option_rom(&files, &address))
             }
+            Query::FileAgain { path } => self.read(path),
             Query::TotalMemory => {
                 let Ok(mut system) = sysinfo::System::new() else { return Reading::Unsupported };
                 system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());

@@ -90,6 +90,12 @@ pub enum Query {
         /// Address: `0000:17:00.0`.
         address: String,
     },
+    /// The content of a file, read once more: what a bus that disturbs its readings is caught by. A second
+    /// [`Host::read`] would be answered from the first one in a replay.
+    FileAgain {
+        /// Absolute path.
+        path: String,
+    },
     /// Total memory as the sysinfo library counts it: decimal bytes as text.
     TotalMemory,
     /// Effective user id: decimal text.
@@ -113,6 +119,7 @@ impl Query {
                 format!("/yanji/pci/{}/bar{bar}-{offset:x}.bin", file_name(address))
             }
             Self::OptionRom { address } => format!("/yanji/pci/{}/rom.bin", file_name(address)),
+            Self::FileAgain { path } => format!("/yanji/again/{}", file_name(path)),
             Self::TotalMemory => "/yanji/total-memory-bytes".to_owned(),
             Self::EffectiveUser => "/yanji/effective-user".to_owned(),
         }

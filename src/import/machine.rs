@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::collect::memory::pairing::{self, Key};
 use crate::evidence::{Evidence, Fact, FactPath, Origin, Part, Reading, Value};
 
 /// GPUs that are kept of one machine.
@@ -26,7 +27,7 @@ const LOST: &str = "gpu.nvml.lost";
 /// How nvidia-smi's tables end a name that does not fit.
 const CUT: &str = "...";
 
-type Facts = BTreeMap<FactPath, Fact>;
+pub(super) type Facts = BTreeMap<FactPath, Fact>;
 
 /// One GPU as one printout shows it, or as several do.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +123,8 @@ pub(super) struct Machine {
     gpus: Vec<Gpu>,
     driver: Facts,
     parts: BTreeMap<(&'static str, String), Facts>,
+    /// Memory modules by their EEPROM, each one image. They name no slot.
+    modules: Vec<Facts>,
     /// What a person should know about the reading itself.
     pub notes: Vec<String>,
 }
@@ -148,6 +151,15 @@ impl Machine {
             return self.note(format!("more than {MAX_PARTS} parts: the rest is left out"));
         }
         keep(self.parts.entry(key).or_default(), path, Fact { reading: reading.into(), source: source.into() });
+    }
+
+    /// Adds a memory module that is known by its EEPROM only, `dimm.spd.*`. Two images are two modules, also when they say the
+    /// same. In the end each becomes part of the slot that it belongs to, if another printout lists the slots.
+    pub fn module(&mut self, facts: Facts) {
+        if self.modules.len() >= MAX_PARTS {
+            return self.note(format!("more than {MAX_PARTS} memory modules: the rest is left out"));
+        }
+        self.modules.push(facts);
     }
 
     /// Adds a note once.
@@ -215,13 +227,46 @@ impl Machine {
                 self.part(scope, &id, path.as_str(), fact.reading, fact.source);
             }
         }
+        for module in other.modules {
+            self.module(module);
+        }
         for note in other.notes {
             self.note(note);
         }
     }
 
-    /// The evidence: one part for each GPU, one for the driver.
-    pub fn finish(self) -> Evidence {
+    /// Gives each module its slot, or a number.
+    fn place_modules(&mut self) {
+        const SCOPE: &str = "dimm";
+        let modules = std::mem::take(&mut self.modules);
+        let has = |facts: &Facts, prefix: &str| facts.keys().any(|path| path.as_str().starts_with(prefix));
+        let slots: Vec<String> = self
+            .parts
+            .iter()
+            .filter(|((scope, _), facts)| *scope == SCOPE && has(facts, "dimm.smbios.") && !has(facts, "dimm.spd."))
+            .map(|((_, id), _)| id.clone())
+            .collect();
+        let slot_keys: Vec<Key> =
+            slots.iter().filter_map(|id| self.parts.get(&(SCOPE, id.clone()))).map(Key::of_slot).collect();
+        let keys: Vec<Key> = modules.iter().map(Key::of_image).collect();
+        let mut number = 0;
+        for (mut facts, pair) in modules.into_iter().zip(pairing::pair(&keys, &slot_keys)) {
+            let paired_by = Reading::or_absent(pair.map(|(_, reason)| reason.as_str())).value();
+            let source = "compared with the slots".to_owned();
+            facts.insert(FactPath::new("dimm.spd.paired_by"), Fact { reading: paired_by, source });
+            let id = pair.and_then(|(slot, _)| slots.get(slot).cloned()).unwrap_or_else(|| {
+                while self.parts.contains_key(&(SCOPE, format!("dimm:{number}"))) {
+                    number += 1;
+                }
+                format!("dimm:{number}")
+            });
+            self.parts.entry((SCOPE, id)).or_default().append(&mut facts);
+        }
+    }
+
+    /// The evidence: one part for each GPU, one for the driver, one for each other part.
+    pub fn finish(mut self) -> Evidence {
+        self.place_modules();
         let mut parts = Vec::new();
         for (position, mut gpu) in self.gpus.into_iter().enumerate() {
             let id = match &gpu.address {

@@ -8,6 +8,7 @@
 mod gpu;
 mod lspci;
 mod machine;
+mod memory;
 mod nvidia_smi;
 mod nvidia_smi_value;
 
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 use std::io::{self, Read};
 
 use crate::evidence::Evidence;
-use crate::parse::{device_query, nvflash, nvidia_smi as smi, plain_text, proc_information};
+use crate::parse::{device_query, nvflash, nvidia_smi as smi, plain_text, proc_information, spd};
 use machine::Machine;
 
 /// Bytes that are read of one file. A `nvidia-smi -q -x` of 16 GPUs has 1 MB.
@@ -86,6 +87,12 @@ pub const FORMATS: &[Format] = &[
         about: "nvflash --version",
         recognise: |input| input.text().is_some_and(|text| !nvflash::parse(text).is_empty()),
         read: |input, machine| gpu::nvflash(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "spd",
+        about: "an SPD image",
+        recognise: |input| spd::recognise(input.bytes) || memory::spd_dump(input.text()).is_some(),
+        read: |input, machine| memory::spd(input, machine),
     },
     Format {
         name: "vbios",

@@ -3,6 +3,7 @@
 pub mod cpuid;
 pub mod cpuinfo;
 pub mod device_query;
+pub mod jep106;
 pub mod lspci;
 pub mod meminfo;
 pub mod nvflash;
@@ -17,4 +18,5 @@ pub mod pmc_boot;
 pub mod proc_information;
 pub mod smartctl;
 pub mod smbios;
+pub mod spd;
 pub mod vbios;

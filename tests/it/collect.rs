@@ -35,7 +35,7 @@ pub fn manifest(folder: &std::path::Path) -> Vec<BTreeMap<String, String>> {
 }
 
 /// Every fact is declared by its collector, with the kind and the scope that it has.
-fn assert_declared(evidence: &Evidence) {
+pub fn assert_declared(evidence: &Evidence) {
     let declared: BTreeMap<&str, &FactDef> =
         COLLECTORS.iter().flat_map(|collector| collector.facts()).map(|fact| (fact.path, fact)).collect();
     for part in &evidence.parts {

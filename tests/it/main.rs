@@ -10,5 +10,6 @@ mod gpu_rules;
 mod nvml;
 mod rules;
 mod screen;
+mod spd;
 mod support;
 mod vbios;

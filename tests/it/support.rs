@@ -7,6 +7,7 @@
 //! ```
 
 mod nvidia;
+pub mod spd;
 pub mod vbios;
 
 use std::collections::BTreeMap;

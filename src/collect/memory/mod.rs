@@ -1,9 +1,12 @@
 //! Memory: how much there is by every count, and each module.
 //!
 //! Reads SMBIOS types 16, 17 and 19 (root only), the memory controllers' own driver (`/sys/devices/system/edac/mc/`),
-//! `/proc/meminfo`, the sysinfo library's total, and the memory blocks in `/sys/devices/system/memory/`.
+//! `/proc/meminfo`, the sysinfo library's total, the memory blocks in `/sys/devices/system/memory/`, and the modules' own
+//! EEPROMs where a kernel driver shows them.
 
 mod facts;
+pub(crate) mod pairing;
+pub(crate) mod spd;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +37,7 @@ const TOTALS: &[FactDef] = &[
     FactDef::new("memory.edac.uncorrected_errors", Integer, "uncorrected errors since the driver was loaded"),
     FactDef::new("memory.meminfo.total_bytes", Integer, "MemTotal: memory that the kernel manages, in bytes"),
     FactDef::new("memory.sysinfo.total_bytes", Integer, "total memory as the sysinfo library counts it, in bytes"),
+    FactDef::new("memory.spd.images", Integer, "modules whose EEPROM was read; its source says why where none was"),
     FactDef::new("memory.blocks.total_bytes", Integer, "memory blocks that the kernel knows, in bytes"),
 ];
 
@@ -75,6 +79,7 @@ impl Collector for Memory {
                 fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
             }
         }
+        spd::collect(host, out);
         let mut part = out.part("memory", "memory");
         edac(host, &mut part);
         let total = host.read("/proc/meminfo").and_then(|bytes| {
