@@ -150,10 +150,11 @@ fn serial(slot: usize) -> String {
 fn evidence(modules: &[Module]) -> Evidence {
     let mut builder = EvidenceBuilder::new(Origin::Live);
     builder.part("platform", "platform").fact("platform.smbios.system_manufacturer", "Supermicro", "smbios type 1");
-    builder
-        .part("memory", "memory")
-        .fact("memory.smbios.populated", modules.len(), "smbios type 17")
-        .fact("memory.smbios.installed_bytes", (modules.len() as i64) << 36, "smbios type 17");
+    builder.part("memory", "memory").fact("memory.smbios.populated", modules.len(), "smbios type 17").fact(
+        "memory.smbios.installed_bytes",
+        (modules.len() as i64) << 36,
+        "smbios type 17",
+    );
     for module in modules {
         let mut part = builder.part("dimm", &module.id);
         for (path, reading) in &module.facts {
@@ -372,7 +373,8 @@ fn a_page_that_repeats_another_voids_everything_but_itself() {
         let inspection = assess(&modules);
         expect(&inspection, &[rule]);
         for check in inspection.checks.iter().filter(|check| check.id.starts_with("dimm.") && check.id != rule) {
-            let from_spd = !["smbios", "serial-", "kit-mixed", "alias", "unstable"].iter().any(|it| check.id.contains(it));
+            let from_spd =
+                !["smbios", "serial-", "kit-mixed", "alias", "unstable"].iter().any(|it| check.id.contains(it));
             if from_spd && check.id != "dimm.error-log" {
                 assert!(matches!(check.outcome, Outcome::Inconclusive { .. }), "{check:?}");
             }
@@ -499,7 +501,9 @@ fn a_module_that_contradicts_itself_is_rejected_by_one_rule_each() {
         expect(&inspection, &[rule]);
         assert_eq!(inspection.judgement.verdict, Verdict::Undecided, "{rule}");
     }
-    for (bytes, fires) in [("2307", false), ("231D", true), ("2300", true), ("0907", true), ("4112", true), ("0000", false)] {
+    for (bytes, fires) in
+        [("2307", false), ("231D", true), ("2300", true), ("0907", true), ("4112", true), ("0000", false)]
+    {
         let inspection = assess(&[Module::samsung(0).with(&[("dimm.spd.date_bytes", bytes)])]);
         assert_eq!(firing(&inspection).contains("dimm.date"), fires, "{bytes}");
     }
@@ -638,9 +642,10 @@ fn observed_part_numbers_say_what_their_modules_are() {
     assert_eq!((rows.len(), matched, agree), (252, 251, 249));
     assert_eq!(differ, ["HMA82GU7MFR8N-VKC", "M391A1G43BB1-CRCB1"]);
     assert!(ranks >= 247 && widths == 251 && speeds >= 240);
-    let fires = inspection.checks.iter().filter(|check| {
-        check.id == "dimm.part-geometry-smbios" && matches!(check.outcome, Outcome::Fires(_))
-    });
+    let fires = inspection
+        .checks
+        .iter()
+        .filter(|check| check.id == "dimm.part-geometry-smbios" && matches!(check.outcome, Outcome::Fires(_)));
     assert_eq!(fires.count(), 2);
 }
 
@@ -716,7 +721,9 @@ fn no_genuine_spd_of_the_public_collections_is_accused() {
         // The fake, the edited one, tables of soldered memory and samples without a serial.
         ["HOTGRIZZLY", "lv_DDR4_Hynix", "dimm:cb_", "dimm:ed_", "dimm:ld_"].iter().any(|known| name.contains(known))
     };
-    assert!(serious.iter().any(|it| it.contains("HOTGRIZZLY") && it.contains("timing") && it.contains("density-speed")));
+    assert!(
+        serious.iter().any(|it| it.contains("HOTGRIZZLY") && it.contains("timing") && it.contains("density-speed"))
+    );
     assert!(serious.iter().any(|it| it.contains("lv_DDR4_Hynix") && it.contains("serial-blank")));
     for found in &serious {
         assert!(edited(found), "{found}");
