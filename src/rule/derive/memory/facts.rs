@@ -53,7 +53,7 @@ pub(in crate::rule::derive) const FACTS: &[FactDef] = &[
     FactDef::new(
         "dimm.serial_same_as",
         List,
-        "modules for which the same source says the same serial number, maker and part number",
+        "modules for which the same source says the same serial number, maker and part number, and parts of other kinds",
     ),
     FactDef::new(
         "dimm.serial_run",

@@ -1,10 +1,10 @@
 //! Modules of one machine against each other: ids that two of them share, and serials that somebody counted up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::super::tables::Tables;
 use super::{BLANK_IDENTITIES, BLANK_SERIALS, Facts, Module, plain, reading, text};
-use crate::evidence::Reading;
+use crate::evidence::{Reading, Value};
 
 /// Fewer equally spaced serials than these are chance.
 const SHORTEST_RUN: usize = 4;
@@ -18,6 +18,7 @@ pub(super) fn compare(modules: &[Module<'_>], tables: &Tables) -> BTreeMap<Strin
     let same_serial = same_serial(modules, &ids);
     let runs = serial_runs(modules);
     let passed_on = modules.iter().filter(|it| it.smbios_serial.known().or(it.bmc_serial.known()).is_some()).count();
+    let dimms: BTreeSet<&str> = modules.iter().map(|module| module.part.id.as_str()).collect();
     let mut derived = BTreeMap::new();
     for (index, module) in modules.iter().enumerate() {
         let mut facts = Facts::default();
@@ -30,7 +31,7 @@ pub(super) fn compare(modules: &[Module<'_>], tables: &Tables) -> BTreeMap<Strin
 
         let serials = [&module.smbios_serial, &module.bmc_serial, &module.spd_serial];
         let same = match serials.iter().find(|serial| serial.known().is_some()) {
-            Some(_) => Reading::Known(names(Some(&same_serial[index]))),
+            Some(_) => Reading::Known([names(Some(&same_serial[index])), of_other_kinds(module, &dimms)].concat()),
             None => serials[0].as_ref().and_then(|_| Reading::Absent),
         };
         facts.add("dimm.serial_same_as", same.value(), module.part, &["dimm.smbios.serial", "dimm.bmc.serial"]);
@@ -43,6 +44,15 @@ pub(super) fn compare(modules: &[Module<'_>], tables: &Tables) -> BTreeMap<Strin
         derived.insert(module.part.id.clone(), facts);
     }
     derived
+}
+
+/// Parts that are no modules and carry the serial number that firmware tells of this one.
+fn of_other_kinds(module: &Module<'_>, dimms: &BTreeSet<&str>) -> Vec<String> {
+    let Some(Value::List(parts)) = module.part.reading("part.same_unit_id_as").and_then(Reading::known) else {
+        return Vec::new();
+    };
+    let others = parts.iter().filter_map(Value::as_text).filter(|id| !dimms.contains(id));
+    others.filter(|_| module.smbios_serial.known().is_some()).take(MOST_LISTED).map(str::to_owned).collect()
 }
 
 fn groups(modules: &[Module<'_>], key: impl Fn(usize) -> Option<String>) -> BTreeMap<String, Vec<usize>> {
