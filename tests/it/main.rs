@@ -7,6 +7,7 @@ mod cli;
 mod collect;
 mod gpu_rigs;
 mod gpu_rules;
+mod memory_rules;
 mod nvml;
 mod rules;
 mod screen;

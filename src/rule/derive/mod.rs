@@ -16,7 +16,9 @@ pub(crate) use gpu::is_nvidia;
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
-pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + gpu::FACTS.len() }>(GENERAL, gpu::FACTS);
+pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + BY_KIND.len() }>(GENERAL, BY_KIND);
+
+const BY_KIND: &[FactDef] = &FactDef::joined::<{ memory::FACTS.len() + gpu::FACTS.len() }>(memory::FACTS, gpu::FACTS);
 
 const GENERAL: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
@@ -25,22 +27,6 @@ const GENERAL: &[FactDef] = &[
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
     FactDef::new("cpu.ppin_same_as", Kind::List, "packages that have the same protected processor inventory number"),
-    FactDef::new(
-        "dimm.differs_in",
-        Kind::List,
-        "fields in which the module differs from most others: maker, part, size, speed",
-    ),
-    FactDef::new(
-        "memory.kernel_share_percent",
-        Kind::Integer,
-        "memory that the kernel manages, percent of the sum of the modules",
-    ),
-    FactDef::new(
-        "memory.edac_share_percent",
-        Kind::Integer,
-        "memory that EDAC sees, percent of the sum of the modules",
-    ),
-    FactDef::new("memory.sysinfo_share_percent", Kind::Integer, "memory that sysinfo counts, percent of /proc/meminfo"),
 ];
 
 const SOURCE: &str = "derived from the facts of all parts";
@@ -50,8 +36,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
     shared_unit_ids(evidence, &unit_ids, tables);
     cpu::mixed_cpus(evidence);
-    memory::mixed_dimms(evidence);
-    memory::memory_shares(evidence);
+    memory::derive(evidence, tables);
     gpu::derive(evidence, tables);
     for part in &mut evidence.parts {
         let scope = part.scope.clone();
