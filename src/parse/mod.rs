@@ -2,7 +2,9 @@
 
 pub mod cpuid;
 pub mod cpuinfo;
+pub mod decode_dimms;
 pub mod device_query;
+pub mod lshw;
 pub mod lspci;
 pub mod meminfo;
 pub mod nvflash;
