@@ -1,75 +1,29 @@
-//! `yanji decode`.
+//! `yanji decode vbios`.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
-use clap::Subcommand;
 use serde::Serialize;
 use yanji::parse::vbios::{self, CodeType, Ifr, Image, Vbios};
 use yanji::report;
 
-use super::args::{Format, Global};
-use super::error::CliError;
-use super::exit::Exit;
-use super::output;
+use crate::cli::args::Format;
+use crate::cli::output;
 
-/// Arguments of `yanji decode`.
-#[derive(Debug, clap::Args)]
-pub struct DecodeArgs {
-    /// What the file is.
-    #[command(subcommand)]
-    pub kind: Kind,
-}
-
-/// What the file is.
-#[derive(Debug, Subcommand)]
-pub enum Kind {
-    /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
-    Vbios {
-        /// File with the image
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-}
-
-/// Decodes and prints.
-pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
-    match &args.kind {
-        Kind::Vbios { file } => {
-            let bytes = read(file, vbios::MAX_BYTES)?;
-            let vbios = vbios::parse(&bytes).map_err(|error| {
-                anyhow::Error::new(error).context(
-                    CliError::usage(format!("cannot decode {}", file.display()))
-                        .hint("read it again: as root, echo 1 > rom; cat rom > FILE in the card's folder below /sys/bus/pci/devices"),
-                )
-            })?;
-            match global.format {
-                Format::Plain => output::print(&report::vbios_plain(&vbios, output::style()))?,
-                Format::Json => output::print_json(&Decoded::from(&vbios))?,
-            }
-        }
+/// Decodes and prints one image.
+pub(super) fn run(file: &Path, format: Format) -> anyhow::Result<()> {
+    let bytes =
+        super::read(file, vbios::MAX_BYTES, "no flash chip of a graphics card holds that much; is it another file?")?;
+    let vbios = vbios::parse(&bytes).map_err(|error| {
+        super::cannot_decode(
+            file,
+            error,
+            "read it again: as root, echo 1 > rom; cat rom > FILE in the card's folder below /sys/bus/pci/devices",
+        )
+    })?;
+    match format {
+        Format::Plain => output::print(&report::vbios_plain(&vbios, output::style())),
+        Format::Json => output::print_json(&Decoded::from(&vbios)),
     }
-    Ok(Exit::Success)
-}
-
-/// The whole file, unless it is larger than such a file can be.
-fn read(path: &Path, max_bytes: usize) -> anyhow::Result<Vec<u8>> {
-    let cannot_read = || {
-        CliError::usage(format!("cannot read {}", path.display()))
-            .hint("give a file that you can read; root reads more")
-    };
-    let mut bytes = Vec::new();
-    let file = File::open(path).with_context(cannot_read)?;
-    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(cannot_read)?;
-    if bytes.len() > max_bytes {
-        bail!(
-            CliError::usage(format!("{} is larger than {}", path.display(), report::binary_bytes(max_bytes as i64)))
-                .hint("no flash chip of a graphics card holds that much; is it another file?")
-        );
-    }
-    Ok(bytes)
 }
 
 /// The JSON document of a VBIOS. Ids are `0x10de`, offsets and lengths numbers; `null` is a field that the image lacks.

@@ -1,0 +1,66 @@
+//! `yanji decode`: one file for each kind of image.
+
+mod vbios;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use yanji::report;
+
+use super::args::Global;
+use super::error::CliError;
+use super::exit::Exit;
+
+/// Arguments of `yanji decode`.
+#[derive(Debug, clap::Args)]
+pub struct DecodeArgs {
+    /// What the file is.
+    #[command(subcommand)]
+    pub kind: Kind,
+}
+
+/// What the file is.
+#[derive(Debug, Subcommand)]
+pub enum Kind {
+    /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
+    Vbios {
+        /// File with the image
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// Decodes and prints.
+pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
+    match &args.kind {
+        Kind::Vbios { file } => vbios::run(file, global.format)?,
+    }
+    Ok(Exit::Success)
+}
+
+/// The whole file, unless it is larger than such a file can be; then `hint` says so.
+fn read(path: &Path, max_bytes: usize, hint: &str) -> anyhow::Result<Vec<u8>> {
+    let cannot_read = || {
+        CliError::usage(format!("cannot read {}", path.display()))
+            .hint("give a file that you can read; root reads more")
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(cannot_read)?;
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(cannot_read)?;
+    if bytes.len() > max_bytes {
+        bail!(
+            CliError::usage(format!("{} is larger than {}", path.display(), report::binary_bytes(max_bytes as i64)))
+                .hint(hint)
+        );
+    }
+    Ok(bytes)
+}
+
+/// What a parser says of bytes that are not what the user said, and what to do.
+fn cannot_decode(path: &Path, error: impl Error + Send + Sync + 'static, hint: &str) -> anyhow::Error {
+    anyhow::Error::new(error).context(CliError::usage(format!("cannot decode {}", path.display())).hint(hint))
+}
