@@ -101,9 +101,9 @@ pub const FORMATS: &[Format] = &[
     Format {
         name: "smbios",
         about: "dmidecode --dump-bin, /sys/firmware/dmi/tables/DMI",
-        recognise: |input| input.text().is_none() && smbios::parse_file(input.bytes).is_some(),
+        recognise: |input| input.text().is_none() && smbios::parse_file(input.bytes).is_ok(),
         read: |input, machine| {
-            if let Some(inventory) = smbios::parse_file(input.bytes) {
+            if let Ok(inventory) = smbios::parse_file(input.bytes) {
                 dimm::inventory(&inventory, machine);
             }
         },

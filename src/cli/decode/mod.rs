@@ -1,5 +1,6 @@
 //! `yanji decode`: one file for each kind of image.
 
+mod smbios;
 mod vbios;
 
 use std::error::Error;
@@ -26,6 +27,12 @@ pub struct DecodeArgs {
 /// What the file is.
 #[derive(Debug, Subcommand)]
 pub enum Kind {
+    /// The tables of the firmware (SMBIOS): dmidecode --dump-bin, /sys/firmware/dmi/tables/DMI, or what dmidecode prints
+    Smbios {
+        /// File with the tables
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
     Vbios {
         /// File with the image
@@ -37,6 +44,7 @@ pub enum Kind {
 /// Decodes and prints.
 pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
     match &args.kind {
+        Kind::Smbios { file } => smbios::run(file, global.format)?,
         Kind::Vbios { file } => vbios::run(file, global.format)?,
     }
     Ok(Exit::Success)

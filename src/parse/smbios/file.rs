@@ -9,12 +9,24 @@
 use super::{Inventory, Structure, Table, dmidecode};
 use crate::parse::plain_text;
 
-/// What a file says, whichever of the forms it has; `None` for one that has none of them.
-pub fn parse_file(bytes: &[u8]) -> Option<Inventory> {
+/// Bytes that a file may have. The largest servers have tables of 100 KB; a table of the 64-bit entry point has no limit.
+pub const MAX_FILE_BYTES: usize = 16 << 20;
+
+/// Why a file cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+#[error("neither an SMBIOS table nor what dmidecode prints")]
+pub struct NotSmbios;
+
+/// What a file says, whichever of the forms it has. A damaged table gives what came before the damage.
+///
+/// Errors: none of the forms fits.
+pub fn parse_file(bytes: &[u8]) -> Result<Inventory, NotSmbios> {
     if let Some(text) = plain_text::decode(bytes) {
-        return dmidecode::recognise(&text).then(|| dmidecode::parse(&text));
+        return if dmidecode::recognise(&text) { Ok(dmidecode::parse(&text)) } else { Err(NotSmbios) };
     }
-    table_of(bytes).map(|table| table.inventory()).filter(|inventory| is_plausible(&inventory.structures))
+    let inventory = table_of(bytes).ok_or(NotSmbios)?.inventory();
+    let known = entry_point(bytes).is_some() || is_plausible(&inventory.structures);
+    if known { Ok(inventory) } else { Err(NotSmbios) }
 }
 
 /// The table of a dump, or the bytes as a table.
@@ -50,7 +62,10 @@ fn entry_point(bytes: &[u8]) -> Option<(usize, u64)> {
 /// Whether bytes that can be cut into structures are a table by chance only: real tables tell of the system, of
 /// processors or of memory, and each handle once.
 fn is_plausible(structures: &[Structure]) -> bool {
-    let telling = structures.iter().any(|it| matches!(it.kind, 1 | 2 | 4 | 17) && it.length_bytes >= Some(0x08));
+    const SHORTEST: [(u8, u8); 5] = [(0, 0x12), (1, 0x08), (2, 0x08), (4, 0x1a), (17, 0x15)];
+    let telling = structures
+        .iter()
+        .any(|it| SHORTEST.iter().any(|(kind, length)| it.kind == *kind && it.length_bytes >= Some(*length)));
     let strange = structures.iter().filter(|it| matches!(it.kind, 47..=125)).count();
     telling && (structures.len() > 1 || structures.iter().any(|it| it.kind == 17)) && strange * 4 <= structures.len()
 }
@@ -84,7 +99,7 @@ mod tests {
             assert_eq!(inventory.damage, None);
         }
         for other in [&b"_SM_"[..], b"_SM3_\0\0\0", b"", &[0; 512], &[0xff; 512], b"\x7fELF\x02\x01\x01\0"] {
-            assert!(parse_file(other).is_none(), "{other:?}");
+            assert!(parse_file(other).is_err(), "{other:?}");
         }
     }
 
@@ -94,7 +109,7 @@ mod tests {
             head in prop::sample::select(vec![&b""[..], b"_SM_", b"_SM3_", b"_DMI_"]),
             bytes in proptest::collection::vec(any::<u8>(), 0..400),
         ) {
-            parse_file(&[head, &bytes].concat());
+            let _ = parse_file(&[head, &bytes].concat());
         }
     }
 }

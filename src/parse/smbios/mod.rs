@@ -25,7 +25,7 @@ use smbioslib::{SMBiosStruct, UndefinedStruct};
 use super::cpuid::Signature;
 use crate::evidence::{Reading, Value};
 
-pub use file::parse_file;
+pub use file::{MAX_FILE_BYTES, NotSmbios, parse_file};
 pub use inventory::{
     Bios, Board, Chassis, Inventory, MemoryArray, MemoryDevice, PowerSupply, Processor, Structure, System, Version,
     jep106_id,
