@@ -7,16 +7,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Collector, SMBIOS_TABLE, cpu_list, fill, read_text, reason, smbios_source, smbios_table, whole_table};
+use super::{Collector, SMBIOS_TABLE, cpu_list, fill, read_text, reason, smbios_source, smbios_table, smbios_whole};
 use crate::evidence::Kind::{Bool, Integer, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
 use crate::host::{Host, Query};
 use crate::parse::cpuid::Dump;
 use crate::parse::cpuinfo;
-use crate::parse::smbios::{Processor, Table};
+use crate::parse::smbios::Inventory;
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 const CPUINFO: &str = "/proc/cpuinfo";
+const SOCKETS: &str = "platform.cpu.smbios_sockets";
 /// Packages that are looked at. The largest machines have 16 or 32.
 const MAX_PACKAGES: usize = 256;
 
@@ -107,20 +108,31 @@ impl Collector for Cpu {
             from_procfs(&cpuinfo, package.number, &mut part);
             from_sysfs(host, package, &mut part);
         }
-        from_smbios(&smbios_table(host), &packages, out);
+        let packages: Vec<u32> = packages.iter().map(|package| package.number).collect();
+        match smbios_table(host) {
+            Reading::Known(inventory) => from_smbios(&inventory, &packages, out),
+            other => {
+                let why = reason(&other);
+                fill(&mut out.part("platform", "platform"), FACTS, SOCKETS, &why, SMBIOS_TABLE);
+                for package in packages {
+                    fill(&mut out.part("cpu", &format!("cpu:{package}")), FACTS, "cpu.smbios.", &why, SMBIOS_TABLE);
+                }
+            }
+        }
     }
 }
 
 /// The block of the first CPU of each package, as text so that it outlives the file.
 fn read_cpuinfo(host: &dyn Host) -> Reading<BTreeMap<u32, Procfs>> {
-    host.read(CPUINFO).and_then(|bytes| {
-        let text = String::from_utf8_lossy(&bytes);
-        let mut packages = BTreeMap::new();
-        for block in cpuinfo::parse_first_of_each_package(&text) {
-            packages.entry(block.package.unwrap_or(0)).or_insert_with(|| Procfs::from(&block));
-        }
-        if packages.is_empty() { Reading::Failed("no processor in it".to_owned()) } else { Reading::Known(packages) }
-    })
+    host.read(CPUINFO).and_then(|bytes| cpuinfo_packages(&String::from_utf8_lossy(&bytes)))
+}
+
+fn cpuinfo_packages(text: &str) -> Reading<BTreeMap<u32, Procfs>> {
+    let mut packages = BTreeMap::new();
+    for block in cpuinfo::parse_first_of_each_package(text) {
+        packages.entry(block.package.unwrap_or(0)).or_insert_with(|| Procfs::from(&block));
+    }
+    if packages.is_empty() { Reading::Failed("no processor in it".to_owned()) } else { Reading::Known(packages) }
 }
 
 struct Procfs {
@@ -300,36 +312,55 @@ fn from_sysfs(host: &dyn Host, package: &Package, part: &mut PartBuilder<'_>) {
         .fact("cpu.sysfs.ppin", ppin, format!("{folder}/ppin"));
 }
 
-fn from_smbios(table: &Reading<Table>, packages: &[Package], out: &mut EvidenceBuilder) {
-    let (sockets, why) = match table {
-        Reading::Known(table) => {
-            let populated: Vec<Processor> = table.processors().into_iter().filter(|it| it.populated).collect();
-            let count = whole_table(table, Reading::Known(populated.len() as u64));
-            let part = &mut out.part("platform", "platform");
-            part.fact("platform.cpu.smbios_sockets", count, SMBIOS_TABLE);
-            (populated, whole_table(table, Reading::Absent))
-        }
-        other => {
-            let part = &mut out.part("platform", "platform");
-            part.fact("platform.cpu.smbios_sockets", reason::<_, u64>(other), SMBIOS_TABLE);
-            (Vec::new(), reason(other))
-        }
+/// What SMBIOS type 4 says, where nothing else tells of the packages: each populated socket is one, in order.
+pub(super) fn from_inventory(inventory: &Inventory, out: &mut EvidenceBuilder) {
+    let packages: Vec<u32> = (0u32..).zip(inventory.populated_sockets()).map(|(number, _)| number).collect();
+    from_smbios(inventory, &packages, out);
+}
+
+fn from_smbios(inventory: &Inventory, packages: &[u32], out: &mut EvidenceBuilder) {
+    let count = match inventory.populated_sockets().count() as u64 {
+        0 if inventory.processors.is_empty() && inventory.printed_by.is_some() => Reading::Absent,
+        count => Reading::Known(count),
     };
-    let mut sockets = sockets.into_iter();
+    let whole = smbios_whole(inventory);
+    out.part("platform", "platform").fact(SOCKETS, inventory.whole(count), whole);
+    let mut sockets = inventory.populated_sockets();
     for package in packages {
-        let mut part = out.part("cpu", &format!("cpu:{}", package.number));
+        let mut part = out.part("cpu", &format!("cpu:{package}"));
         if let Some(socket) = sockets.next() {
-            let source = smbios_source(4, socket.handle);
-            part.fact("cpu.smbios.socket", socket.socket, &*source)
-                .fact("cpu.smbios.manufacturer", socket.manufacturer, &*source)
-                .fact("cpu.smbios.version", socket.version, &*source)
-                .fact("cpu.smbios.signature", socket.signature.map(|it| it.to_string()), &*source)
-                .fact("cpu.smbios.core_count", socket.core_count, &*source)
-                .fact("cpu.smbios.thread_count", socket.thread_count, &*source)
-                .fact("cpu.smbios.serial", socket.serial, &*source)
-                .fact("cpu.smbios.part_number", socket.part_number, &*source)
-                .fact("cpu.smbios.max_speed_mhz", socket.max_speed_mhz, &*source);
+            let source = smbios_source(inventory, 4, socket.handle);
+            let signature = socket.signature.as_ref().map(|it| it.to_string());
+            part.fact("cpu.smbios.socket", socket.socket.clone(), &*source)
+                .fact("cpu.smbios.manufacturer", socket.manufacturer.clone(), &*source)
+                .fact("cpu.smbios.version", socket.version.clone(), &*source)
+                .fact("cpu.smbios.signature", signature, &*source)
+                .fact("cpu.smbios.core_count", socket.core_count.clone(), &*source)
+                .fact("cpu.smbios.thread_count", socket.thread_count.clone(), &*source)
+                .fact("cpu.smbios.serial", socket.serial.clone(), &*source)
+                .fact("cpu.smbios.part_number", socket.part_number.clone(), &*source)
+                .fact("cpu.smbios.max_speed_mhz", socket.max_speed_mhz.clone(), &*source);
         }
-        fill(&mut part, FACTS, "cpu.smbios.", &why, SMBIOS_TABLE);
+        fill(&mut part, FACTS, "cpu.smbios.", &inventory.missing(), whole);
     }
+}
+
+/// `cpu.procfs.*` of a `/proc/cpuinfo` that somebody sent: each package in order. Whether there is a hypervisor comes along.
+pub(crate) fn add_cpuinfo(text: &str, out: &mut EvidenceBuilder) {
+    let cpuinfo = cpuinfo_packages(text);
+    let Some(packages) = cpuinfo.known() else { return };
+    let unseen = Reading::Unsupported;
+    hypervisor(&unseen, &cpuinfo, &mut out.part("platform", "platform"));
+    for (index, &package) in packages.keys().enumerate() {
+        from_procfs(&cpuinfo, package, &mut out.part("cpu", &format!("cpu:{index}")));
+    }
+}
+
+/// `cpu.cpuid.*` of one package, from the records of its first CPU; see [`Dump`].
+pub(crate) fn add_cpuid(package: usize, dump: Dump, out: &mut EvidenceBuilder) {
+    let dump = Reading::Known(dump);
+    if package == 0 {
+        hypervisor(&dump, &Reading::Unsupported, &mut out.part("platform", "platform"));
+    }
+    from_cpuid(&dump, 0, &mut out.part("cpu", &format!("cpu:{package}")));
 }

@@ -1,7 +1,7 @@
 //! One collector per kind of part. Each reads through [`Host`] and never aborts: what goes wrong is a reading.
 
 mod accelerator;
-mod cpu;
+pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod memory;
 mod nic;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, Origin, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
-use crate::parse::smbios;
+use crate::parse::smbios::{self, Inventory};
 
 /// Learns the facts of one kind of part.
 pub trait Collector: Sync {
@@ -39,8 +39,7 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &nic::Nics,
 ];
 
-/// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.
-/// Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
+/// Runs every collector. A number that is too large is `Failed`; see [`keep_kinds`]. Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
 pub fn collect(host: &dyn Host) -> Evidence {
     host.begin(&Query::Nvml);
     let mut out = EvidenceBuilder::new(host.origin());
@@ -53,6 +52,12 @@ pub fn collect(host: &dyn Host) -> Evidence {
     if simulated {
         evidence.origin = Origin::Simulated;
     }
+    keep_kinds(&mut evidence);
+    evidence
+}
+
+/// Makes a number too large for [`Value::Integer`] `Failed`, so that a fact keeps its declared kind.
+pub(crate) fn keep_kinds(evidence: &mut Evidence) {
     let numbers: BTreeSet<&str> = COLLECTORS
         .iter()
         .flat_map(|collector| collector.facts())
@@ -66,14 +71,13 @@ pub fn collect(host: &dyn Host) -> Evidence {
             fact.reading = Reading::Failed(format!("{wide} is more than 2^53"));
         }
     }
-    evidence
 }
 
 const SMBIOS_TABLE: &str = "/sys/firmware/dmi/tables/DMI";
 const SMBIOS_ENTRY_POINT: &str = "/sys/firmware/dmi/tables/smbios_entry_point";
 
 /// The SMBIOS table. Only root may read it. Without the entry point the table is still of use.
-fn smbios_table(host: &dyn Host) -> Reading<smbios::Table> {
+fn smbios_table(host: &dyn Host) -> Reading<Inventory> {
     let table = match host.read(SMBIOS_TABLE) {
         // A machine without the table has serial numbers all the same; it has no way to tell them.
         Reading::Absent => Reading::Unsupported,
@@ -84,22 +88,28 @@ fn smbios_table(host: &dyn Host) -> Reading<smbios::Table> {
         let table = smbios::Table::parse(&table, entry_point.as_deref());
         match table.damage {
             Some(damage) if table.is_empty() => Reading::Failed(format!("the table cannot be decoded: {damage}")),
-            _ => Reading::Known(table),
+            _ => Reading::Known(table.inventory()),
         }
     })
 }
 
-/// Source of the facts of one SMBIOS structure.
-fn smbios_source(kind: u8, handle: u16) -> String {
-    format!("smbios type {kind} handle {handle:#06x}")
+/// Adds what SMBIOS says to the parts that it tells of: for a table or printout that somebody sent.
+pub(crate) fn add_smbios(inventory: &Inventory, out: &mut EvidenceBuilder) {
+    platform::from_inventory(inventory, out);
+    cpu::from_inventory(inventory, out);
+    memory::from_inventory(inventory, out);
 }
 
-/// A number over the whole table. A damaged table has lost structures, so it gives none.
-fn whole_table<T>(table: &smbios::Table, value: Reading<T>) -> Reading<T> {
-    match table.damage {
-        Some(damage) => Reading::Failed(format!("the table is damaged: {damage}")),
-        None => value,
-    }
+/// Source of the facts over a whole table.
+fn smbios_whole(inventory: &Inventory) -> &'static str {
+    inventory.printed_by.unwrap_or(SMBIOS_TABLE)
+}
+
+/// Source of the facts of one SMBIOS structure: `smbios type 17 handle 0x1100`.
+fn smbios_source(inventory: &Inventory, kind: u8, handle: Option<u16>) -> String {
+    let who = inventory.printed_by.unwrap_or("smbios");
+    let handle = handle.map_or_else(String::new, |handle| format!(" handle {handle:#06x}"));
+    format!("{who} type {kind}{handle}")
 }
 
 /// The reason of a reading that has no value, for facts of another type. A known one gives `Absent`.

@@ -3,11 +3,11 @@
 //! Reads the SMBIOS table (`/sys/firmware/dmi/tables/`, root only; types 0, 1, 2, 3 and 39), the kernel's own decoding
 //! of it (`/sys/class/dmi/id/`, serial numbers for root only), and what the running kernel says of itself.
 
-use super::{Collector, SMBIOS_TABLE, fill, read_text, reason, smbios_source, smbios_table, whole_table};
+use super::{Collector, SMBIOS_TABLE, fill, read_text, reason, smbios_source, smbios_table, smbios_whole};
 use crate::evidence::Kind::{Bool, Integer, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, Reading};
 use crate::host::{Host, Query};
-use crate::parse::smbios::Table;
+use crate::parse::smbios::Inventory;
 
 const FACTS: &[FactDef] = &[
     FactDef::new("platform.smbios.version", Text, "version of the SMBIOS table (DSP0134, 5.2)"),
@@ -97,7 +97,7 @@ impl Collector for Platform {
         part.fact("platform.effective_user", host.ask(&Query::EffectiveUser).number(), "geteuid");
 
         match smbios_table(host) {
-            Reading::Known(table) => from_table(&table, out),
+            Reading::Known(inventory) => from_inventory(&inventory, out),
             other => {
                 let why = reason(&other);
                 let damaged = match other {
@@ -117,56 +117,62 @@ impl Collector for Platform {
     }
 }
 
-fn from_table(table: &Table, out: &mut EvidenceBuilder) {
+/// What SMBIOS types 0, 1, 2, 3 and 39 say.
+pub(super) fn from_inventory(inventory: &Inventory, out: &mut EvidenceBuilder) {
+    let whole = smbios_whole(inventory);
+    let source = |kind, handle| smbios_source(inventory, kind, handle);
     let mut part = out.part("platform", "platform");
-    let version = table.version.map(|version| version.to_string());
+    let version = inventory.version.map(|version| version.to_string());
+    // A part of a printout does not show whether the rest is sound.
+    let complete = inventory.printed_by.is_none() || inventory.version.is_some();
+    let damaged = if complete { Reading::Known(inventory.damage.is_some()) } else { Reading::Unsupported };
     part.fact("platform.smbios.version", version, super::SMBIOS_ENTRY_POINT)
-        .fact("platform.smbios.structures", table.len(), SMBIOS_TABLE)
-        .fact("platform.smbios.damaged", table.damage.is_some(), SMBIOS_TABLE);
-    if let Some(bios) = table.bios() {
-        let source = smbios_source(0, bios.handle);
-        part.fact("platform.smbios.bios_vendor", bios.vendor, &*source)
-            .fact("platform.smbios.bios_version", bios.version, &*source)
-            .fact("platform.smbios.bios_date", bios.release_date, &*source);
+        .fact("platform.smbios.structures", inventory.structures.len(), whole)
+        .fact("platform.smbios.damaged", damaged, whole);
+    if let Some(bios) = &inventory.bios {
+        let source = source(0, bios.handle);
+        part.fact("platform.smbios.bios_vendor", bios.vendor.clone(), &*source)
+            .fact("platform.smbios.bios_version", bios.version.clone(), &*source)
+            .fact("platform.smbios.bios_date", bios.release_date.clone(), &*source);
     }
-    if let Some(system) = table.system() {
-        let source = smbios_source(1, system.handle);
-        part.fact("platform.smbios.system_manufacturer", system.manufacturer, &*source)
-            .fact("platform.smbios.system_product", system.product, &*source)
-            .fact("platform.smbios.system_version", system.version, &*source)
-            .fact("platform.smbios.system_serial", system.serial, &*source)
-            .fact("platform.smbios.system_uuid", system.uuid, &*source)
-            .fact("platform.smbios.system_sku", system.sku, &*source);
+    if let Some(system) = &inventory.system {
+        let source = source(1, system.handle);
+        part.fact("platform.smbios.system_manufacturer", system.manufacturer.clone(), &*source)
+            .fact("platform.smbios.system_product", system.product.clone(), &*source)
+            .fact("platform.smbios.system_version", system.version.clone(), &*source)
+            .fact("platform.smbios.system_serial", system.serial.clone(), &*source)
+            .fact("platform.smbios.system_uuid", system.uuid.clone(), &*source)
+            .fact("platform.smbios.system_sku", system.sku.clone(), &*source);
     }
     // No such structure, or lost with the damaged end of the table.
-    let missing = whole_table(table, Reading::Absent);
-    fill(&mut part, FACTS, "platform.smbios.", &missing, SMBIOS_TABLE);
+    let missing = inventory.missing();
+    fill(&mut part, FACTS, "platform.smbios.", &missing, whole);
 
-    for (index, board) in table.boards().into_iter().enumerate() {
-        let source = smbios_source(2, board.handle);
+    for (index, board) in inventory.boards.iter().enumerate() {
+        let source = source(2, board.handle);
         out.part("board", &format!("board:{index}"))
-            .fact("board.manufacturer", board.manufacturer, &*source)
-            .fact("board.product", board.product, &*source)
-            .fact("board.version", board.version, &*source)
-            .fact("board.serial", board.serial, &*source)
-            .fact("board.asset_tag", board.asset_tag, &*source);
+            .fact("board.manufacturer", board.manufacturer.clone(), &*source)
+            .fact("board.product", board.product.clone(), &*source)
+            .fact("board.version", board.version.clone(), &*source)
+            .fact("board.serial", board.serial.clone(), &*source)
+            .fact("board.asset_tag", board.asset_tag.clone(), &*source);
     }
-    fill(&mut out.part("board", "board:0"), FACTS, "board.", &missing, SMBIOS_TABLE);
-    for (index, chassis) in table.chassis().into_iter().enumerate() {
-        let source = smbios_source(3, chassis.handle);
+    fill(&mut out.part("board", "board:0"), FACTS, "board.", &missing, whole);
+    for (index, chassis) in inventory.chassis.iter().enumerate() {
+        let source = source(3, chassis.handle);
         out.part("chassis", &format!("chassis:{index}"))
-            .fact("chassis.manufacturer", chassis.manufacturer, &*source)
-            .fact("chassis.kind", chassis.kind, &*source)
-            .fact("chassis.serial", chassis.serial, &*source);
+            .fact("chassis.manufacturer", chassis.manufacturer.clone(), &*source)
+            .fact("chassis.kind", chassis.kind.clone(), &*source)
+            .fact("chassis.serial", chassis.serial.clone(), &*source);
     }
-    fill(&mut out.part("chassis", "chassis:0"), FACTS, "chassis.", &missing, SMBIOS_TABLE);
-    for (index, psu) in table.power_supplies().into_iter().enumerate().filter(|(_, psu)| psu.present) {
-        let source = smbios_source(39, psu.handle);
+    fill(&mut out.part("chassis", "chassis:0"), FACTS, "chassis.", &missing, whole);
+    for (index, psu) in inventory.power_supplies.iter().enumerate().filter(|(_, psu)| psu.present) {
+        let source = source(39, psu.handle);
         out.part("psu", &format!("psu:{index}"))
-            .fact("psu.name", psu.name, &*source)
-            .fact("psu.manufacturer", psu.manufacturer, &*source)
-            .fact("psu.model", psu.model, &*source)
-            .fact("psu.serial", psu.serial, &*source)
-            .fact("psu.max_watts", psu.max_watts, &*source);
+            .fact("psu.name", psu.name.clone(), &*source)
+            .fact("psu.manufacturer", psu.manufacturer.clone(), &*source)
+            .fact("psu.model", psu.model.clone(), &*source)
+            .fact("psu.serial", psu.serial.clone(), &*source)
+            .fact("psu.max_watts", psu.max_watts.clone(), &*source);
     }
 }

@@ -216,6 +216,19 @@ impl Machine {
         uuid.or_else(index).or_else(only)
     }
 
+    /// The module that is known already and that another program calls by another name: lshw does not print the banks that
+    /// tell slots of one name apart. The handle of its SMBIOS structure and the slot's name are the same.
+    fn same_slot(&self, scope: &'static str, facts: &Facts) -> Option<String> {
+        const LOCATOR: &str = "dimm.smbios.locator";
+        fn slot(facts: &Facts) -> Option<(&str, &Value)> {
+            let fact = facts.get(&FactPath::new(LOCATOR))?;
+            Some((fact.source.split_once(" type 17 handle ")?.1, fact.reading.known()?))
+        }
+        let wanted = slot(facts).filter(|_| scope == "dimm")?;
+        let mut modules = self.parts.iter().filter(|((scope, _), _)| *scope == "dimm");
+        modules.find(|(_, facts)| slot(facts) == Some(wanted)).map(|((_, id), _)| id.clone())
+    }
+
     /// Adds another capture of the same machine.
     pub fn merge(&mut self, other: Self) {
         self.section(other.gpus, false);
@@ -223,6 +236,7 @@ impl Machine {
             self.driver.entry(path).or_insert(fact);
         }
         for ((scope, id), facts) in other.parts {
+            let id = self.same_slot(scope, &facts).unwrap_or(id);
             for (path, fact) in facts {
                 self.part(scope, &id, path.as_str(), fact.reading, fact.source);
             }

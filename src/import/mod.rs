@@ -5,7 +5,10 @@
 //!
 //! One more format is one more row in [`FORMATS`].
 
+mod cpu;
+mod dimm;
 mod gpu;
+mod lshw;
 mod lspci;
 mod machine;
 mod memory;
@@ -15,8 +18,10 @@ mod nvidia_smi_value;
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use crate::evidence::Evidence;
-use crate::parse::{device_query, nvflash, nvidia_smi as smi, plain_text, proc_information, spd};
+use crate::collect;
+use crate::evidence::{Evidence, EvidenceBuilder, Origin, Reading};
+use crate::parse::{cpuid, cpuinfo, decode_dimms, device_query, nvflash, nvidia_smi as smi, plain_text};
+use crate::parse::{lshw as lshw_json, proc_information, smbios, spd};
 use machine::Machine;
 
 /// Bytes that are read of one file. A `nvidia-smi -q -x` of 16 GPUs has 1 MB.
@@ -95,6 +100,46 @@ pub const FORMATS: &[Format] = &[
         read: |input, machine| memory::spd(input, machine),
     },
     Format {
+        name: "dmidecode",
+        about: "dmidecode, whole or in parts",
+        recognise: |input| input.text().is_some_and(smbios::dmidecode::recognise),
+        read: |input, machine| dimm::inventory(&smbios::dmidecode::parse(input.text().unwrap_or_default()), machine),
+    },
+    Format {
+        name: "smbios",
+        about: "dmidecode --dump-bin, /sys/firmware/dmi/tables/DMI",
+        recognise: |input| input.text().is_none() && smbios::parse_file(input.bytes).is_ok(),
+        read: |input, machine| {
+            if let Ok(inventory) = smbios::parse_file(input.bytes) {
+                dimm::inventory(&inventory, machine);
+            }
+        },
+    },
+    Format {
+        name: "lshw",
+        about: "lshw -json",
+        recognise: |input| input.text().is_some_and(lshw_json::recognise),
+        read: |input, machine| lshw::read(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "decode-dimms",
+        about: "decode-dimms",
+        recognise: |input| input.text().is_some_and(decode_dimms::recognise),
+        read: |input, machine| dimm::decode_dimms(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "cpuinfo",
+        about: "/proc/cpuinfo",
+        recognise: |input| input.text().is_some_and(cpuinfo::recognise),
+        read: |input, machine| cpu::cpuinfo(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "cpuid",
+        about: "a CPUID dump of AIDA64",
+        recognise: |input| input.text().is_some_and(cpuid::recognise_text),
+        read: |input, machine| cpu::cpuid(input.text().unwrap_or_default(), machine),
+    },
+    Format {
         name: "vbios",
         about: "a VBIOS image",
         recognise: |input| gpu::is_vbios(input.bytes),
@@ -129,6 +174,26 @@ pub enum ImportError {
     /// No format fits.
     #[error("not a format that can be screened")]
     UnknownFormat,
+}
+
+/// Adds the parts that a collector's own functions make of a printout, so that an import and the live machine say the same
+/// of the same text. A part of which nothing is known is not in the printout, except for one that says why.
+fn take_over(machine: &mut Machine, add: impl FnOnce(&mut EvidenceBuilder)) {
+    /// The parts that machines have beside GPUs, as [`Machine::part`] wants their kinds.
+    const SCOPES: &[&str] = &["platform", "board", "chassis", "psu", "cpu", "memory", "dimm", "drive"];
+    let mut builder = EvidenceBuilder::new(Origin::Imported);
+    add(&mut builder);
+    let mut evidence = builder.finish();
+    collect::keep_kinds(&mut evidence);
+    for part in evidence.parts {
+        let Some(scope) = SCOPES.iter().find(|scope| **scope == part.scope) else { continue };
+        let telling = |reading: &Reading| matches!(reading, Reading::Known(_) | Reading::Failed(_));
+        if part.facts.values().any(|fact| telling(&fact.reading)) || part.scope == "cpu" {
+            for (path, fact) in part.facts {
+                machine.part(scope, &part.id, path.as_str(), fact.reading, fact.source);
+            }
+        }
+    }
 }
 
 /// What one file, or several about one machine, said.

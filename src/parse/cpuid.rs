@@ -115,6 +115,49 @@ impl Dump {
     }
 }
 
+/// Whether a text is the CPUID dump of AIDA64 (and of InstLatX64, which uses it).
+pub fn recognise_text(text: &str) -> bool {
+    text.lines().filter_map(text_line).any(|(leaf, ..)| leaf == 0)
+}
+
+/// The answers of the first logical CPU of each package, as AIDA64 prints them. A text that states no package is of one.
+///
+/// ```text
+/// allcpu: Package 0 / Core 0 / Thread 0: Valid
+/// CPUID 00000004: 3C004121-01C0003F-0000003F-00000000 [SL 00] [L1D: 32 KB]
+/// ```
+pub fn parse_text(text: &str) -> Vec<Dump> {
+    const MAX_PACKAGES: u32 = 256;
+    let mut packages: BTreeMap<u32, Dump> = BTreeMap::new();
+    let (mut package, mut seen): (u32, BTreeMap<u32, u32>) = (0, BTreeMap::new());
+    for line in text.lines() {
+        if line.starts_with("------[") {
+            (package, seen) = (0, BTreeMap::new());
+        } else if let Some(rest) = line.trim().strip_prefix("allcpu: Package ") {
+            package = rest.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0).min(MAX_PACKAGES);
+        } else if let Some((leaf, subleaf, registers)) = text_line(line) {
+            // Old versions number no subleaves; they stand in order.
+            let next = seen.entry(leaf).or_insert(0);
+            let leaves = &mut packages.entry(package).or_default().leaves;
+            if leaves.len() < MAX_RECORDS {
+                leaves.entry((leaf, subleaf.unwrap_or(*next))).or_insert(registers);
+            }
+            *next += 1;
+        }
+    }
+    packages.into_values().filter(|dump| dump.leaves.contains_key(&(0, 0))).collect()
+}
+
+fn text_line(line: &str) -> Option<(u32, Option<u32>, [u32; 4])> {
+    let number = |digits: &str| u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 8);
+    let (leaf, rest) = line.trim().strip_prefix("CPUID ")?.split_once(':')?;
+    let mut registers = rest.split_whitespace().next()?.split('-').map(number);
+    let mut next = || registers.next().flatten();
+    let values = [next()?, next()?, next()?, next()?];
+    let subleaf = rest.split_once("[SL ").and_then(|(_, rest)| u32::from_str_radix(rest.split_once(']')?.0, 16).ok());
+    Some((number(leaf)?, subleaf, values))
+}
+
 /// Text in registers, up to its first NUL.
 fn text(words: &[u32]) -> Option<String> {
     let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -141,6 +184,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..512), leaf in 0u32..8) {
+            parse_text(&String::from_utf8_lossy(&bytes));
             let records = [&leaf.to_le_bytes()[..], &[0; 4], &bytes].concat();
             for bytes in [&bytes, &records, &[&[0; 24][..], &records].concat()] {
                 if let Some(dump) = Dump::parse(bytes) {

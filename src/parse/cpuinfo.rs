@@ -27,6 +27,28 @@ pub struct Processor<'a> {
     pub hypervisor: Option<bool>,
 }
 
+/// Whether a text has the first line of a block and one that only processors have.
+pub fn recognise(text: &str) -> bool {
+    let has = |names: &[&str]| {
+        text.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| names.contains(&name.trim_end()))
+    };
+    has(&["processor"]) && has(&["vendor_id", "cpu family", "CPU implementer", "bogomips", "BogoMIPS"])
+}
+
+/// The text with an empty line before every block: a printout that somebody pasted may have lost them, and its lines may
+/// end as on Windows.
+pub fn separated(text: &str) -> String {
+    let mut separated = String::with_capacity(text.len() + 64);
+    for line in text.lines() {
+        if line.split_once(':').is_some_and(|(name, _)| name.trim_end() == "processor") {
+            separated.push('\n');
+        }
+        separated.push_str(line);
+        separated.push('\n');
+    }
+    separated
+}
+
 /// Reads all blocks that name a logical CPU.
 pub fn parse(text: &str) -> Vec<Processor<'_>> {
     parse_packages(text, |_| true)

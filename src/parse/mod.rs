@@ -2,8 +2,10 @@
 
 pub mod cpuid;
 pub mod cpuinfo;
+pub mod decode_dimms;
 pub mod device_query;
 pub mod jep106;
+pub mod lshw;
 pub mod lspci;
 pub mod meminfo;
 pub mod nvflash;

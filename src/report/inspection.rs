@@ -1,9 +1,10 @@
 //! An inspection for a person.
 
-use super::screening::Document;
+use super::host_views::{CpuView, DimmView, DriveView};
+use super::screening::{Document, GpuView};
 use super::style::{Style, Tone};
 use super::table::Table;
-use super::{for_terminal, value_plain};
+use super::{binary_bytes, for_terminal, value_plain};
 use crate::burn::{Ending, Summary};
 use crate::evidence::{Evidence, Part, Reading};
 use crate::inspection::Inspection;
@@ -81,29 +82,114 @@ pub fn screening_plain(
     for note in notes {
         text += &format!("note: {}\n", for_terminal(note, style));
     }
-    text += &section("GPUs", &gpus(inspection, signatures, style), style);
+    let document = Document::new(inspection, signatures);
+    let hosts = [
+        ("System", system(&inspection.evidence, style)),
+        ("Processors", processors(&document.cpus, style)),
+        ("Memory modules", modules(&document.dimms, style)),
+        ("Drives", drives(&document.drives, style)),
+    ];
+    // A file about something else is not expected to show GPUs.
+    if !document.gpus.is_empty() || hosts.iter().all(|(_, body)| body.is_empty()) {
+        text += &section("GPUs", &gpus(&document.gpus, style), style);
+    }
+    for (heading, body) in &hosts {
+        text += &section(heading, body, style);
+    }
     text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
     text += &section("Not checkable", &most_wanted(&inspection.checks), style);
     text += &verdict(inspection, style);
     text
 }
 
-fn gpus(inspection: &Inspection, signatures: &Signatures, style: Style) -> String {
+fn shown(text: &Option<String>, style: Style) -> String {
+    text.as_ref().map_or_else(|| "-".to_owned(), |text| for_terminal(text, style))
+}
+
+fn counted(number: Option<i64>, unit: &str) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| format!("{number}{unit}"))
+}
+
+fn gpus(gpus: &[GpuView], style: Style) -> String {
     let mut table = Table::new(&["part", "name", "device", "subsystem", "memory", "power", "VBIOS", "serial number"]);
-    let shown = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| for_terminal(&text, style));
-    for gpu in Document::new(inspection, signatures).gpus {
+    for gpu in gpus {
+        let watts = gpu.power_limit_default_watts.or(gpu.power_limit_enforced_watts);
         table.row([
             for_terminal(&gpu.part, style),
-            shown(gpu.name),
-            shown(gpu.pci_device),
-            shown(gpu.pci_subsystem),
-            shown(gpu.memory_total_mib.map(|mib| format!("{mib} MiB"))),
-            shown(gpu.power_limit_default_watts.or(gpu.power_limit_enforced_watts).map(|watts| format!("{watts} W"))),
-            shown(gpu.vbios_version),
-            shown(gpu.serial),
+            shown(&gpu.name, style),
+            shown(&gpu.pci_device, style),
+            shown(&gpu.pci_subsystem, style),
+            counted(gpu.memory_total_mib, " MiB"),
+            watts.map_or_else(|| "-".to_owned(), |watts| format!("{watts} W")),
+            shown(&gpu.vbios_version, style),
+            shown(&gpu.serial, style),
         ]);
     }
     if table.is_empty() { "  none could be seen\n".to_owned() } else { table.render() }
+}
+
+/// What firmware says of the machine around the parts.
+fn system(evidence: &Evidence, style: Style) -> String {
+    const SCOPES: [&str; 4] = ["platform", "board", "chassis", "psu"];
+    let mut table = Table::new(&["part", "what it says it is", "serial number"]);
+    for part in evidence.parts.iter().filter(|part| SCOPES.contains(&part.scope.as_str())) {
+        let paths = SHOWN.iter().find(|(scope, _)| *scope == part.scope).map_or(&[][..], |(_, paths)| paths);
+        let known = |path: &str| part.reading(path).and_then(Reading::known).is_some();
+        let number = SERIALS.iter().find(|(scope, _)| *scope == part.scope);
+        if paths.iter().any(|path| known(path)) || number.is_some_and(|(_, path)| known(path)) {
+            table.row([for_terminal(&part.id, style), summary(part, paths, style), serial(part, style)]);
+        }
+    }
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+fn processors(cpus: &[CpuView], style: Style) -> String {
+    let mut table = Table::new(&["part", "socket", "brand", "signature", "cores", "microcode"]);
+    for cpu in cpus {
+        table.row([
+            for_terminal(&cpu.part, style),
+            shown(&cpu.socket, style),
+            shown(&cpu.brand, style),
+            shown(&cpu.signature, style),
+            counted(cpu.cores, ""),
+            shown(&cpu.microcode, style),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+fn modules(dimms: &[DimmView], style: Style) -> String {
+    let mut table = Table::new(&["part", "size", "type", "MT/s", "set", "maker", "part number", "serial number"]);
+    for dimm in dimms {
+        table.row([
+            for_terminal(&dimm.part, style),
+            counted(dimm.size_mib, " MiB"),
+            shown(&dimm.r#type, style),
+            counted(dimm.speed_mts, ""),
+            counted(dimm.configured_mts, ""),
+            shown(&dimm.manufacturer, style),
+            shown(&dimm.part_number, style),
+            shown(&dimm.serial, style),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { table.render() }
+}
+
+fn drives(drives: &[DriveView], style: Style) -> String {
+    let mut table = Table::new(&["part", "model", "firmware", "size", "hours", "cycles", "used", "serial number"]);
+    for drive in drives {
+        table.row([
+            for_terminal(&drive.part, style),
+            shown(&drive.model, style),
+            shown(&drive.firmware, style),
+            drive.size_bytes.map_or_else(|| "-".to_owned(), binary_bytes),
+            counted(drive.power_on_hours, ""),
+            counted(drive.power_cycles, ""),
+            counted(drive.percentage_used, " %"),
+            shown(&drive.serial, style),
+        ]);
+    }
+    if table.is_empty() { String::new() } else { table.render() }
 }
 
 /// What shows the facts that begin so.
@@ -113,6 +199,10 @@ const ASK: &[(&str, &str)] = &[
     ("gpu.vbios.", "the VBIOS image"),
     ("gpu.cuda.", "deviceQuery of the CUDA samples"),
     ("gpu.procfs.", "/proc/driver/nvidia/gpus/*/information"),
+    ("dimm.smbios.", "dmidecode as root"),
+    ("dimm.spd.", "decode-dimms as root"),
+    ("cpu.cpuid.", "/proc/cpuinfo"),
+    ("cpu.procfs.", "/proc/cpuinfo"),
 ];
 
 /// The facts that most checks wait for.
@@ -140,7 +230,8 @@ fn most_wanted(checks: &[Check]) -> String {
     }
     let mut text = format!("  {open} checks need what the file does not show: {}\n", names.join(", "));
     let ask = ASK.iter().filter(|(prefix, _)| wanted.iter().any(|(fact, _)| fact.starts_with(prefix)));
-    let ask: Vec<&str> = ask.map(|(_, what)| *what).collect();
+    let mut ask: Vec<&str> = ask.map(|(_, what)| *what).collect();
+    ask.dedup();
     if !ask.is_empty() {
         text += &format!("  ask the seller for: {}\n", ask.join("; "));
     }

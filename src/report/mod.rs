@@ -1,20 +1,24 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
 mod escape;
+mod host_views;
 mod inspection;
 mod rules;
 mod screening;
 mod spd;
+mod smbios;
 mod style;
 mod table;
 mod vbios;
 mod verification;
 
 pub use escape::{escape_controls, for_terminal};
+pub use host_views::{CpuView, DimmView, DriveView};
 pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};
 pub use rules::{explain_plain, list_plain};
 pub use screening::{BlindRule, Document, Fan, FiredRule, GpuView};
 pub use spd::spd_plain;
+pub use smbios::smbios_plain;
 pub use style::Style;
 pub use table::Table;
 pub use vbios::vbios_plain;

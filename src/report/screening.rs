@@ -1,4 +1,4 @@
-//! An inspection as JSON, with a view of its GPUs that a program can read without knowing the names of facts.
+//! An inspection as JSON, with a view of its GPUs, modules, processors and drives that a program can read without knowing the names of facts.
 //!
 //! `yanji inspect` and `yanji screen` print the same document. What is not known is `null`, whatever the reason; the
 //! evidence in the same document has the reason.
@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::host_views::{CpuView, DimmView, DriveView};
 use crate::attest::{self, statement::Assurance};
 use crate::evidence::{FactPath, Origin, Part, Reading, Value};
 use crate::inspection::Inspection;
@@ -28,6 +29,12 @@ pub struct Document<'a> {
     pub notes: Vec<String>,
     /// Every GPU.
     pub gpus: Vec<GpuView>,
+    /// Every memory module.
+    pub dimms: Vec<DimmView>,
+    /// Every processor.
+    pub cpus: Vec<CpuView>,
+    /// Every drive.
+    pub drives: Vec<DriveView>,
     /// Every rule that fires, on any part.
     pub findings: Vec<FiredRule>,
     /// Every rule that could not look, on any part.
@@ -198,12 +205,14 @@ impl<'a> Document<'a> {
         let inconclusive: Vec<BlindRule> = inspection.checks.iter().filter_map(blind).collect();
         let evidence = &inspection.evidence;
         let driver = evidence.scope("driver").next();
-        let gpus = evidence.scope("gpu").map(|part| GpuView {
-            findings: findings.iter().filter(|it| it.part == part.id).cloned().collect(),
-            inconclusive: inconclusive.iter().filter(|it| it.part == part.id).cloned().collect(),
-            ..GpuView::new(part, driver)
-        });
-        let gpus = gpus.collect();
+        let fired = |part: &Part| findings.iter().filter(|it| it.part == part.id).cloned().collect();
+        let blind = |part: &Part| inconclusive.iter().filter(|it| it.part == part.id).cloned().collect();
+        let gpu = |part| GpuView { findings: fired(part), inconclusive: blind(part), ..GpuView::new(part, driver) };
+        let dimm = |part| DimmView { findings: fired(part), inconclusive: blind(part), ..DimmView::new(part) };
+        let cpu = |part| CpuView { findings: fired(part), inconclusive: blind(part), ..CpuView::new(part) };
+        let drive = |part| DriveView { findings: fired(part), inconclusive: blind(part), ..DriveView::new(part) };
+        let (gpus, dimms) = (evidence.scope("gpu").map(gpu).collect(), evidence.scope("dimm").map(dimm).collect());
+        let (cpus, drives) = (evidence.scope("cpu").map(cpu).collect(), evidence.scope("drive").map(drive).collect());
         Self {
             file: None,
             format: None,
@@ -211,6 +220,9 @@ impl<'a> Document<'a> {
             assurance: attest::assurance(&inspection.checks),
             notes: Vec::new(),
             gpus,
+            dimms,
+            cpus,
+            drives,
             findings,
             inconclusive,
             inspection,

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod corpus;
+mod host_parts;
 mod printout;
 
 use std::collections::BTreeMap;

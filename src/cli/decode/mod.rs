@@ -1,6 +1,7 @@
 //! `yanji decode`: one file for each kind of image.
 
 mod spd;
+mod smbios;
 mod vbios;
 
 use std::error::Error;
@@ -33,6 +34,12 @@ pub enum Kind {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// The tables of the firmware (SMBIOS): dmidecode --dump-bin, /sys/firmware/dmi/tables/DMI, or what dmidecode prints
+    Smbios {
+        /// File with the tables
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// The VBIOS of an NVIDIA graphics card, as sysfs, nvflash or a flash programmer read it
     Vbios {
         /// File with the image
@@ -45,6 +52,7 @@ pub enum Kind {
 pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
     match &args.kind {
         Kind::Spd { file } => spd::run(file, global.format)?,
+        Kind::Smbios { file } => smbios::run(file, global.format)?,
         Kind::Vbios { file } => vbios::run(file, global.format)?,
     }
     Ok(Exit::Success)

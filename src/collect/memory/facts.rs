@@ -27,6 +27,23 @@ pub const SMBIOS: &[FactDef] = &[
         "JEP106 id of the module's maker, as in dimm.spd.module_maker_id (DSP0134, 7.18.8)",
     ),
     FactDef::new("dimm.smbios.module_product_id", Text, "the maker's own product id (DSP0134, 7.18.9): 0x1234"),
+    FactDef::new("dimm.smbios.technology", Text, "memory technology: DRAM (DSP0134, 7.18.6)"),
+    FactDef::new("dimm.smbios.operating_modes", List, "operating modes that it can have (DSP0134, 7.18.7)"),
+    FactDef::new("dimm.smbios.firmware", Text, "version of the module's firmware (DSP0134, 7.18)"),
+    FactDef::new(
+        "dimm.smbios.controller_maker_id",
+        Text,
+        "JEP106 id of the memory subsystem controller's maker (DSP0134, 7.18.10)",
+    ),
+    FactDef::new(
+        "dimm.smbios.controller_product_id",
+        Text,
+        "product id of the memory subsystem controller: 0x1234 (DSP0134, 7.18.11)",
+    ),
+    FactDef::new("dimm.smbios.nonvolatile_bytes", Integer, "part that keeps its content without power (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.volatile_bytes", Integer, "part that does not keep its content (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.cache_bytes", Integer, "part that is used as a cache (DSP0134, 7.18)"),
+    FactDef::new("dimm.smbios.logical_bytes", Integer, "size of a logical device (DSP0134, 7.18)"),
     FactDef::new("dimm.smbios.pmic_id", Text, "JEP106 id of the PMIC's maker, and revision (DSP0134 3.7, 7.18.15)"),
     FactDef::new("dimm.smbios.rcd_id", Text, "JEP106 id of the register's maker, and revision (DSP0134 3.7, 7.18.16)"),
 ];

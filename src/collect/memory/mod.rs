@@ -10,12 +10,12 @@ pub(crate) mod spd;
 
 use std::collections::BTreeMap;
 
-use super::{Collector, SMBIOS_TABLE, fill, reason, smbios_source, smbios_table, whole_table};
+use super::{Collector, SMBIOS_TABLE, fill, reason, smbios_source, smbios_table, smbios_whole};
 use crate::evidence::Kind::{Integer, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
 use crate::host::{Host, Query};
 use crate::parse::meminfo;
-use crate::parse::smbios::{MemoryDevice, Table};
+use crate::parse::smbios::{Inventory, MemoryDevice};
 
 /// Memory type 1Fh of type 17 (DSP0134, 7.18.2).
 const NON_VOLATILE: &str = "logical non-volatile device";
@@ -69,10 +69,7 @@ impl Collector for Memory {
 
     fn collect(&self, host: &dyn Host, out: &mut EvidenceBuilder) {
         match smbios_table(host) {
-            Reading::Known(table) => {
-                totals(&table, &mut out.part("memory", "memory"));
-                modules(&table, out);
-            }
+            Reading::Known(inventory) => from_inventory(&inventory, out),
             other => {
                 let why = reason(&other);
                 fill(&mut out.part("memory", "memory"), FACTS, "memory.smbios.", &why, SMBIOS_TABLE);
@@ -92,20 +89,24 @@ impl Collector for Memory {
     }
 }
 
-/// Whether a slot belongs to an array of system memory; old tables list the BIOS flash and video memory too.
-fn in_system_memory(table: &Table) -> impl Fn(&MemoryDevice) -> bool {
-    let others: Vec<u16> =
-        table.memory_arrays().into_iter().filter(|array| !array.system_memory).map(|array| array.handle).collect();
-    move |device| device.array.is_none_or(|array| !others.contains(&array))
+/// What SMBIOS types 16, 17, 19 and 20 say.
+pub(super) fn from_inventory(inventory: &Inventory, out: &mut EvidenceBuilder) {
+    totals(inventory, &mut out.part("memory", "memory"));
+    modules(inventory, out);
 }
 
-fn totals(table: &Table, part: &mut PartBuilder<'_>) {
-    let arrays: Vec<_> = table.memory_arrays().into_iter().filter(|array| array.system_memory).collect();
-    let mut modules = table.memory_devices();
-    modules.retain(in_system_memory(table));
+fn totals(inventory: &Inventory, part: &mut PartBuilder<'_>) {
+    let arrays: Vec<_> = inventory.memory_arrays.iter().filter(|array| array.system_memory).collect();
     // Persistent memory is a drive to the kernel, unless somebody set it up as memory.
-    modules.retain(|module| module.populated && module.kind.known().is_none_or(|kind| kind != NON_VOLATILE));
-    let (mapped, mapped_devices) = (table.mapped_bytes(), table.mapped_devices());
+    let is_memory = |module: &&MemoryDevice| module.kind.known().is_none_or(|kind| kind.as_str() != NON_VOLATILE);
+    let modules: Vec<&MemoryDevice> = inventory.modules().filter(is_memory).collect();
+    let printed = inventory.printed_by.is_some();
+    // Sums over the slots of a printout that has no slots, or not all of them, would be wrong.
+    let of_slots = |value: Reading<u64>| match value {
+        _ if printed && inventory.memory_devices.is_empty() => Reading::Unsupported,
+        _ if printed && inventory.lacks_slots() => Reading::Failed("not all slots are in it".to_owned()),
+        value => inventory.whole(value),
+    };
     let installed = if modules.is_empty() {
         Reading::Absent
     } else {
@@ -114,38 +115,32 @@ fn totals(table: &Table, part: &mut PartBuilder<'_>) {
             size => size.clone(),
         }))
     };
-    let whole = |value: Reading<u64>| whole_table(table, value);
-    let of_arrays = |value: Reading<u64>| if arrays.is_empty() { Reading::Absent } else { value };
-    part.fact("memory.smbios.installed_bytes", whole(installed), "smbios type 17")
+    let of_arrays = |value: Reading<u64>| inventory.whole(if arrays.is_empty() { Reading::Absent } else { value });
+    let mapped_devices = inventory.mapped_devices.len() as u64;
+    let mapped = if inventory.mapped_bytes.is_empty() {
+        Reading::Absent
+    } else {
+        sum(inventory.mapped_bytes.iter().copied().map(Reading::Known))
+    };
+    let source = |kind| smbios_source(inventory, kind, None);
+    part.fact("memory.smbios.installed_bytes", of_slots(installed), source(17))
         .fact(
             "memory.smbios.maximum_bytes",
-            whole(of_arrays(sum(arrays.iter().map(|array| array.maximum_bytes.clone())))),
-            "smbios type 16",
+            of_arrays(sum(arrays.iter().map(|array| array.maximum_bytes.clone()))),
+            source(16),
         )
         .fact(
             "memory.smbios.mapped_devices",
-            whole(if mapped_devices.is_empty() {
-                Reading::Absent
-            } else {
-                Reading::Known(mapped_devices.len() as u64)
-            }),
-            SMBIOS_TABLE,
+            inventory.whole(if mapped_devices == 0 { Reading::Absent } else { Reading::Known(mapped_devices) }),
+            smbios_whole(inventory),
         )
-        .fact(
-            "memory.smbios.mapped_bytes",
-            whole(if mapped.is_empty() { Reading::Absent } else { sum(mapped.into_iter().map(Reading::Known)) }),
-            "smbios type 19",
-        )
-        .fact(
-            "memory.smbios.slots",
-            whole(of_arrays(sum(arrays.iter().map(|array| array.slots.clone())))),
-            "smbios type 16",
-        )
-        .fact("memory.smbios.populated", whole(Reading::Known(modules.len() as u64)), "smbios type 17")
+        .fact("memory.smbios.mapped_bytes", inventory.whole(mapped), source(19))
+        .fact("memory.smbios.slots", of_arrays(sum(arrays.iter().map(|array| array.slots.clone()))), source(16))
+        .fact("memory.smbios.populated", of_slots(Reading::Known(modules.len() as u64)), source(17))
         .fact(
             "memory.smbios.error_correction",
-            whole_table(table, arrays.first().map_or(Reading::Absent, |array| array.error_correction.clone())),
-            "smbios type 16",
+            inventory.whole(arrays.first().map_or(Reading::Absent, |array| array.error_correction.clone())),
+            source(16),
         );
 }
 
@@ -164,41 +159,53 @@ fn sum(values: impl Iterator<Item = Reading<u64>>) -> Reading<u64> {
     Reading::Known(total)
 }
 
-fn modules(table: &Table, out: &mut EvidenceBuilder) {
-    let mut modules = table.memory_devices();
-    modules.retain(in_system_memory(table));
-    modules.retain(|module| module.populated);
-    if modules.is_empty() && table.damage.is_some() {
-        let why = whole_table(table, Reading::Absent);
-        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
+fn modules(inventory: &Inventory, out: &mut EvidenceBuilder) {
+    let modules: Vec<&MemoryDevice> = inventory.modules().collect();
+    if modules.is_empty() && inventory.damage.is_some() {
+        let why = inventory.missing();
+        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, smbios_whole(inventory));
     }
     for (id, module) in unique_ids(modules) {
-        let source = smbios_source(17, module.handle);
+        let source = smbios_source(inventory, 17, module.handle);
         out.part("dimm", &id)
-            .fact("dimm.smbios.locator", module.locator, &*source)
-            .fact("dimm.smbios.bank", module.bank, &*source)
-            .fact("dimm.smbios.size_bytes", module.size_bytes, &*source)
-            .fact("dimm.smbios.type", module.kind, &*source)
-            .fact("dimm.smbios.form_factor", module.form_factor, &*source)
-            .fact("dimm.smbios.speed_mts", module.speed_mts, &*source)
-            .fact("dimm.smbios.configured_mts", module.configured_mts, &*source)
-            .fact("dimm.smbios.manufacturer", module.manufacturer, &*source)
-            .fact("dimm.smbios.part_number", module.part_number, &*source)
-            .fact("dimm.smbios.serial", module.serial, &*source)
-            .fact("dimm.smbios.asset_tag", module.asset_tag, &*source)
-            .fact("dimm.smbios.ranks", module.ranks, &*source)
-            .fact("dimm.smbios.total_width_bits", module.total_width_bits, &*source)
-            .fact("dimm.smbios.data_width_bits", module.data_width_bits, &*source);
+            .fact("dimm.smbios.locator", module.locator.clone(), &*source)
+            .fact("dimm.smbios.bank", module.bank.clone(), &*source)
+            .fact("dimm.smbios.size_bytes", module.size_bytes.clone(), &*source)
+            .fact("dimm.smbios.type", module.kind.clone(), &*source)
+            .fact("dimm.smbios.form_factor", module.form_factor.clone(), &*source)
+            .fact("dimm.smbios.speed_mts", module.speed_mts.clone(), &*source)
+            .fact("dimm.smbios.configured_mts", module.configured_mts.clone(), &*source)
+            .fact("dimm.smbios.manufacturer", module.manufacturer.clone(), &*source)
+            .fact("dimm.smbios.part_number", module.part_number.clone(), &*source)
+            .fact("dimm.smbios.serial", module.serial.clone(), &*source)
+            .fact("dimm.smbios.asset_tag", module.asset_tag.clone(), &*source)
+            .fact("dimm.smbios.ranks", module.ranks.clone(), &*source)
+            .fact("dimm.smbios.total_width_bits", module.total_width_bits.clone(), &*source)
+            .fact("dimm.smbios.data_width_bits", module.data_width_bits.clone(), &*source)
+            .fact("dimm.smbios.technology", module.technology.clone(), &*source)
+            .fact("dimm.smbios.operating_modes", module.operating_modes.clone(), &*source)
+            .fact("dimm.smbios.firmware", module.firmware.clone(), &*source)
+            .fact("dimm.smbios.module_maker_id", module.module_maker_id.clone(), &*source)
+            .fact("dimm.smbios.module_product_id", module.module_product_id.clone(), &*source)
+            .fact("dimm.smbios.controller_maker_id", module.controller_maker_id.clone(), &*source)
+            .fact("dimm.smbios.controller_product_id", module.controller_product_id.clone(), &*source)
+            .fact("dimm.smbios.nonvolatile_bytes", module.nonvolatile_bytes.clone(), &*source)
+            .fact("dimm.smbios.volatile_bytes", module.volatile_bytes.clone(), &*source)
+            .fact("dimm.smbios.cache_bytes", module.cache_bytes.clone(), &*source)
+            .fact("dimm.smbios.logical_bytes", module.logical_bytes.clone(), &*source)
+            .fact("dimm.smbios.pmic_id", module.pmic_id.clone(), &*source)
+            .fact("dimm.smbios.rcd_id", module.rcd_id.clone(), &*source);
     }
 }
 
 /// `dimm:<locator>`; where a board prints one locator several times, the bank is added, and at last a number.
-fn unique_ids(modules: Vec<MemoryDevice>) -> Vec<(String, MemoryDevice)> {
+fn unique_ids(modules: Vec<&MemoryDevice>) -> Vec<(String, &MemoryDevice)> {
     /// A locator is a few letters; a longer one is not an id.
     const MAX_CHARACTERS: usize = 64;
     let shorten = |text: &String| text.chars().take(MAX_CHARACTERS).collect::<String>();
     let locator = |module: &MemoryDevice| {
-        module.locator.known().map_or_else(|| format!("handle-{:#06x}", module.handle), shorten)
+        let nameless = || module.handle.map_or_else(|| "module".to_owned(), |handle| format!("handle-{handle:#06x}"));
+        module.locator.known().map_or_else(nameless, shorten)
     };
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     for module in &modules {
@@ -208,8 +215,8 @@ fn unique_ids(modules: Vec<MemoryDevice>) -> Vec<(String, MemoryDevice)> {
     modules
         .into_iter()
         .map(|module| {
-            let mut id = format!("dimm:{}", locator(&module));
-            if count.get(&locator(&module)).is_some_and(|&count| count > 1)
+            let mut id = format!("dimm:{}", locator(module));
+            if count.get(&locator(module)).is_some_and(|&count| count > 1)
                 && let Some(bank) = module.bank.known()
             {
                 id = format!("{id}/{}", shorten(bank));

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use yanji::import;
-use yanji::parse::{device_query, lspci, nvidia_smi, proc_information};
+use yanji::parse::{cpuid, decode_dimms, device_query, lshw, lspci, nvidia_smi, proc_information};
 
 fuzz_target!(|input: &[u8]| {
     if let Ok(mut imported) = import::import(input) {
@@ -15,5 +15,6 @@ fuzz_target!(|input: &[u8]| {
         let _ = (nvidia_smi::text::parse(text), nvidia_smi::xml::parse(text), nvidia_smi::csv::parse(text));
         let _ = (nvidia_smi::table::parse(text), nvidia_smi::nvlink::parse(text), lspci::parse(text));
         let _ = (device_query::parse(text), proc_information::parse(text));
+        let _ = (decode_dimms::parse(text), lshw::parse(text), cpuid::parse_text(text));
     }
 });

@@ -1,8 +1,8 @@
-//! SMBIOS tables: the first two bytes split the input into entry point and table.
+//! SMBIOS tables, dumps and printouts: the first byte splits the input into entry point and table.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use yanji::parse::smbios::Table;
+use yanji::parse::smbios::{Table, dmidecode, parse_file};
 
 fuzz_target!(|input: &[u8]| {
     let (head, rest) = input.split_at(input.len().min(1));
@@ -10,7 +10,10 @@ fuzz_target!(|input: &[u8]| {
     let (entry_point, table) = rest.split_at(at);
     for entry_point in [None, Some(entry_point)] {
         let table = Table::parse(table, entry_point);
-        let _ = (table.bios(), table.system(), table.boards(), table.chassis(), table.processors());
-        let _ = (table.memory_arrays(), table.memory_devices(), table.mapped_bytes(), table.mapped_devices(), table.power_supplies());
+        let _ = table.inventory();
+    }
+    let _ = parse_file(input);
+    if let Ok(text) = std::str::from_utf8(input) {
+        let _ = dmidecode::parse(text);
     }
 });

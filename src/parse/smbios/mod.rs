@@ -11,7 +11,11 @@
 //!
 //! The table is cut into structures here, with bounds checks, because the library's own walk neither stops at the
 //! end-of-table structure nor tells a complete table from a damaged one. The fields of each structure are decoded by
-//! the smbios-lib crate; strings are taken as bytes, so that one which is not UTF-8 stays readable.
+//! the smbios-lib crate, newer ones by their offsets; strings are taken as bytes, so that one which is not UTF-8 stays readable.
+
+pub mod dmidecode;
+mod file;
+mod inventory;
 
 use std::collections::BTreeSet;
 
@@ -21,6 +25,12 @@ use smbioslib::{SMBiosStruct, UndefinedStruct};
 use super::cpuid::Signature;
 use crate::evidence::{Reading, Value};
 
+pub use file::{MAX_FILE_BYTES, NotSmbios, parse_file};
+pub use inventory::{
+    Bios, Board, Chassis, Inventory, MemoryArray, MemoryDevice, PowerSupply, Processor, Structure, System, Version,
+    jep106_id,
+};
+
 /// Structures in one table. The largest servers have about 1,500.
 const MAX_STRUCTURES: usize = 16_384;
 const HEADER_BYTES: usize = 4;
@@ -28,24 +38,6 @@ const END_OF_TABLE: u8 = 127;
 const NO_END: &str = "no end-of-table structure";
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-
-/// Version of the specification that a table says it follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// Major number.
-    pub major: u8,
-    /// Minor number.
-    pub minor: u8,
-    /// Document revision; the 64-bit entry point only.
-    pub revision: Option<u8>,
-}
-
-impl std::fmt::Display for Version {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)?;
-        self.revision.map_or(Ok(()), |revision| write!(f, ".{revision}"))
-    }
-}
 
 /// A table cut into its structures.
 pub struct Table {
@@ -64,169 +56,6 @@ impl std::fmt::Debug for Table {
             .field("structures", &self.structures.len())
             .finish()
     }
-}
-
-/// BIOS Information (type 0, 7.1).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bios {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Vendor (04h).
-    pub vendor: Reading<String>,
-    /// Version (05h).
-    pub version: Reading<String>,
-    /// Release date as printed, mm/dd/yyyy (08h).
-    pub release_date: Reading<String>,
-}
-
-/// System Information (type 1, 7.2).
-#[derive(Debug, Clone, PartialEq)]
-pub struct System {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Manufacturer (04h).
-    pub manufacturer: Reading<String>,
-    /// Product name (05h).
-    pub product: Reading<String>,
-    /// Version (06h).
-    pub version: Reading<String>,
-    /// Serial number (07h).
-    pub serial: Reading<String>,
-    /// UUID (08h) in lower case, in the byte order that the table's version prescribes (7.2.1). All bits clear or all
-    /// set means none.
-    pub uuid: Reading<String>,
-    /// SKU number (19h).
-    pub sku: Reading<String>,
-}
-
-/// Baseboard Information (type 2, 7.3).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Board {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Manufacturer (04h).
-    pub manufacturer: Reading<String>,
-    /// Product (05h).
-    pub product: Reading<String>,
-    /// Version (06h).
-    pub version: Reading<String>,
-    /// Serial number (07h).
-    pub serial: Reading<String>,
-    /// Asset tag (08h).
-    pub asset_tag: Reading<String>,
-}
-
-/// System Enclosure or Chassis (type 3, 7.4).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Chassis {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Manufacturer (04h).
-    pub manufacturer: Reading<String>,
-    /// Kind in words (05h bits 6:0): `Rack Mount Chassis`.
-    pub kind: Reading<String>,
-    /// Serial number (07h).
-    pub serial: Reading<String>,
-}
-
-/// Processor Information (type 4, 7.5).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Processor {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Whether a processor is in the socket (18h bit 6).
-    pub populated: bool,
-    /// Socket designation (04h).
-    pub socket: Reading<String>,
-    /// Manufacturer (07h).
-    pub manufacturer: Reading<String>,
-    /// Version (10h): the brand text, sometimes shortened.
-    pub version: Reading<String>,
-    /// Family, model and stepping from the Processor ID (08h, 7.5.3) of an x86 processor.
-    pub signature: Reading<Signature>,
-    /// Core count (23h, 2Ah).
-    pub core_count: Reading<u64>,
-    /// Thread count (25h, 2Eh).
-    pub thread_count: Reading<u64>,
-    /// Serial number (20h).
-    pub serial: Reading<String>,
-    /// Part number (22h).
-    pub part_number: Reading<String>,
-    /// Maximum speed that the socket supports, in MHz (14h).
-    pub max_speed_mhz: Reading<u64>,
-}
-
-/// Physical Memory Array (type 16, 7.17).
-#[derive(Debug, Clone, PartialEq)]
-pub struct MemoryArray {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Whether it holds system memory, not flash, video or cache (05h).
-    pub system_memory: bool,
-    /// Error correction in words (06h): `multi-bit ECC`.
-    pub error_correction: Reading<String>,
-    /// Maximum capacity in bytes (07h, 0Fh).
-    pub maximum_bytes: Reading<u64>,
-    /// Slots (0Dh).
-    pub slots: Reading<u64>,
-}
-
-/// Memory Device (type 17, 7.18): a slot, with or without a module.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MemoryDevice {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Handle of its array (04h).
-    pub array: Option<u16>,
-    /// Whether a module is in the slot (0Ch is not 0).
-    pub populated: bool,
-    /// Capacity in bytes (0Ch, 1Ch).
-    pub size_bytes: Reading<u64>,
-    /// Device locator (10h).
-    pub locator: Reading<String>,
-    /// Bank locator (11h).
-    pub bank: Reading<String>,
-    /// Memory type (12h): `DDR5`.
-    pub kind: Reading<String>,
-    /// Form factor (0Eh): `DIMM`.
-    pub form_factor: Reading<String>,
-    /// Speed that the module is capable of, in MT/s (15h, 54h).
-    pub speed_mts: Reading<u64>,
-    /// Speed that it is configured for, in MT/s (20h, 58h).
-    pub configured_mts: Reading<u64>,
-    /// Manufacturer (17h).
-    pub manufacturer: Reading<String>,
-    /// Part number (1Ah).
-    pub part_number: Reading<String>,
-    /// Serial number (18h).
-    pub serial: Reading<String>,
-    /// Asset tag (19h).
-    pub asset_tag: Reading<String>,
-    /// Ranks (1Bh bits 3:0).
-    pub ranks: Reading<u64>,
-    /// Width with check bits, in bits (08h).
-    pub total_width_bits: Reading<u64>,
-    /// Width without check bits, in bits (0Ah).
-    pub data_width_bits: Reading<u64>,
-}
-
-/// System Power Supply (type 39, 7.40).
-#[derive(Debug, Clone, PartialEq)]
-pub struct PowerSupply {
-    /// Handle of the structure.
-    pub handle: u16,
-    /// Whether it is in its bay (0Eh bit 1); assumed where the table does not say.
-    pub present: bool,
-    /// Device name (06h).
-    pub name: Reading<String>,
-    /// Manufacturer (07h).
-    pub manufacturer: Reading<String>,
-    /// Serial number (08h).
-    pub serial: Reading<String>,
-    /// Model part number (0Ah).
-    pub model: Reading<String>,
-    /// Maximum output in watts (0Ch).
-    pub max_watts: Reading<u64>,
 }
 
 impl Table {
@@ -260,9 +89,34 @@ impl Table {
         self.structures.is_empty()
     }
 
-    fn structures<'a, T: SMBiosStruct<'a>>(&'a self) -> impl Iterator<Item = (u16, T)> {
+    /// Everything that is decoded of it.
+    pub fn inventory(&self) -> Inventory {
+        let structures = self.structures.iter().map(|it| Structure {
+            kind: it.header.struct_type(),
+            handle: Some(*it.header.handle()),
+            length_bytes: Some(it.header.length()),
+        });
+        Inventory {
+            printed_by: None,
+            version: self.version,
+            damage: self.damage,
+            structures: structures.collect(),
+            bios: self.bios(),
+            system: self.system(),
+            boards: self.boards(),
+            chassis: self.chassis(),
+            processors: self.processors(),
+            memory_arrays: self.memory_arrays(),
+            memory_devices: self.memory_devices(),
+            mapped_bytes: self.mapped_bytes(),
+            mapped_devices: self.mapped_devices(),
+            power_supplies: self.power_supplies(),
+        }
+    }
+
+    fn structures<'a, T: SMBiosStruct<'a>>(&'a self) -> impl Iterator<Item = (Option<u16>, T)> {
         let wanted = |structure: &&UndefinedStruct| structure.header.struct_type() == T::STRUCT_TYPE;
-        self.structures.iter().filter(wanted).map(|structure| (*structure.header.handle(), T::new(structure)))
+        self.structures.iter().filter(wanted).map(|structure| (Some(*structure.header.handle()), T::new(structure)))
     }
 
     /// The BIOS, type 0.
@@ -396,6 +250,19 @@ impl Table {
                 }),
                 total_width_bits: width(it.total_width()),
                 data_width_bits: width(it.data_width()),
+                technology: number(it.parts().get_field_byte(0x28)).and_then(technology),
+                operating_modes: number(it.parts().get_field_word(0x29)).and_then(operating_modes),
+                firmware: text(it.parts(), 0x2b),
+                module_maker_id: maker_id(it.parts(), 0x2c),
+                module_product_id: product_id(it.parts(), 0x2e),
+                controller_maker_id: maker_id(it.parts(), 0x30),
+                controller_product_id: product_id(it.parts(), 0x32),
+                nonvolatile_bytes: wide_size(it.parts(), 0x34),
+                volatile_bytes: wide_size(it.parts(), 0x3c),
+                cache_bytes: wide_size(it.parts(), 0x44),
+                logical_bytes: wide_size(it.parts(), 0x4c),
+                pmic_id: maker_and_revision(it.parts(), 0x5c),
+                rcd_id: maker_and_revision(it.parts(), 0x60),
             })
             .collect()
     }
@@ -554,6 +421,60 @@ fn speed(speed: Option<lib::MemorySpeed>, extended: Option<lib::MemorySpeedExten
     })
 }
 
+/// Words of DSP0134 7.18.6.
+fn technology(code: u8) -> Reading<String> {
+    const WORDS: [&str; 6] = ["DRAM", "NVDIMM-N", "NVDIMM-F", "NVDIMM-P", "Intel Optane persistent memory", "MRDIMM"];
+    match code {
+        0 | 2 => Reading::Absent,
+        1 => Reading::Known("other".to_owned()),
+        code => Reading::Known(
+            WORDS.get(usize::from(code) - 3).map_or_else(|| format!("type {code:#04x}"), |word| (*word).to_owned()),
+        ),
+    }
+}
+
+/// Words of DSP0134 7.18.7. Bit 0 is reserved.
+fn operating_modes(bits: u16) -> Reading<Vec<String>> {
+    const WORDS: [&str; 5] = [
+        "other",
+        "unknown",
+        "volatile memory",
+        "byte-accessible persistent memory",
+        "block-accessible persistent memory",
+    ];
+    let named =
+        WORDS.iter().enumerate().filter(|(index, _)| bits & 2 << index != 0).map(|(_, word)| (*word).to_owned());
+    let modes: Vec<String> = named.collect();
+    if modes.is_empty() { Reading::Absent } else { Reading::Known(modes) }
+}
+
+fn maker_id(parts: &UndefinedStruct, offset: usize) -> Reading<String> {
+    number(parts.get_field_word(offset)).and_then(|id| {
+        let [bank, code] = id.to_le_bytes();
+        jep106_id(bank, code)
+    })
+}
+
+fn product_id(parts: &UndefinedStruct, offset: usize) -> Reading<String> {
+    number(parts.get_field_word(offset)).and_then(|id| match id {
+        0 => Reading::Absent,
+        id => Reading::Known(format!("{id:#06x}")),
+    })
+}
+
+/// Maker's id, and the revision behind it; a revision of FFFFh is unknown, and of FF00h with it in the upper byte.
+fn maker_and_revision(parts: &UndefinedStruct, offset: usize) -> Reading<String> {
+    let revision = parts.get_field_word(offset + 2).filter(|revision| revision >> 8 != 0xff);
+    maker_id(parts, offset).map(|id| revision.map_or_else(|| id.clone(), |revision| format!("{id} {revision:#06x}")))
+}
+
+fn wide_size(parts: &UndefinedStruct, offset: usize) -> Reading<u64> {
+    number(parts.get_field_qword(offset)).and_then(|size| match size {
+        u64::MAX => Reading::Absent,
+        size => Reading::Known(size),
+    })
+}
+
 /// A byte-wide count that points to a word where it does not suffice (7.5.6, 7.5.8).
 fn count(parts: &UndefinedStruct, byte: usize, word: usize) -> Reading<u64> {
     number(parts.get_field_byte(byte)).and_then(|count| match count {
@@ -651,9 +572,7 @@ mod tests {
     use super::*;
 
     fn touch_everything(table: &Table) {
-        let _ = (table.bios(), table.system(), table.boards(), table.chassis(), table.processors());
-        let _ = (table.memory_arrays(), table.memory_devices(), table.mapped_bytes(), table.power_supplies());
-        let _ = format!("{table:?}");
+        let _ = format!("{table:?} {:?}", table.inventory());
     }
 
     #[test]
