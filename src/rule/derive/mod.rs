@@ -2,6 +2,7 @@
 //! stay data.
 
 mod cpu;
+mod drive;
 mod gpu;
 mod memory;
 
@@ -16,12 +17,18 @@ pub(crate) use gpu::is_nvidia;
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
-pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + gpu::FACTS.len() }>(GENERAL, gpu::FACTS);
+pub const FACTS: &[FactDef] = &FactDef::joined::<{ HOST.len() + gpu::FACTS.len() }>(HOST, gpu::FACTS);
+
+const HOST: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + drive::FACTS.len() }>(GENERAL, drive::FACTS);
 
 const GENERAL: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
     FactDef::new("part.same_unit_id_as", Kind::List, "parts that carry a serial number or other unit id of this one"),
     FactDef::new("part.shared_unit_ids", Kind::List, "the ids that they share, as the parts print them"),
+    FactDef::new("cpu.brand", Kind::Text, "brand text: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new("cpu.signature", Kind::Text, "family, model and stepping, decimal: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new("cpu.hypervisor", Kind::Bool, "whether a hypervisor stands in between: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new("cpu.ppin", Kind::Text, "protected processor inventory number: of sysfs, else of the register"),
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
     FactDef::new("cpu.ppin_same_as", Kind::List, "packages that have the same protected processor inventory number"),
@@ -50,6 +57,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
     shared_unit_ids(evidence, &unit_ids, tables);
     cpu::mixed_cpus(evidence);
+    drive::derive(evidence, tables);
     memory::mixed_dimms(evidence);
     memory::memory_shares(evidence);
     gpu::derive(evidence, tables);
