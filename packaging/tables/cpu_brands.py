@@ -16,7 +16,7 @@ import sys
 SOURCE = ("linuxhw/DMI (CC BY 4.0), snapshot 57b21bc6 of 2025-01-06: SMBIOS type 4 version string and signature of "
           "Xeon and EPYC sockets")
 # Brands that nobody reported, with the family and model of the maker's documents.
-DOCUMENTED_SOURCE = "Intel Xeon Processor 7500 Series Specification Update (323344): CPUID signature 000206E6h"
+DOCUMENTED_SOURCE = "Intel Xeon Processor 7500 Series Specification Update: CPUID signature 000206E6h"
 DOCUMENTED = {
     f"Intel(R) Xeon(R) CPU {name} @ {clock}GHz": {"6-46"}
     for name, clock in [("E6540", "2.00"), ("E6510", "1.73"), ("E7520", "1.87"), ("E7530", "1.87"), ("E7540", "2.00"),

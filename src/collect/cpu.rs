@@ -49,7 +49,10 @@ const FACTS: &[FactDef] = &[
     FactDef::new("cpu.sysfs.cores", Integer, "cores of the package with a CPU online"),
     FactDef::new("cpu.sysfs.threads", Integer, "logical CPUs of the package online"),
     FactDef::unit_id("cpu.sysfs.ppin", "Protected Processor Inventory Number (Intel MSR 4Fh, AMD MSR C00102F1h)"),
-    FactDef::unit_id("cpu.msr.ppin", "Protected Processor Inventory Number, read from the register where sysfs has none"),
+    FactDef::unit_id(
+        "cpu.msr.ppin",
+        "Protected Processor Inventory Number, read from the register where sysfs has none",
+    ),
     FactDef::new("cpu.smbios.socket", Text, "socket designation (DSP0134, 7.5)"),
     FactDef::new("cpu.smbios.manufacturer", Text, "maker (DSP0134, 7.5)"),
     FactDef::new("cpu.smbios.version", Text, "version: the brand text, sometimes shortened (DSP0134, 7.5)"),

@@ -286,7 +286,8 @@ fn nvme_log(files: &Files, path: &str, page: u8, length: u32) -> Reading<Vec<u8>
     if length == 0 || length > 4096 || !length.is_multiple_of(4) {
         return Reading::Unsupported;
     }
-    let mut command = NvmeAdminCommand { opcode: GET_LOG_PAGE, namespace: ALL_NAMESPACES, ..NvmeAdminCommand::default() };
+    let mut command =
+        NvmeAdminCommand { opcode: GET_LOG_PAGE, namespace: ALL_NAMESPACES, ..NvmeAdminCommand::default() };
     command.cdw10_15[0] = (length / 4 - 1) << 16 | RETAIN_ASYNCHRONOUS_EVENT | u32::from(page);
     nvme_admin(files, path, command, length)
 }

@@ -178,7 +178,6 @@ fn complete_each_other(one: &DriveReport, other: &DriveReport) -> bool {
         && !(overlap("drive.smart.power_on_hours"))
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -27,6 +27,11 @@ pub struct DriveReport {
 }
 
 impl DriveReport {
+    /// An empty report about a device of that name.
+    pub fn of(device: Option<String>) -> Self {
+        Self { device, ..Self::default() }
+    }
+
     /// Records a number that was printed. The first known value stays.
     pub fn number(&mut self, path: &'static str, number: impl Into<Reading<u64>>) {
         self.set(path, exact(number.into()));
@@ -309,7 +314,8 @@ mod tests {
 
     #[test]
     fn blacked_out_texts() {
-        for text in ["REDACTED", "--", "XXXXXXXXXXXX", "9RK1XXXX", "Z1Z5DWJK0000XXXXXXXX", "****1234", "5 000c50 ****"] {
+        for text in ["REDACTED", "--", "XXXXXXXXXXXX", "9RK1XXXX", "Z1Z5DWJK0000XXXXXXXX", "****1234", "5 000c50 ****"]
+        {
             assert!(is_hidden(text), "{text}");
         }
         for text in ["", "ZC11KLR7", "S3YZNB0KB00864E", "0", "yes", "WXXX1"] {

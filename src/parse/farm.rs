@@ -108,8 +108,12 @@ const HEADS_JSON: &[&str] = &[
     "/head_information/write_power_on_hours_#",
 ];
 /// What text calls it.
-const HEADS_TEXT: &[&str] =
-    &["write power on (hrs) by head ", "write power on (sec) by head ", "write power on (hrs) ", "write power on (sec) "];
+const HEADS_TEXT: &[&str] = &[
+    "write power on (hrs) by head ",
+    "write power on (sec) by head ",
+    "write power on (hrs) ",
+    "write power on (sec) ",
+];
 
 /// Reads `seagate_farm_log`.
 pub fn json(log: &Json, report: &mut DriveReport) {

@@ -119,7 +119,7 @@ fn list(json: &Json) -> Vec<DriveReport> {
 
 fn listed(controller: &Json, device: &str, namespace: &Json) -> DriveReport {
     let name = device.rsplit('/').next().filter(|name| !name.is_empty() && name.len() <= 64);
-    let mut report = DriveReport { device: name.map(str::to_owned), ..DriveReport::default() };
+    let mut report = DriveReport::of(name.map(str::to_owned));
     report.text("drive.smart.protocol", "NVMe");
     report.text("drive.smart.model", text(controller, "ModelNumber"));
     report.text("drive.smart.serial", text(controller, "SerialNumber"));

@@ -56,10 +56,7 @@ pub fn health(page: &[u8]) -> Option<DriveReport> {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(page.get(offset..offset + 16)?);
         let number = u64::try_from(u128::from_le_bytes(bytes));
-        report.number(
-            path,
-            number.map_or_else(|_| Reading::Failed("more than 64 bits".to_owned()), Reading::Known),
-        );
+        report.number(path, number.map_or_else(|_| Reading::Failed("more than 64 bits".to_owned()), Reading::Known));
     }
     if let Some(units) = report.integer("drive.smart.data_units_written") {
         report.written(units, NVME_DATA_UNIT_BYTES);

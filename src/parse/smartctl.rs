@@ -94,7 +94,7 @@ pub fn report(json: &Json) -> Reading<DriveReport> {
         let refused = why.contains("Permission denied") || why.contains("Operation not permitted");
         return if refused { Reading::Denied } else { Reading::Failed(why.chars().take(200).collect()) };
     }
-    let mut report = DriveReport { device: device(json), ..DriveReport::default() };
+    let mut report = DriveReport::of(device(json));
     identity(json, &mut report);
     for (path, pointers) in NUMBERS {
         if let Some(reading) = pointers.iter().find_map(|pointer| number(json.pointer(pointer)?)) {

@@ -104,10 +104,9 @@ fn add_counted(host: &dyn Host, controller: Option<&str>, answer: Answer, part: 
     let mut unread = Vec::new();
     if let Some(controller) = controller {
         const SELF_TESTS: [&str; 3] = ["drive.selftest.count", "drive.selftest.max_hours", "drive.selftest.hours"];
-        for (facts, (report, source)) in [
-            (&nvme::HEALTH[..], nvme::health(host, controller)),
-            (&SELF_TESTS[..], nvme::self_tests(host, controller)),
-        ] {
+        for (facts, (report, source)) in
+            [(&nvme::HEALTH[..], nvme::health(host, controller)), (&SELF_TESTS[..], nvme::self_tests(host, controller))]
+        {
             match report {
                 Reading::Known(report) => add_report(report, &source, part),
                 other => unread.push((facts, reason::<_, Value>(&other), source)),
@@ -124,7 +123,7 @@ fn add_counted(host: &dyn Host, controller: Option<&str>, answer: Answer, part: 
         }
         other => {
             // smartctl that is not installed says nothing about a drive whose own answer was refused.
-            if other == Reading::Absent {
+            if matches!(other, Reading::Absent | Reading::Unsupported) {
                 for (facts, why, source) in unread {
                     for fact in facts {
                         part.fact(fact, why.clone(), &*source);

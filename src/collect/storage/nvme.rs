@@ -108,7 +108,8 @@ fn log(
 ) -> (Reading<DriveReport>, String) {
     let query = Query::NvmeLog { controller: controller.to_owned(), page, length: length as u32 };
     let reading = host.ask(&query).and_then(|data| {
-        parse(&data).map_or_else(|| Reading::Failed(format!("{} bytes are no such log page", data.len())), Reading::Known)
+        parse(&data)
+            .map_or_else(|| Reading::Failed(format!("{} bytes are no such log page", data.len())), Reading::Known)
     });
     (reading, format!("nvme log page {page:02x}h controller {controller}"))
 }

@@ -117,7 +117,12 @@ fn ask_one(host: &dyn Host, target: &Target) -> Answer {
         }
     }
     let line = |option: &str| {
-        ["smartctl", "-j"].into_iter().chain(option.split(' ')).chain(arguments.iter().copied()).collect::<Vec<_>>().join(" ")
+        ["smartctl", "-j"]
+            .into_iter()
+            .chain(option.split(' '))
+            .chain(arguments.iter().copied())
+            .collect::<Vec<_>>()
+            .join(" ")
             + " "
             + &target.path
     };

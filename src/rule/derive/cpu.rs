@@ -38,7 +38,8 @@ pub(super) fn mixed_cpus(evidence: &mut Evidence) {
             cpus.iter().filter(|(_, fields)| own.is_some_and(|own| own != fields)).map(|(id, _)| id.clone()).collect();
         let reading = if legible { Reading::Known(differing.into()) } else { missing_like(part, FIELDS[0]) };
         add(part, "cpu.differs_from", reading);
-        let family_model = part.text(FIELDS[0]).and_then(|signature| signature.rsplit_once('-')).map(|it| it.0.to_owned());
+        let family_model =
+            part.text(FIELDS[0]).and_then(|signature| signature.rsplit_once('-')).map(|it| it.0.to_owned());
         let family_model = family_model.map_or_else(|| missing_like(part, FIELDS[0]), |it| Reading::Known(it.into()));
         add(part, "cpu.family_model", family_model);
         let same_ppin = match part.text("cpu.ppin") {

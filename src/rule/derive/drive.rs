@@ -27,13 +27,21 @@ const MAX_BYTES_A_SECOND: f64 = 8e9;
 pub(super) const FACTS: &[FactDef] = &[
     FactDef::new("drive.reported_model", Text, "model in full: of smartctl, else of Identify, else of the kernel"),
     FactDef::new("drive.baseline.brand", Text, "brand that models of this kind belong to (parts/drive/brands)"),
-    FactDef::new("drive.baseline.certainty", Text, "how sure the table is: A and B from captures, C from general knowledge"),
+    FactDef::new(
+        "drive.baseline.certainty",
+        Text,
+        "how sure the table is: A and B from captures, C from general knowledge",
+    ),
     FactDef::new("drive.baseline.wwn_ouis", List, "OUIs in world-wide names of the brand"),
     FactDef::new("drive.baseline.pci_vendors", List, "PCI vendor ids of the brand's NVMe drives"),
     FactDef::new("drive.wwn_oui", Text, "IEEE OUI in the world-wide name: 000c50"),
     FactDef::new("drive.wwn_fits_brand", Bool, "whether that OUI is one of the brand's"),
     FactDef::new("drive.pci_vendor_fits_brand", Bool, "whether the PCI vendor id is one of the brand's"),
-    FactDef::new("drive.farm_expected", Bool, "whether the drive is one that keeps a FARM log: a Seagate with platters"),
+    FactDef::new(
+        "drive.farm_expected",
+        Bool,
+        "whether the drive is one that keeps a FARM log: a Seagate with platters",
+    ),
     FactDef::new(
         "drive.farm_excess_hours",
         Integer,
@@ -41,8 +49,16 @@ pub(super) const FACTS: &[FactDef] = &[
     ),
     FactDef::new("drive.farm_serial_differs", Bool, "whether the FARM log has another serial number than the drive"),
     FactDef::new("drive.heads_compared", Integer, "heads whose hours of writing are known"),
-    FactDef::new("drive.heads_beyond_hours", Integer, "heads that wrote for more hours than the drive says it had power"),
-    FactDef::new("drive.head_excess_hours", Integer, "hours by which most heads are beyond SMART; 0 where most are not"),
+    FactDef::new(
+        "drive.heads_beyond_hours",
+        Integer,
+        "heads that wrote for more hours than the drive says it had power",
+    ),
+    FactDef::new(
+        "drive.head_excess_hours",
+        Integer,
+        "hours by which most heads are beyond SMART; 0 where most are not",
+    ),
     FactDef::new(
         "drive.log_excess_hours",
         Integer,
@@ -101,7 +117,8 @@ fn baseline(part: &mut Part, tables: &Tables) {
         (_, None) => missing,
         (None, _) => Reading::Failed("the table of brands does not say".to_owned()),
     };
-    let no_oui = missing_like(part, if part.reading("drive.wwid").is_some() { "drive.wwid" } else { "drive.smart.wwn" });
+    let no_oui =
+        missing_like(part, if part.reading("drive.wwid").is_some() { "drive.wwid" } else { "drive.smart.wwn" });
     let vendor = part.text("drive.nvme.vendor_id").map(str::to_owned);
     let wwn_fits = fits(&ouis, oui.as_deref(), no_oui.clone());
     let vendor_fits = fits(&vendors, vendor.as_deref(), missing_like(part, "drive.nvme.vendor_id"));
@@ -150,7 +167,11 @@ fn wwn_oui(part: &Part) -> Option<String> {
 /// How far a counter goes beyond another one of the same thing; 0 where it does not by more than is tolerated.
 fn excess(counted: i64, hours: i64) -> i64 {
     let beyond = counted.saturating_sub(hours);
-    if beyond > TOLERATED_HOURS && beyond.saturating_mul(100) > hours.saturating_mul(TOLERATED_PERCENT) { beyond } else { 0 }
+    if beyond > TOLERATED_HOURS && beyond.saturating_mul(100) > hours.saturating_mul(TOLERATED_PERCENT) {
+        beyond
+    } else {
+        0
+    }
 }
 
 /// The first of the facts that has no value, as the reason for another.
@@ -189,11 +210,7 @@ fn heads(part: &mut Part) {
             by.sort_unstable();
             let most = by.len() * 2 > heads.len();
             let median = if most { by[by.len() / 2] } else { 0 };
-            (
-                Reading::Known(heads.len().into()),
-                Reading::Known(by.len().into()),
-                Reading::Known(median.into()),
-            )
+            (Reading::Known(heads.len().into()), Reading::Known(by.len().into()), Reading::Known(median.into()))
         }
         (None, _) => (missing_like(part, HEADS), missing_like(part, HEADS), missing_like(part, HEADS)),
         _ => (missing_like(part, HOURS), missing_like(part, HOURS), missing_like(part, HOURS)),
@@ -257,7 +274,8 @@ fn wear(part: &mut Part) {
 
     let (used, hours) = (part.integer("drive.smart.percentage_used"), part.integer(HOURS));
     let model = ["drive.smart.model", "drive.nvme.model", "drive.model"].iter().find_map(|path| part.text(path));
-    let enduring = model.is_some_and(|model| ENDURING.iter().any(|word| model.contains(word)) || model.contains("Optane"));
+    let enduring =
+        model.is_some_and(|model| ENDURING.iter().any(|word| model.contains(word)) || model.contains("Optane"));
     let reading = match (part.integer("drive.smart.data_units_written"), used) {
         (None, _) => missing_like(part, "drive.smart.data_units_written"),
         (_, None) => missing_like(part, "drive.smart.percentage_used"),

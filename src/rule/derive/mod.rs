@@ -27,7 +27,11 @@ const GENERAL: &[FactDef] = &[
     FactDef::new("part.shared_unit_ids", Kind::List, "the ids that they share, as the parts print them"),
     FactDef::new("cpu.brand", Kind::Text, "brand text: of CPUID, else of /proc/cpuinfo"),
     FactDef::new("cpu.signature", Kind::Text, "family, model and stepping, decimal: of CPUID, else of /proc/cpuinfo"),
-    FactDef::new("cpu.hypervisor", Kind::Bool, "whether a hypervisor stands in between: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new(
+        "cpu.hypervisor",
+        Kind::Bool,
+        "whether a hypervisor stands in between: of CPUID, else of /proc/cpuinfo",
+    ),
     FactDef::new("cpu.ppin", Kind::Text, "protected processor inventory number: of sysfs, else of the register"),
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
