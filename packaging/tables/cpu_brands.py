@@ -15,6 +15,14 @@ import sys
 
 SOURCE = ("linuxhw/DMI (CC BY 4.0), snapshot 57b21bc6 of 2025-01-06: SMBIOS type 4 version string and signature of "
           "Xeon and EPYC sockets")
+# Brands that nobody reported, with the family and model of the maker's documents.
+DOCUMENTED_SOURCE = "Intel Xeon Processor 7500 Series Specification Update: CPUID signature 000206E6h"
+DOCUMENTED = {
+    f"Intel(R) Xeon(R) CPU {name} @ {clock}GHz": {"6-46"}
+    for name, clock in [("E6540", "2.00"), ("E6510", "1.73"), ("E7520", "1.87"), ("E7530", "1.87"), ("E7540", "2.00"),
+                        ("L7545", "1.87"), ("L7555", "1.87"), ("X6550", "2.00"), ("X7542", "2.67"), ("X7550", "2.00"),
+                        ("X7560", "2.27")]
+}
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "signatures" / "parts"
 
 
@@ -32,8 +40,9 @@ def read(path):
     return seen
 
 
-def write(name, title, rows):
-    lines = [f'title = "{title}"', f'sources = ["{SOURCE}"]', 'key_fact = "cpu.cpuid.brand"', "", "[rows]"]
+def write(name, title, rows, *sources):
+    sources = ", ".join(f'"{source}"' for source in (SOURCE, *sources))
+    lines = [f'title = "{title}"', f'sources = [{sources}]', 'key_fact = "cpu.brand"', "", "[rows]"]
     for brand in sorted(rows):
         values = ", ".join(f'"{value}"' for value in sorted(rows[brand]))
         lines.append(f'"{brand}" = [{values}]')
@@ -52,7 +61,8 @@ def main():
             models[brand] = known
         if sum(signatures.values()) >= 10:
             steppings[brand] = set(signatures)
-    write("cpu-brand-models", "Family and model (decimal) that go with a processor's brand string", models)
+    write("cpu-brand-models", "Family and model (decimal) that go with a processor's brand string",
+          DOCUMENTED | models, DOCUMENTED_SOURCE)
     write("cpu-brand-steppings", "Family, model and stepping (decimal) that go with a processor's brand string", steppings)
 
 

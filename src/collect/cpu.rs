@@ -1,7 +1,8 @@
 //! Processors, one part a package.
 //!
 //! Reads CPUID on the first CPU of each package, the topology in `/sys/devices/system/cpu/`, `/proc/cpuinfo`, and SMBIOS
-//! type 4 (root only). The PPIN needs root and a kernel that exports it (`topology/ppin`, Linux 5.18).
+//! type 4 (root only). The PPIN needs root and a kernel that exports it (`topology/ppin`, Linux 5.18), or else the kernel's
+//! msr module.
 //!
 //! SMBIOS numbers sockets in its own way: the populated ones are matched to the packages in order.
 
@@ -45,9 +46,14 @@ const FACTS: &[FactDef] = &[
     FactDef::new("cpu.procfs.stepping", Integer, "stepping in /proc/cpuinfo"),
     FactDef::new("cpu.procfs.signature", Text, "display family, model and stepping in /proc/cpuinfo: 6-143-8"),
     FactDef::new("cpu.procfs.microcode", Text, "microcode revision in /proc/cpuinfo: 0x2b000603"),
+    FactDef::new("cpu.procfs.hypervisor", Bool, "whether the flags in /proc/cpuinfo say that a hypervisor is there"),
     FactDef::new("cpu.sysfs.cores", Integer, "cores of the package with a CPU online"),
     FactDef::new("cpu.sysfs.threads", Integer, "logical CPUs of the package online"),
     FactDef::unit_id("cpu.sysfs.ppin", "Protected Processor Inventory Number (Intel MSR 4Fh, AMD MSR C00102F1h)"),
+    FactDef::unit_id(
+        "cpu.msr.ppin",
+        "Protected Processor Inventory Number, read from the register where sysfs has none",
+    ),
     FactDef::new("cpu.smbios.socket", Text, "socket designation (DSP0134, 7.5)"),
     FactDef::new("cpu.smbios.manufacturer", Text, "maker (DSP0134, 7.5)"),
     FactDef::new("cpu.smbios.version", Text, "version: the brand text, sometimes shortened (DSP0134, 7.5)"),
@@ -106,7 +112,8 @@ impl Collector for Cpu {
             let mut part = out.part("cpu", &format!("cpu:{}", package.number));
             from_cpuid(&dump, package.first_cpu, &mut part);
             from_procfs(&cpuinfo, package.number, &mut part);
-            from_sysfs(host, package, &mut part);
+            let vendor = dump.known().and_then(Dump::vendor);
+            from_sysfs(host, package, vendor.as_deref(), &mut part);
         }
         let packages: Vec<u32> = packages.iter().map(|package| package.number).collect();
         match smbios_table(host) {
@@ -300,13 +307,31 @@ fn from_procfs(cpuinfo: &Reading<BTreeMap<u32, Procfs>>, package: u32, part: &mu
         .fact("cpu.procfs.model", block.model.map(u64::from), CPUINFO)
         .fact("cpu.procfs.stepping", block.stepping.map(u64::from), CPUINFO)
         .fact("cpu.procfs.signature", signature, CPUINFO)
-        .fact("cpu.procfs.microcode", block.microcode.clone(), CPUINFO);
+        .fact("cpu.procfs.microcode", block.microcode.clone(), CPUINFO)
+        .fact("cpu.procfs.hypervisor", block.hypervisor, CPUINFO);
 }
 
-fn from_sysfs(host: &dyn Host, package: &Package, part: &mut PartBuilder<'_>) {
+fn from_sysfs(host: &dyn Host, package: &Package, vendor: Option<&str>, part: &mut PartBuilder<'_>) {
     let folder = format!("/sys/devices/system/cpu/cpu{}/topology", package.first_cpu);
     // The kernel shows the file to everybody and its content to root.
     let ppin = read_text(host, &format!("{folder}/ppin"));
+    let register = match vendor {
+        _ if ppin.known().is_some() => None,
+        Some("GenuineIntel") => Some(0x4f),
+        Some("AuthenticAMD" | "HygonGenuine") => Some(0xc001_02f1),
+        _ => None,
+    };
+    let from_register = match register {
+        Some(register) => host.ask(&Query::Msr { cpu: package.first_cpu, register }).and_then(|bytes| {
+            match <[u8; 8]>::try_from(&*bytes).map(u64::from_le_bytes) {
+                Ok(0) => Reading::Absent,
+                Ok(number) => Reading::Known(format!("{number:#x}")),
+                Err(_) => Reading::Failed("not 8 bytes".to_owned()),
+            }
+        }),
+        None => Reading::Absent,
+    };
+    part.fact("cpu.msr.ppin", from_register, format!("msr {:#x} cpu {}", register.unwrap_or(0), package.first_cpu));
     part.fact("cpu.sysfs.threads", package.threads.clone(), format!("{folder}/package_cpus_list"))
         .fact("cpu.sysfs.cores", package.cores.clone(), format!("{folder}/core_cpus_list"))
         .fact("cpu.sysfs.ppin", ppin, format!("{folder}/ppin"));

@@ -125,6 +125,15 @@ impl LiveHost {
                 let path = format!("/dev/{controller}");
                 self.worker.call(COMMAND_DEADLINE, move || nvme_identify(&files, &path, cns, namespace))
             }
+            Query::NvmeLog { controller, page, length } => {
+                let (files, page, length) = (self.files.clone(), *page, *length);
+                let path = format!("/dev/{controller}");
+                self.worker.call(COMMAND_DEADLINE, move || nvme_log(&files, &path, page, length))
+            }
+            Query::Msr { cpu, register } => {
+                let (files, cpu, register) = (self.files.clone(), *cpu, *register);
+                self.worker.call(READ_DEADLINE, move || msr(&files, cpu, register))
+            }
             Query::Command { .. } if !self.files.are_the_machines() => Reading::Unsupported,
             Query::Command { program, args } => run(program, args),
             Query::Nvml => {
@@ -286,30 +295,85 @@ struct NvmeAdminCommand {
 /// NVMe Identify (admin opcode 06h): 4,096 bytes.
 fn nvme_identify(files: &Files, path: &str, cns: u8, namespace: u32) -> Reading<Vec<u8>> {
     const IDENTIFY: u8 = 0x06;
-    const LENGTH: usize = 4096;
-    const ADMIN_COMMAND: rustix::ioctl::Opcode = rustix::ioctl::opcode::read_write::<NvmeAdminCommand>(b'N', 0x41);
+    const LENGTH: u32 = 4096;
+    let mut command = NvmeAdminCommand { opcode: IDENTIFY, namespace, ..NvmeAdminCommand::default() };
+    command.cdw10_15[0] = cns.into();
+    nvme_admin(files, path, command, LENGTH)
+}
 
+/// NVMe Get Log Page (admin opcode 02h) of the whole controller. Bit 15 of dword 10 keeps events that wait to be fetched.
+fn nvme_log(files: &Files, path: &str, page: u8, length: u32) -> Reading<Vec<u8>> {
+    const GET_LOG_PAGE: u8 = 0x02;
+    const ALL_NAMESPACES: u32 = 0xffff_ffff;
+    const RETAIN_ASYNCHRONOUS_EVENT: u32 = 1 << 15;
+    if length == 0 || length > 4096 || !length.is_multiple_of(4) {
+        return Reading::Unsupported;
+    }
+    let mut command =
+        NvmeAdminCommand { opcode: GET_LOG_PAGE, namespace: ALL_NAMESPACES, ..NvmeAdminCommand::default() };
+    command.cdw10_15[0] = (length / 4 - 1) << 16 | RETAIN_ASYNCHRONOUS_EVENT | u32::from(page);
+    nvme_admin(files, path, command, length)
+}
+
+/// Sends an admin command that reads `length` bytes.
+fn nvme_admin(files: &Files, path: &str, mut command: NvmeAdminCommand, length: u32) -> Reading<Vec<u8>> {
     let device = match files.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
         Ok(device) => device,
         Err(error) => return reading_of(&error),
     };
-    let mut data = vec![0u8; LENGTH];
-    let mut command = NvmeAdminCommand {
-        opcode: IDENTIFY,
-        namespace,
-        address: data.as_mut_ptr() as u64,
-        data_length: LENGTH as u32,
-        timeout_milliseconds: 5_000,
-        ..NvmeAdminCommand::default()
-    };
-    command.cdw10_15[0] = cns.into();
-    // SAFETY: the opcode is NVME_IOCTL_ADMIN_CMD, whose argument is `struct nvme_admin_cmd`; the kernel writes at most
-    // `data_length` bytes at `address`, which `data` owns until after the call.
-    let result = unsafe {
-        rustix::ioctl::ioctl(&device, rustix::ioctl::Updater::<ADMIN_COMMAND, NvmeAdminCommand>::new(&mut command))
-    };
+    let mut data = vec![0u8; length as usize];
+    command.address = data.as_mut_ptr() as u64;
+    command.data_length = length;
+    command.timeout_milliseconds = 5_000;
+    // SAFETY: the kernel writes at most `data_length` bytes at `address`, which `data` owns until after the call; both
+    // commands only read.
+    let result = unsafe { rustix::ioctl::ioctl(&device, NvmeAdminIoctl(&mut command)) };
     match result {
-        Ok(()) => Reading::Known(data),
+        Ok(0) => Reading::Known(data),
+        // Invalid field, and invalid log page (NVM Express Base Specification 2.0, figures 94 and 95).
+        Ok(status) if matches!(status & 0x7ff, 0x002 | 0x109) => Reading::Unsupported,
+        Ok(status) => Reading::Failed(format!("the drive answered with status {:#05x}", status & 0x7ff)),
+        Err(error) => reading_of(&error.into()),
+    }
+}
+
+/// `NVME_IOCTL_ADMIN_CMD`. Its return value is the drive's status: a refused command leaves the buffer as it was.
+struct NvmeAdminIoctl<'a>(&'a mut NvmeAdminCommand);
+
+// SAFETY: the argument of the opcode is `struct nvme_admin_cmd`, which the kernel may change.
+unsafe impl rustix::ioctl::Ioctl for NvmeAdminIoctl<'_> {
+    type Output = i32;
+
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> rustix::ioctl::Opcode {
+        rustix::ioctl::opcode::read_write::<NvmeAdminCommand>(b'N', 0x41)
+    }
+
+    fn as_ptr(&mut self) -> *mut std::ffi::c_void {
+        std::ptr::from_mut(self.0).cast()
+    }
+
+    // SAFETY: neither argument is dereferenced.
+    unsafe fn output_from_ptr(
+        output: rustix::ioctl::IoctlOutput,
+        _argument: *mut std::ffi::c_void,
+    ) -> rustix::io::Result<i32> {
+        Ok(output)
+    }
+}
+
+/// A model-specific register. The processor refuses those that it does not have with an error of input and output.
+fn msr(files: &Files, cpu: u32, register: u32) -> Reading<Vec<u8>> {
+    let device = match files.open(&format!("/dev/cpu/{cpu}/msr"), OFlags::RDONLY | OFlags::NONBLOCK) {
+        Ok(device) => device,
+        Err(error) => return reading_of(&error),
+    };
+    let mut value = [0; 8];
+    match rustix::io::pread(&device, &mut value, register.into()) {
+        Ok(8) => Reading::Known(value.to_vec()),
+        Ok(_) => Reading::Failed("a register of less than 8 bytes".to_owned()),
+        Err(rustix::io::Errno::IO) => Reading::Unsupported,
         Err(error) => reading_of(&error.into()),
     }
 }

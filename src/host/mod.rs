@@ -65,6 +65,22 @@ pub enum Query {
         /// Namespace id; 0 for the controller.
         namespace: u32,
     },
+    /// An NVMe log page of the whole controller (NVM Express Base Specification 2.0, 5.16). Needs root.
+    NvmeLog {
+        /// Character device name: `nvme0`.
+        controller: String,
+        /// Log page identifier: 2 for health, 6 for self-tests.
+        page: u8,
+        /// Bytes to read, at most 4,096.
+        length: u32,
+    },
+    /// A model-specific register of one logical CPU: 8 bytes, little-endian. Needs root and the kernel's msr module.
+    Msr {
+        /// Logical CPU number as in `/proc/cpuinfo`.
+        cpu: u32,
+        /// Number of the register.
+        register: u32,
+    },
     /// Standard output of a program that is installed on the machine, run without a shell, for at most 20 seconds.
     /// `Absent` where it is not installed.
     Command {
@@ -110,6 +126,10 @@ impl Query {
             Self::NvmeIdentify { controller, cns, namespace } => {
                 format!("/yanji/nvme/{}/identify-{cns}-{namespace}.bin", file_name(controller))
             }
+            Self::NvmeLog { controller, page, length } => {
+                format!("/yanji/nvme/{}/log-{page:02x}-{length}.bin", file_name(controller))
+            }
+            Self::Msr { cpu, register } => format!("/yanji/msr/{cpu}-{register:x}.bin"),
             Self::Command { program, args } => format!(
                 "/yanji/command/{}",
                 std::iter::once(program).chain(args).map(|word| file_name(word)).collect::<Vec<_>>().join(",")

@@ -1,9 +1,11 @@
 //! What SMBIOS data and `decode-dimms` say of a machine and its memory modules.
 
+use std::collections::BTreeMap;
+
 use super::machine::Machine;
 use super::take_over;
 use crate::collect;
-use crate::evidence::Reading;
+use crate::evidence::{Fact, FactPath, Reading};
 use crate::parse::decode_dimms::{self, Module};
 use crate::parse::smbios::Inventory;
 
@@ -19,8 +21,11 @@ pub(super) fn inventory(inventory: &Inventory, machine: &mut Machine) {
 pub(super) fn decode_dimms(text: &str, machine: &mut Machine) {
     const SOURCE: &str = "decode-dimms";
     for Module { name, fields } in decode_dimms::parse(text) {
-        let id = format!("dimm:{name}");
-        let mut fact = |path: &str, reading: Reading| machine.part("dimm", &id, path, reading, SOURCE);
+        let source = format!("{SOURCE} {name}");
+        let mut facts = BTreeMap::new();
+        let mut fact = |path: &str, reading: Reading| {
+            facts.insert(FactPath::new(path), Fact { reading, source: source.clone() });
+        };
         let texts = [
             ("dimm.spd.dram_type", fields.dram_type),
             ("dimm.spd.module_type", fields.module_type),
@@ -56,5 +61,6 @@ pub(super) fn decode_dimms(text: &str, machine: &mut Machine) {
             fact(path, number.value());
         }
         fact("dimm.spd.crc_bad", fields.crc_bad.value());
+        machine.module(facts);
     }
 }

@@ -7,6 +7,7 @@
 
 mod cpu;
 mod dimm;
+mod drive;
 mod gpu;
 mod lshw;
 mod lspci;
@@ -144,6 +145,24 @@ pub const FORMATS: &[Format] = &[
         about: "a VBIOS image",
         recognise: |input| gpu::is_vbios(input.bytes),
         read: |input, machine| gpu::vbios(input.bytes, machine),
+    },
+    Format {
+        name: "smartctl-json",
+        about: "smartctl -j -x, smartctl -j -l farm",
+        recognise: |input| input.text().is_some_and(drive::is_smartctl_json),
+        read: |input, machine| drive::smartctl_json(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "smartctl",
+        about: "smartctl -x, smartctl -l farm",
+        recognise: |input| input.text().is_some_and(crate::parse::smartctl_text::recognise),
+        read: |input, machine| drive::smartctl_text(input.text().unwrap_or_default(), machine),
+    },
+    Format {
+        name: "nvme-cli",
+        about: "nvme smart-log, id-ctrl or list with -o json",
+        recognise: |input| input.text().is_some_and(drive::is_nvme_cli),
+        read: |input, machine| drive::nvme_cli(input.text().unwrap_or_default(), machine),
     },
 ];
 

@@ -7,6 +7,7 @@
 //! 4   serial number, 20 ASCII bytes         120  EUI-64, 8 bytes, big-endian
 //! 24  model number, 40 ASCII bytes
 //! 64  firmware revision, 8 ASCII bytes
+//! 73  IEEE OUI of the maker, 3 bytes, little-endian
 //! ```
 
 use crate::evidence::Value;
@@ -27,6 +28,8 @@ pub struct Controller {
     pub model: Option<String>,
     /// Firmware revision; `None` where it is blank.
     pub firmware: Option<String>,
+    /// IEEE OUI of the maker, 24 bits.
+    pub ieee_oui: u32,
 }
 
 /// Identify Namespace.
@@ -51,6 +54,7 @@ pub fn controller(data: &[u8]) -> Option<Controller> {
         serial: text(4..24),
         model: text(24..64),
         firmware: text(64..72),
+        ieee_oui: u32::from_le_bytes([data[73], data[74], data[75], 0]),
     })
 }
 

@@ -769,7 +769,7 @@ fn drive_corpus() {
         let file = &row["file"];
         let machine = RecordedMachine::empty()
             .with(|it| it.drives = vec![Drive { smartctl: false, ..Drive::exos("sda", "0000:05:00.0") }]);
-        let args = ["-j", "-a", "/dev/sda"].map(str::to_owned).to_vec();
+        let args = ["-j", "-x", "/dev/sda"].map(str::to_owned).to_vec();
         let query = Query::Command { program: "smartctl".to_owned(), args };
         let evidence = collect(&machine.file(&query.path(), fs::read(folder.join(file)).unwrap()).host());
         assert_declared(&evidence);

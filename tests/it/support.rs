@@ -949,7 +949,7 @@ impl Drive {
             let page = [&[0, 0x80, 0, self.serial.len() as u8], self.serial.as_bytes()].concat();
             capture.insert(format!("{folder}/device/vpd_pg80"), page);
         }
-        let args = vec!["-j".to_owned(), "-a".to_owned(), format!("/dev/{}", self.name)];
+        let args = vec!["-j".to_owned(), "-x".to_owned(), format!("/dev/{}", self.name)];
         let smartctl = Query::Command { program: "smartctl".to_owned(), args };
         if self.smartctl {
             let json = if privileged { self.smartctl_json() } else { self.smartctl_refusal() };

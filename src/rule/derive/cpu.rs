@@ -1,18 +1,36 @@
 //! Processors compared with each other.
 
 use super::{add, missing_like};
-use crate::evidence::{Evidence, Reading};
+use crate::evidence::{Evidence, Part, Reading};
+
+/// What the rules are about: the answer of CPUID, or where only a text came, what the kernel printed.
+const EITHER: [(&str, [&str; 2]); 4] = [
+    ("cpu.brand", ["cpu.cpuid.brand", "cpu.procfs.brand"]),
+    ("cpu.signature", ["cpu.cpuid.signature", "cpu.procfs.signature"]),
+    ("cpu.hypervisor", ["cpu.cpuid.hypervisor", "cpu.procfs.hypervisor"]),
+    ("cpu.ppin", ["cpu.sysfs.ppin", "cpu.msr.ppin"]),
+];
 
 /// Differences between the packages of a machine, and numbers that two of them share.
 pub(super) fn mixed_cpus(evidence: &mut Evidence) {
-    const PPIN: &str = "cpu.sysfs.ppin";
-    const FIELDS: [&str; 3] = ["cpu.cpuid.signature", "cpu.cpuid.brand", "cpu.procfs.microcode"];
+    const FIELDS: [&str; 3] = ["cpu.signature", "cpu.brand", "cpu.procfs.microcode"];
+    let hypervisor = evidence.scope("platform").find_map(|part| part.reading("platform.hypervisor.present")).cloned();
+    for part in evidence.parts.iter_mut().filter(|part| part.scope == "cpu") {
+        for (path, sources) in EITHER {
+            add(part, path, either(part, sources));
+        }
+        if part.reading("cpu.hypervisor").is_none_or(|reading| reading.known().is_none())
+            && let Some(Reading::Known(present)) = &hypervisor
+        {
+            add(part, "cpu.hypervisor", Reading::Known(present.clone()));
+        }
+    }
     let cpus: Vec<(String, [Option<String>; 3])> = evidence
         .scope("cpu")
-        .map(|part| (part.id.clone(), FIELDS.map(|field| part.text(field).map(str::to_owned))))
+        .map(|part| (part.id.clone(), FIELDS.map(|field| part.text(field).map(squeeze))))
         .collect();
     let ppins: Vec<(String, String)> =
-        evidence.scope("cpu").filter_map(|part| Some((part.id.clone(), part.text(PPIN)?.to_owned()))).collect();
+        evidence.scope("cpu").filter_map(|part| Some((part.id.clone(), part.text("cpu.ppin")?.to_owned()))).collect();
     let legible = cpus.iter().all(|(_, fields)| fields[0].is_some() && fields[1].is_some());
     for part in evidence.parts.iter_mut().filter(|part| part.scope == "cpu") {
         let own = cpus.iter().find(|(id, _)| *id == part.id).map(|(_, fields)| fields);
@@ -20,18 +38,27 @@ pub(super) fn mixed_cpus(evidence: &mut Evidence) {
             cpus.iter().filter(|(_, fields)| own.is_some_and(|own| own != fields)).map(|(id, _)| id.clone()).collect();
         let reading = if legible { Reading::Known(differing.into()) } else { missing_like(part, FIELDS[0]) };
         add(part, "cpu.differs_from", reading);
-        let family_model = match (part.integer("cpu.cpuid.family"), part.integer("cpu.cpuid.model")) {
-            (Some(family), Some(model)) => Reading::Known(format!("{family}-{model}").into()),
-            _ => missing_like(part, "cpu.cpuid.family"),
-        };
+        let family_model =
+            part.text(FIELDS[0]).and_then(|signature| signature.rsplit_once('-')).map(|it| it.0.to_owned());
+        let family_model = family_model.map_or_else(|| missing_like(part, FIELDS[0]), |it| Reading::Known(it.into()));
         add(part, "cpu.family_model", family_model);
-        let same_ppin = match part.text(PPIN) {
+        let same_ppin = match part.text("cpu.ppin") {
             Some(own) => {
                 let others = ppins.iter().filter(|(id, ppin)| *id != part.id && ppin == own);
                 Reading::Known(others.map(|(id, _)| id.clone()).collect::<Vec<_>>().into())
             }
-            None => missing_like(part, PPIN),
+            None => missing_like(part, "cpu.ppin"),
         };
         add(part, "cpu.ppin_same_as", same_ppin);
     }
+}
+
+/// The first that has a value; else why the first has none.
+fn either(part: &Part, sources: [&str; 2]) -> Reading {
+    let known = sources.iter().filter_map(|path| part.reading(path)).find(|reading| reading.known().is_some());
+    known.or_else(|| sources.iter().find_map(|path| part.reading(path))).cloned().unwrap_or(Reading::Unsupported)
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -2,6 +2,7 @@
 //! stay data.
 
 mod cpu;
+mod drive;
 mod gpu;
 mod memory;
 
@@ -16,14 +17,24 @@ pub(crate) use gpu::is_nvidia;
 pub const BLANK_IDENTITIES: &str = "blank-identities";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
-pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + BY_KIND.len() }>(GENERAL, BY_KIND);
+pub const FACTS: &[FactDef] = &FactDef::joined::<{ HOST.len() + gpu::FACTS.len() }>(HOST, gpu::FACTS);
 
-const BY_KIND: &[FactDef] = &FactDef::joined::<{ memory::FACTS.len() + gpu::FACTS.len() }>(memory::FACTS, gpu::FACTS);
+const HOST: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + PARTS.len() }>(GENERAL, PARTS);
+
+const PARTS: &[FactDef] = &FactDef::joined::<{ memory::FACTS.len() + drive::FACTS.len() }>(memory::FACTS, drive::FACTS);
 
 const GENERAL: &[FactDef] = &[
     FactDef::new("part.scope", Kind::Text, "kind of the part"),
     FactDef::new("part.same_unit_id_as", Kind::List, "parts that carry a serial number or other unit id of this one"),
     FactDef::new("part.shared_unit_ids", Kind::List, "the ids that they share, as the parts print them"),
+    FactDef::new("cpu.brand", Kind::Text, "brand text: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new("cpu.signature", Kind::Text, "family, model and stepping, decimal: of CPUID, else of /proc/cpuinfo"),
+    FactDef::new(
+        "cpu.hypervisor",
+        Kind::Bool,
+        "whether a hypervisor stands in between: of CPUID, else of /proc/cpuinfo",
+    ),
+    FactDef::new("cpu.ppin", Kind::Text, "protected processor inventory number: of sysfs, else of the register"),
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
     FactDef::new("cpu.ppin_same_as", Kind::List, "packages that have the same protected processor inventory number"),
@@ -37,6 +48,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     shared_unit_ids(evidence, &unit_ids, tables);
     cpu::mixed_cpus(evidence);
     memory::derive(evidence, tables);
+    drive::derive(evidence, tables);
     gpu::derive(evidence, tables);
     for part in &mut evidence.parts {
         let scope = part.scope.clone();
