@@ -12,6 +12,7 @@ use crate::collect;
 use crate::evidence::{Evidence, EvidenceBuilder, Origin};
 use crate::host::RecordedHost;
 use crate::inspection::{self, Inspection, TOOL_VERSION};
+use crate::ledger::Sighting;
 use crate::policy::Judgement;
 use crate::rule::{Check, Outcome, Signatures};
 
@@ -238,6 +239,7 @@ pub fn rederive(
         identity: Some(derived.identity),
         same_signatures,
         burn: derived.burn.as_ref().map(burn_claim),
+        sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
     };
     Ok((rederived, derived.inspection.judgement))
 }

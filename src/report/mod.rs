@@ -2,6 +2,7 @@
 
 mod escape;
 mod inspection;
+mod ledger;
 mod rules;
 mod screening;
 mod style;
@@ -11,6 +12,7 @@ mod verification;
 
 pub use escape::{escape_controls, for_terminal};
 pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};
+pub use ledger::shared_plain;
 pub use rules::{explain_plain, list_plain};
 pub use screening::{BlindRule, Document, Fan, FiredRule, GpuView};
 pub use style::Style;

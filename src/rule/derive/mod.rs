@@ -14,6 +14,8 @@ pub(crate) use gpu::is_nvidia;
 
 /// The table of texts that firmware prints where there is no serial number.
 pub const BLANK_IDENTITIES: &str = "blank-identities";
+/// The table of ids that stand for one that the publisher of a capture removed.
+pub const PLACEHOLDER_IDS: &str = "gpu/placeholder-ids";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
 pub const FACTS: &[FactDef] = &FactDef::joined::<{ GENERAL.len() + gpu::FACTS.len() }>(GENERAL, gpu::FACTS);
@@ -64,7 +66,7 @@ fn add(part: &mut Part, path: &str, reading: Reading) {
 }
 
 /// Letters and digits only: firmware pads and groups serials differently.
-fn normalise_id(text: &str) -> String {
+pub(crate) fn normalise_id(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
