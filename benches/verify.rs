@@ -173,7 +173,7 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
         burnin: None,
         condition: None,
         disclosures: Vec::new(),
-        gpu_claim: None,
+        claims: Default::default(),
         evidence: Vec::new(),
         checks: (0..40)
             .map(|number| Check { id: format!("cpu.rule-{number}"), part: "cpu:0".to_owned(), outcome: Outcome::Clear })

@@ -8,8 +8,8 @@
 //! new one shares with earlier ones. Of a sighting it keeps 128 bits of SHA-256 and the place for each id; names of parts,
 //! which repeat from machine to machine, are kept once. A server of 32 modules takes some 4 KB.
 
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -224,8 +224,7 @@ impl Ledger {
             let Some(earlier) = self.see(id.hash, document, &id.part) else { continue };
             match self.machines(earlier.document, document) {
                 Machines::Same(by) => {
-                    let entry =
-                        again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
+                    let entry = again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
                     entry.parts += 1;
                 }
                 machines => {

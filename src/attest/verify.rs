@@ -326,7 +326,8 @@ impl Batch {
         let certain: Vec<Duplicate> = report.shared.duplicates.iter().filter(|it| it.is_certain()).cloned().collect();
         for duplicate in certain.iter().take(MAX_LISTED) {
             let what = format!("{} {} of {}", duplicate.fact, duplicate.id, duplicate.second.part);
-            let observed = format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
+            let observed =
+                format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
             report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
         }
         if !report.is_valid() {

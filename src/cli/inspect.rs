@@ -42,11 +42,9 @@ pub struct LiveArgs {
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let host = open_host(args.host.as_deref(), args.live)?;
     let signatures = load_signatures(global)?;
-    let claim = args.claim.load(&signatures)?;
+    let order = args.claim.load(&signatures)?;
     let mut evidence = EvidenceBuilder::from(collect::collect(host.as_ref()));
-    if let Some(claim) = &claim {
-        claim.add(&mut evidence);
-    }
+    order.add(&signatures.tables, &mut evidence);
     let inspection = inspection::assess(evidence.finish(), &signatures);
     match global.format {
         Format::Plain => output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
-use yanji::claim::Claim;
+use yanji::claim::Order;
 use yanji::evidence::EvidenceBuilder;
 use yanji::import::{self, FORMATS, ImportError, Imported};
 use yanji::inspection;
@@ -39,11 +39,11 @@ pub struct ScreenArgs {
 /// Reads, evaluates and prints each file. The exit code is that of the worst one.
 pub fn run(args: &ScreenArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let claim = args.claim.load(&signatures)?;
+    let order = args.claim.load(&signatures)?;
     let (files, unusable) = listed(&args.files);
     let mut printer = Printer {
         signatures,
-        claim,
+        order,
         several: !args.same_machine && files.len() + unusable.len() > 1,
         ledger: Ledger::default(),
         shared: Shared::default(),
@@ -125,7 +125,7 @@ fn known_formats() -> String {
 
 struct Printer {
     signatures: Signatures,
-    claim: Option<Claim>,
+    order: Order,
     /// Each file is a machine of its own.
     several: bool,
     ledger: Ledger,
@@ -147,9 +147,7 @@ impl Printer {
     fn print(&mut self, file: &str, imported: Imported) -> anyhow::Result<()> {
         let (format, notes) = (imported.format(), imported.notes().to_vec());
         let mut evidence = EvidenceBuilder::from(imported.into_evidence());
-        if let Some(claim) = &self.claim {
-            claim.add(&mut evidence);
-        }
+        self.order.add(&self.signatures.tables, &mut evidence);
         let inspection = inspection::assess(evidence.finish(), &self.signatures);
         match self.format {
             Format::Plain => {

@@ -167,7 +167,10 @@ fn a_part_in_two_reports_is_named_with_both() {
     let json = verify(&["first", "module", "--format", "json"]).exits(3).json();
     let report = &json["reports"][1];
     assert_eq!(report["valid"], true);
-    assert_eq!(report["shared"]["duplicates"][0]["first"], serde_json::json!({"document": "first", "part": "dimm:P1-DIMMH1"}));
+    assert_eq!(
+        report["shared"]["duplicates"][0]["first"],
+        serde_json::json!({"document": "first", "part": "dimm:P1-DIMMH1"})
+    );
     let reasons = report["judgement"]["reasons"].to_string();
     assert!(reasons.contains("E_DUPLICATE: dimm.smbios.serial of dimm:P1-DIMMC1 needs a person"), "{reasons}");
 }

@@ -231,7 +231,10 @@ fn the_command_screens_each_file_and_tells_which_it_cannot() {
     );
     // One card in two files that don't say whose they are: two machines were said to be meant.
     assert_eq!(shared["duplicates"][0]["fact"], "gpu.nvml.uuid");
-    assert_eq!((&shared["duplicates"][0]["confidence"], &shared["again"]), (&"medium".into(), &Json::Array(Vec::new())));
+    assert_eq!(
+        (&shared["duplicates"][0]["confidence"], &shared["again"]),
+        (&"medium".into(), &Json::Array(Vec::new()))
+    );
     assert!(lines[1]["error"].as_str().unwrap().contains("not a format"), "{}", lines[1]);
     let folder = place.run(["screen", "--format", "json", "."]).exits(2);
     assert_eq!(folder.stdout.lines().count(), 4, "{}", folder.stdout);

@@ -8,6 +8,7 @@ mod memory;
 use std::collections::BTreeMap;
 
 use super::tables::Tables;
+use crate::claim;
 use crate::evidence::{Evidence, Fact, FactDef, FactPath, Kind, Part, Reading, Role};
 
 pub(crate) use gpu::is_nvidia;
@@ -55,6 +56,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     memory::mixed_dimms(evidence);
     memory::memory_shares(evidence);
     gpu::derive(evidence, tables);
+    nothing_claimed(evidence);
     for part in &mut evidence.parts {
         let scope = part.scope.clone();
         add(part, "part.scope", Reading::Known(scope.into()));
@@ -122,6 +124,19 @@ fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) 
         };
         add(part, "part.same_unit_id_as", others);
         add(part, "part.shared_unit_ids", ids);
+    }
+}
+
+/// Where nothing was claimed of a part, its facts about claims are absent, and not unknown.
+fn nothing_claimed(evidence: &mut Evidence) {
+    let facts = claim::FACTS.iter().map(|fact| fact.path).chain(["dimm.claim.text", "dimm.claim.condition"]);
+    let facts: Vec<(&str, &str)> = facts.filter_map(|path| Some((path.split('.').next()?, path))).collect();
+    for part in &mut evidence.parts {
+        for (scope, path) in &facts {
+            if part.scope == *scope && part.reading(path).is_none() {
+                add(part, path, Reading::Absent);
+            }
+        }
     }
 }
 
