@@ -90,7 +90,7 @@ struct Certified<'a> {
 
 /// Inspects, burns in, signs, and prints the result. The exit code follows the verdict.
 pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let mut host = inspect::open_host(args.host.as_deref(), args.live)?;
+    let mut host = inspect::open_host(args.host.as_deref(), &args.live)?;
     let signatures = inspect::load_signatures(global)?;
     let order = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
@@ -113,7 +113,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
     if args.host.is_none() {
         // GPUs that attest do so for this session.
-        let live = inspect::live_host(args.live).map_err(give_up)?;
+        let live = inspect::live_host(&args.live).map_err(give_up)?;
         host = Box::new(live.with_attestation_nonce(*session.s0().as_bytes()));
     }
     let archive = record(host.as_ref()).map_err(give_up)?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use super::files::{Files, reading_of};
-use super::{Host, MAX_FILE_BYTES, Query, nvml, pci};
+use super::{Bmc, Host, MAX_FILE_BYTES, Query, nvml, pci};
 use crate::evidence::{Origin, Reading};
 
 /// A register or sysfs file answers within microseconds; a wedged driver never does.
@@ -35,6 +35,7 @@ pub struct LiveHost {
     nvml_reader: Option<PathBuf>,
     nonce: Option<[u8; nvml::NONCE_BYTES]>,
     without_option_roms: bool,
+    bmc: Option<Bmc>,
 }
 
 impl LiveHost {
@@ -58,6 +59,11 @@ impl LiveHost {
     /// Asks GPUs for attestation reports over that nonce.
     pub fn with_attestation_nonce(self, nonce: [u8; nvml::NONCE_BYTES]) -> Self {
         Self { nonce: Some(nonce), ..self }
+    }
+
+    /// Asks a management controller too.
+    pub fn with_bmc(self, bmc: Bmc) -> Self {
+        Self { bmc: Some(bmc), ..self }
     }
 
     /// Leaves option ROMs alone.
@@ -108,6 +114,10 @@ impl LiveHost {
             }
             Query::Command { .. } if !self.files.are_the_machines() => Reading::Unsupported,
             Query::Command { program, args } => run(program, args),
+            Query::Redfish { path } => match &self.bmc {
+                Some(bmc) => bmc.get(path),
+                None => Reading::Unsupported,
+            },
             Query::Nvml => match &self.nvml_reader {
                 Some(program) => nvml::ask(program, self.nonce.as_ref()),
                 None => Reading::Unsupported,

@@ -3,6 +3,7 @@
 pub mod cpuid;
 pub mod cpuinfo;
 pub mod device_query;
+pub mod ipmi_fru;
 pub mod lspci;
 pub mod meminfo;
 pub mod nvflash;
@@ -14,6 +15,7 @@ pub mod pci_config;
 pub mod plain_text;
 pub mod pmc_boot;
 pub mod proc_information;
+pub mod redfish;
 pub mod smartctl;
 pub mod smbios;
 pub mod vbios;

@@ -845,9 +845,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_makes_a_claim_panic(text in "\\PC{0,60}|([0-9]{0,11}(x|gb|g|ti|d|s)?[ ,×]?(4090|A100|gb|x|turbo|sxm|new)? ?){0,6}") {
+    fn no_text_makes_a_claim_panic(text in "\\PC{0,60}|([0-9]{0,11}(x|gb|g|ti|d|s)?[ ,×]?(4090|A100|gb|x|turbo|sxm|new|ddr5-|xeon|nvme|tb|;)? ?){0,6}") {
         let tables = Tables::default();
         _ = GpuClaim::parse(&text, &tables);
+        _ = Order::parse(&text, &tables);
         _ = Order::from_toml(&text, &tables);
     }
 }

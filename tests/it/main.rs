@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod attest;
+mod bmc;
 mod burn;
 mod cli;
 mod collect;

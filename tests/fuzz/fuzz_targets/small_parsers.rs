@@ -1,11 +1,12 @@
-//! Every parser of one file: configuration space, CPUID dump, NVMe Identify, smartctl, a chip's registers, text of procfs
+//! Every parser of one file: configuration space, CPUID dump, NVMe Identify, smartctl, Redfish and FRU, a chip's registers, text of procfs
 //! and sysfs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use yanji::evidence::Reading;
 use yanji::parse::{
-    cpuid, cpuinfo, meminfo, nvidia_version, nvme_identify, pci_config, pmc_boot, proc_information, smartctl,
+    cpuid, cpuinfo, ipmi_fru, meminfo, nvidia_version, nvme_identify, pci_config, pmc_boot, proc_information, redfish,
+    smartctl,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -17,12 +18,13 @@ fuzz_target!(|input: &[u8]| {
         let _ = (dump.vendor(), dump.brand(), dump.signature(), dump.hypervisor(), dump.hypervisor_vendor());
     }
     let _ = (nvme_identify::controller(input), nvme_identify::namespace(input), smartctl::parse(input));
+    let _ = (redfish::members(input), redfish::module(input));
     if let Some(&[a, b, c, d]) = input.first_chunk() {
         let register = u32::from_le_bytes([a, b, c, d]);
         let _ = (pmc_boot::chip(register), pmc_boot::real(register));
     }
     if let Ok(text) = std::str::from_utf8(input) {
         let _ = (cpuinfo::parse(text), meminfo::total_bytes(text), pci_config::bar_bytes(text));
-        let _ = (nvidia_version::parse(text), proc_information::parse(text));
+        let _ = (nvidia_version::parse(text), proc_information::parse(text), ipmi_fru::modules(text));
     }
 });
