@@ -167,7 +167,8 @@ pub(super) fn add(claims: &[CpuClaim], evidence: &mut EvidenceBuilder) {
     }
     for (index, claim) in claims.iter().enumerate() {
         let found = found(evidence, "cpu", ("platform", "platform.cpu.packages"), assigned[index]);
-        add_item(evidence, "cpu", index, &claim.text, claim.count, found);
+        // An offer without a number is one of one at least.
+        add_item(evidence, "cpu", index, &claim.text, claim.count.or(Some(1)), found);
     }
 }
 

@@ -189,6 +189,9 @@ impl DimmClaim {
             once("ranks", &mut self.ranks, ranks)?;
             return once("width", &mut self.device_width_bits, width);
         }
+        if let Some(ranks) = word.strip_suffix('r').and_then(|it| it.parse().ok()).filter(|it| (1..=16).contains(it)) {
+            return once("ranks", &mut self.ranks, ranks);
+        }
         if word == "sk" && item.take(&["hynix"]) {
             return self.made_by("SK hynix");
         }

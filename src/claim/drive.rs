@@ -285,13 +285,19 @@ pub(super) fn add(claims: &[DriveClaim], tables: &Tables, evidence: &mut Evidenc
             interface || claim.compare(drive, tables).0.len() < 2
         };
         let most = claim.count.map_or(drives.len(), |count| count as usize);
-        let fits =
-            |drive: &Part| of_kind(drive) && (claim.count.is_some() || claim.compare(drive, tables).0.is_empty());
+        // Without a number all that fit are meant, and the nearest where none does.
+        let fits = |drive: &Part| claim.compare(drive, tables).0.is_empty();
+        let (any, exact) = (claim.count.is_some(), drives.iter().any(fits));
+        let wanted = |drive: &Part, taken: usize| match (any, exact) {
+            (true, _) => of_kind(drive),
+            (false, true) => fits(drive),
+            (false, false) => of_kind(drive) && taken == 0,
+        };
         let (taken, left): (Vec<Part>, Vec<Part>) = {
             let mut taken = Vec::new();
             let mut left = Vec::new();
             for drive in drives {
-                if taken.len() < most && fits(&drive) { taken.push(drive) } else { left.push(drive) }
+                if taken.len() < most && wanted(&drive, taken.len()) { taken.push(drive) } else { left.push(drive) }
             }
             (taken, left)
         };
@@ -318,7 +324,8 @@ pub(super) fn add(claims: &[DriveClaim], tables: &Tables, evidence: &mut Evidenc
                 .fact("drive.claimed.differs", differs, "claim and drive");
         }
         let found = found(evidence, "drive", ("platform", "platform.drives"), assigned);
-        add_item(evidence, "drive", index, &claim.text, claim.count, found);
+        // An offer without a number is one of one at least.
+        add_item(evidence, "drive", index, &claim.text, claim.count.or(Some(1)), found);
     }
 }
 

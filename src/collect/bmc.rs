@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{Collector, reason};
 use crate::evidence::Kind::{Integer, List};
-use crate::evidence::{EvidenceBuilder, FactDef, Reading};
+use crate::evidence::{EvidenceBuilder, FactDef, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::ipmi_fru;
 use crate::parse::redfish::{self, Module};
@@ -23,6 +23,17 @@ const MAX_SYSTEMS: usize = 16;
 const FACTS: &[FactDef] = &[
     FactDef::new("memory.bmc.modules", Integer, "modules that the management controller lists"),
     FactDef::new("memory.bmc.unmatched", List, "modules of the controller that are none of SMBIOS, by locator"),
+];
+
+/// What is told of each module; declared with the other facts of modules.
+const OF_MODULE: [&str; 7] = [
+    "dimm.bmc.size_mib",
+    "dimm.bmc.type",
+    "dimm.bmc.speed_mts",
+    "dimm.bmc.manufacturer",
+    "dimm.bmc.part_number",
+    "dimm.bmc.serial",
+    "dimm.bmc.ranks",
 ];
 
 pub(super) struct Bmc;
@@ -46,8 +57,15 @@ impl Collector for Bmc {
             Reading::Unsupported | Reading::Absent => {}
             Reading::Known(modules) => add(modules, source, out),
             other => {
-                let why = reason::<_, u64>(&other);
-                out.part("memory", "memory").fact("memory.bmc.modules", why, source);
+                let why: Reading<Value> = reason(&other);
+                out.part("memory", "memory").fact("memory.bmc.modules", why.clone(), source);
+                let ids: Vec<String> = out.so_far().scope("dimm").map(|part| part.id.clone()).collect();
+                for id in ids {
+                    let mut part = out.part("dimm", &id);
+                    for fact in OF_MODULE {
+                        part.fact(fact, why.clone(), source);
+                    }
+                }
             }
         }
     }
