@@ -59,7 +59,7 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let mut batch = Batch::default();
     let started = Instant::now();
     for (envelope, tar) in envelopes.iter().zip(&tars) {
-        if !batch.verify(envelope, Some(&tar[..]), &trusted, &mut agree).is_valid() {
+        if !batch.verify("report", envelope, Some(&tar[..]), &trusted, &mut agree).is_valid() {
             return Err("a genuine report did not verify".into());
         }
     }
@@ -149,6 +149,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         identity: None,
         same_signatures: true,
         burn: None,
+        sighting: Default::default(),
     })
 }
 
@@ -172,7 +173,7 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
         burnin: None,
         condition: None,
         disclosures: Vec::new(),
-        gpu_claim: None,
+        claims: Default::default(),
         evidence: Vec::new(),
         checks: (0..40)
             .map(|number| Check { id: format!("cpu.rule-{number}"), part: "cpu:0".to_owned(), outcome: Outcome::Clear })

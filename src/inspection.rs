@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::burn;
+use crate::claim;
 use crate::collect::{self, COLLECTORS};
 use crate::evidence::{Evidence, FactDef, FactPath, Part, Reading};
 use crate::host::Host;
@@ -44,7 +45,7 @@ pub struct Denied {
 
 /// Every fact that a collector, the burn-in or the derivation can make: the names that rules may use.
 pub fn fact_catalogue() -> impl Iterator<Item = &'static FactDef> {
-    COLLECTORS.iter().flat_map(|collector| collector.facts()).chain(burn::FACTS).chain(rule::FACTS)
+    COLLECTORS.iter().flat_map(|collector| collector.facts()).chain(burn::FACTS).chain(claim::FACTS).chain(rule::FACTS)
 }
 
 /// Collects from a host and evaluates.
@@ -52,7 +53,7 @@ pub fn inspect(host: &dyn Host, signatures: &Signatures) -> Inspection {
     assess(collect::collect(host), signatures)
 }
 
-/// Evaluates evidence as collected, with the claim added where there is one ([`crate::claim::Claim::add`]), without
+/// Evaluates evidence as collected, with the order added where there is one ([`crate::claim::Order::add`]), without
 /// derived facts. A part of scope `burn` says that a burn-in is claimed.
 pub fn assess(mut evidence: Evidence, signatures: &Signatures) -> Inspection {
     rule::derive(&mut evidence, fact_catalogue(), &signatures.tables);

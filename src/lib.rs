@@ -4,7 +4,7 @@
 //! ```text
 //! collect ─► Evidence ──────┐
 //! burn ────► Measurements ──┴─► evaluate(signatures) ─► Outcomes ─► policy ─► Verdict
-//!                                         └──────────► attest ─► Statement ─► verify
+//!                                         └──────────► attest ─► Statement ─► verify ─► ledger
 //! report renders any stage (terminal, JSON)
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod evidence;
 pub mod host;
 pub mod import;
 pub mod inspection;
+pub mod ledger;
 pub mod parse;
 pub mod policy;
 pub mod report;

@@ -7,11 +7,12 @@ use super::identity::{identity, part_subjects};
 use super::statement::{Assurance, BurnIn, PolicyRef, Records, SignedVerdict, Statement};
 use super::verify::{EvidenceItems, Rederived};
 use crate::burn::{self, Summary};
-use crate::claim::Claim;
+use crate::claim::Order;
 use crate::collect;
 use crate::evidence::{Evidence, EvidenceBuilder, Origin};
 use crate::host::RecordedHost;
 use crate::inspection::{self, Inspection, TOOL_VERSION};
+use crate::ledger::Sighting;
 use crate::policy::Judgement;
 use crate::rule::{Check, Outcome, Signatures};
 
@@ -70,13 +71,13 @@ pub enum DeriveError {
 
 /// Runs collectors, rules and policy on the evidence. `origin` is the claimed one, since a replay can't know it, unless the
 /// evidence itself tells of a virtual driver; `s0` is the session's value, from which the records of the burn-in must
-/// begin; `claim` is what the GPUs were sold as.
+/// begin; `order` is what the parts were sold as.
 pub fn derive(
     host: &[u8],
     records: Option<&[u8]>,
     origin: Origin,
     s0: &Digest,
-    claim: Option<&Claim>,
+    order: &Order,
     signatures: &Signatures,
 ) -> Result<Derived, DeriveError> {
     let recorded = RecordedHost::from_archive(Cursor::new(host))?;
@@ -96,11 +97,9 @@ pub fn derive(
         evidence = builder.finish();
     }
     let identity = identity(&evidence);
-    if let Some(claim) = claim {
-        let mut builder = EvidenceBuilder::from(evidence);
-        claim.add(&mut builder);
-        evidence = builder.finish();
-    }
+    let mut builder = EvidenceBuilder::from(evidence);
+    order.add(&signatures.tables, &mut builder);
+    evidence = builder.finish();
     let inspection = inspection::assess(evidence, signatures);
     let verdict = SignedVerdict {
         result: inspection.judgement.verdict,
@@ -189,9 +188,9 @@ pub fn rederive(
     };
     let host = item(HOST_ITEM)?.ok_or_else(|| format!("{HOST_ITEM} is not among the evidence"))?;
     let records = item(RECORDS_ITEM)?;
-    let claim = predicate.gpu_claim.as_ref();
+    let order = &predicate.claims;
     let derived =
-        derive(host, records, predicate.origin, &predicate.session.s0, claim, signatures).map_err(|error| {
+        derive(host, records, predicate.origin, &predicate.session.s0, order, signatures).map_err(|error| {
             std::iter::successors(std::error::Error::source(&error), |cause| cause.source())
                 .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
         })?;
@@ -238,6 +237,7 @@ pub fn rederive(
         identity: Some(derived.identity),
         same_signatures,
         burn: derived.burn.as_ref().map(burn_claim),
+        sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
     };
     Ok((rederived, derived.inspection.judgement))
 }

@@ -13,7 +13,7 @@ use super::statement::{
     Challenge, Database, PolicyRef, Predicate, Session, Statement, StatementError, Tool, session_id,
 };
 use super::{Digest, Hasher};
-use crate::claim::Claim;
+use crate::claim::Order;
 use crate::inspection::{self, TOOL_VERSION};
 use crate::rule::Signatures;
 
@@ -36,14 +36,14 @@ pub struct SessionStart {
 }
 
 /// What whoever offers the machine says about it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Claims {
     /// `new`, `used` or `refurbished`.
     pub condition: Option<String>,
     /// Repairs, replaced parts, known faults.
     pub disclosures: Vec<String>,
-    /// What the GPUs are offered as.
-    pub gpus: Option<Claim>,
+    /// What the parts are offered as.
+    pub order: Order,
 }
 
 /// Why a session could not start or end.
@@ -150,7 +150,7 @@ impl SessionStart {
             burnin: derived.burn.as_ref().zip(records).map(|(summary, records)| burn_in(summary, records)),
             condition: claims.condition,
             disclosures: claims.disclosures,
-            gpu_claim: claims.gpus,
+            claims: claims.order,
             evidence: Vec::new(),
             checks: derived.inspection.checks.clone(),
             verdict: derived.verdict.clone(),

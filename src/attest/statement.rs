@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::evidence_tar::Written;
 use super::{Digest, Hasher};
-use crate::claim::Claim;
+use crate::claim::Order;
 use crate::evidence::Origin;
 use crate::policy;
 use crate::rule::Check;
@@ -88,9 +88,9 @@ pub struct Predicate {
     pub condition: Option<String>,
     /// What the seller declares: repairs, replaced parts, known faults.
     pub disclosures: Vec<String>,
-    /// What the GPUs are offered as. The rules hold them against it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu_claim: Option<Claim>,
+    /// What the parts are offered as. The rules hold them against it.
+    #[serde(default, skip_serializing_if = "Order::is_empty")]
+    pub claims: Order,
     /// Every evidence item by digest.
     pub evidence: Vec<EvidenceItem>,
     /// What each rule says about each part.

@@ -7,7 +7,7 @@
 //! 2. `E_SIGNATURE`, `E_UNTRUSTED_SIGNER`: over the very bytes that are parsed after;
 //! 3. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
 //! 4. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
-//! 5. `E_DUPLICATE`: across a [`Batch`].
+//! 5. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts.
 //!
 //! It establishes that the holder of a trusted key signed the statement, that the evidence is the evidence that was
 //! signed, and that the verdict follows from it. It does not establish that the evidence is true: see
@@ -30,6 +30,7 @@ use super::strict_json;
 use super::trust::{OWN_KEY_NAME, TrustedKeys};
 use super::{Digest, key::PublicKey};
 use crate::evidence::Origin;
+use crate::ledger::{Duplicate, Ledger, Shared, Sighting};
 use crate::rule::Check;
 
 /// The most that is kept of one report's evidence for the re-evaluation, the smallest items first. The others are only
@@ -62,7 +63,7 @@ pub enum FailureClass {
     /// The verdict does not follow from the evidence.
     #[serde(rename = "E_VERDICT_MISMATCH")]
     VerdictMismatch,
-    /// One report id with two contents.
+    /// One report id with two contents, or one part in two machines.
     #[serde(rename = "E_DUPLICATE")]
     Duplicate,
 }
@@ -169,6 +170,8 @@ pub struct Rederived {
     pub same_signatures: bool,
     /// What the records of a burn-in show, in a sentence; `None` without a burn-in.
     pub burn: Option<String>,
+    /// The ids of the machine and of its parts, for the comparison with other reports.
+    pub sighting: Sighting,
 }
 
 /// What a verification found.
@@ -190,6 +193,9 @@ pub struct Report {
     pub assurance: Option<Assurance>,
     /// What comes out differently with the signature set of today.
     pub differences: Vec<Difference>,
+    /// What it shares with earlier reports of a [`Batch`]. Duplicates that are certain are failures too; the others need a
+    /// person.
+    pub shared: Shared,
     /// Why the report is not valid. Empty for a valid one.
     pub failures: Vec<Failure>,
     /// What was established, a sentence each.
@@ -226,6 +232,7 @@ impl Report {
             evidence: None,
             assurance: None,
             differences: Vec::new(),
+            shared: Shared::default(),
             failures: Vec::new(),
             proven: Vec::new(),
             not_proven: Vec::new(),
@@ -253,8 +260,20 @@ pub fn verify(
     trusted: &TrustedKeys,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> Report {
-    let mut report = Report::empty();
-    let Some((statement, signers)) = authenticate(envelope_bytes, trusted, &mut report) else { return report };
+    verify_and_sight(envelope_bytes, evidence, trusted, rederive).0
+}
+
+/// [`verify`], with the ids in a valid report.
+fn verify_and_sight(
+    envelope_bytes: &[u8],
+    evidence: Option<impl Read>,
+    trusted: &TrustedKeys,
+    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+) -> (Report, Option<Sighting>) {
+    let (mut report, mut sighting) = (Report::empty(), None);
+    let Some((statement, signers)) = authenticate(envelope_bytes, trusted, &mut report) else {
+        return (report, None);
+    };
     for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
         report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
     }
@@ -263,27 +282,32 @@ pub fn verify(
         && let Some(rederived) = check_verdict(&statement, &items, rederive, &mut report)
     {
         conclude(&statement, &rederived, &mut report);
+        sighting = Some(rederived.sighting);
     }
     report.statement = Some(statement);
-    report
+    (report, sighting)
 }
 
-/// Verifies many reports and remembers a digest of each, so that one report id with two contents is noticed.
+/// Verifies many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
+/// two machines.
 #[derive(Debug, Default)]
 pub struct Batch {
     seen: HashMap<Digest, Digest>,
+    ledger: Ledger,
 }
 
 impl Batch {
-    /// [`verify`], then compares with every valid report before it. The same report twice is no failure.
+    /// [`verify`], then compares with every valid report before it. The same report twice is no failure, and neither are
+    /// two reports about one machine. `name` is what later failures call the report.
     pub fn verify(
         &mut self,
+        name: &str,
         envelope_bytes: &[u8],
         evidence: Option<impl Read>,
         trusted: &TrustedKeys,
         rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
     ) -> Report {
-        let mut report = verify(envelope_bytes, evidence, trusted, rederive);
+        let (mut report, sighting) = verify_and_sight(envelope_bytes, evidence, trusted, rederive);
         let (true, Some(statement), Some(content)) = (report.is_valid(), &report.statement, report.statement_sha256)
         else {
             return report;
@@ -291,13 +315,23 @@ impl Batch {
         let report_id = statement.predicate.report_id.clone();
         match self.seen.entry(Digest::of(report_id.as_bytes())) {
             Entry::Vacant(entry) => _ = entry.insert(content),
-            Entry::Occupied(entry) if *entry.get() == content => {}
+            Entry::Occupied(entry) if *entry.get() == content => return report,
             Entry::Occupied(entry) => {
                 let expected = format!("the statement {} seen before", entry.get());
                 let what = format!("report id {report_id:?}");
                 report.fail(FailureClass::Duplicate, &what, &expected, &format!("the statement {content}"));
-                report.assurance = None;
             }
+        }
+        report.shared = sighting.map(|sighting| self.ledger.add(name, sighting)).unwrap_or_default();
+        let certain: Vec<Duplicate> = report.shared.duplicates.iter().filter(|it| it.is_certain()).cloned().collect();
+        for duplicate in certain.iter().take(MAX_LISTED) {
+            let what = format!("{} {} of {}", duplicate.fact, duplicate.id, duplicate.second.part);
+            let observed =
+                format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
+            report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
+        }
+        if !report.is_valid() {
+            report.assurance = None;
         }
         report
     }

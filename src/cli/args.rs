@@ -31,6 +31,8 @@ Environment:
   YANJI_ROOT  Folder below which /sys, /proc and /dev are read instead of the root: for a container
               into which the machine's folders are mounted, and for a virtual machine under test.
               Reports then say `simulated`, and no policy accepts them
+  YANJI_BMC_USER, YANJI_BMC_PASSWORD
+              Who asks the management controller that --bmc names
   NO_COLOR    No colours";
 
 /// Options of every command.

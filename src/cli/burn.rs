@@ -60,7 +60,7 @@ pub fn run(args: &BurnArgs, global: &Global) -> anyhow::Result<Exit> {
                 .with_context(|| CliError::usage(format!("cannot write events to {}", path.display())))?,
         )),
     };
-    let host = inspect::live_host(inspect::LiveArgs { no_rom: false })?;
+    let host = inspect::live_host(&inspect::LiveArgs::default())?;
     let (summary, cancelled) = run_request(&host, &request, events)?;
     if !to_stdout {
         match global.format {

@@ -38,7 +38,7 @@ struct Captured {
 
 /// Runs the collectors and writes everything that they read.
 pub fn run(args: &CaptureArgs, global: &Global) -> anyhow::Result<Exit> {
-    let host = inspect::open_host(args.host.as_deref(), args.live)?;
+    let host = inspect::open_host(args.host.as_deref(), &args.live)?;
     let recording = RecordingHost::new(host.as_ref());
     let evidence = collect::collect(&recording);
     let capture = recording.into_capture();

@@ -12,7 +12,7 @@ use yanji::attest::statement::{Challenge, ChallengeSource};
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
-use yanji::claim::Claim;
+use yanji::claim::Order;
 use yanji::collect;
 use yanji::evidence::Reading;
 use yanji::host::{Host, RecordingHost};
@@ -90,9 +90,9 @@ struct Certified<'a> {
 
 /// Inspects, burns in, signs, and prints the result. The exit code follows the verdict.
 pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let mut host = inspect::open_host(args.host.as_deref(), args.live)?;
+    let mut host = inspect::open_host(args.host.as_deref(), &args.live)?;
     let signatures = inspect::load_signatures(global)?;
-    let claim = args.claim.load(&signatures)?;
+    let order = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
     let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
     let out = match &args.out {
@@ -113,7 +113,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
     if args.host.is_none() {
         // GPUs that attest do so for this session.
-        let live = inspect::live_host(args.live).map_err(give_up)?;
+        let live = inspect::live_host(&args.live).map_err(give_up)?;
         host = Box::new(live.with_attestation_nonce(*session.s0().as_bytes()));
     }
     let archive = record(host.as_ref()).map_err(give_up)?;
@@ -138,7 +138,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         Some(fs::read(&records).context("cannot read the records of the burn-in")?)
     };
-    let signed = sign(&out, args, claim, session, &archive, records, host.as_ref(), &signatures, &key);
+    let signed = sign(&out, args, order, session, &archive, records, host.as_ref(), &signatures, &key);
     // A recorded machine is not resumed: there is no burn-in whose time would be lost.
     let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
     if interrupted(&inspection) {
@@ -287,7 +287,7 @@ fn interrupted(inspection: &Inspection) -> bool {
 fn sign(
     out: &Path,
     args: &CertifyArgs,
-    claim: Option<Claim>,
+    order: Order,
     session: SessionStart,
     archive: &[u8],
     records: Option<Vec<u8>>,
@@ -296,12 +296,11 @@ fn sign(
     key: &Key,
 ) -> anyhow::Result<(Inspection, WrittenReport)> {
     let claims = Claims {
-        gpus: claim,
+        order,
         condition: args.condition.and_then(|condition| Some(condition.to_possible_value()?.get_name().to_owned())),
         disclosures: args.disclose.clone(),
     };
-    let gpus = claims.gpus.as_ref();
-    let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), gpus, signatures)?;
+    let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), &claims.order, signatures)?;
     let statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
     let item = |id: &str, media_type: &str, bytes: Vec<u8>| Item {
         id: id.to_owned(),

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use yanji::collect;
 use yanji::evidence::EvidenceBuilder;
-use yanji::host::{Host, LiveHost, Query, RecordedHost};
+use yanji::host::{Bmc, Credentials, Host, LiveHost, Query, RecordedHost};
 use yanji::inspection;
 use yanji::report;
 use yanji::rule::Signatures;
+use zeroize::Zeroizing;
 
 use super::args::{Format, Global};
 use super::claim::ClaimArgs;
@@ -31,23 +32,31 @@ pub struct InspectArgs {
 }
 
 /// How this machine is looked at.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct LiveArgs {
     /// Do not read the video BIOS of GPUs, for which their option ROM is switched on for a moment
     #[arg(long, conflicts_with = "host")]
     pub no_rom: bool,
+    /// Ask this management controller (BMC) for its memory modules too: https://host. Password: --bmc-credentials, or
+    /// YANJI_BMC_USER and YANJI_BMC_PASSWORD
+    #[arg(long, value_name = "URL", conflicts_with = "host")]
+    pub bmc: Option<String>,
+    /// Certificates, PEM, that may sign the controller's own, in place of the system's authorities
+    #[arg(long, value_name = "FILE", requires = "bmc")]
+    pub bmc_ca: Option<PathBuf>,
+    /// File with user:password of the controller, which nobody else may read
+    #[arg(long, value_name = "FILE", requires = "bmc")]
+    pub bmc_credentials: Option<PathBuf>,
 }
 
 /// Collects, evaluates and prints. The exit code follows the verdict.
 pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let host = open_host(args.host.as_deref(), args.live)?;
+    let host = open_host(args.host.as_deref(), &args.live)?;
     host.begin(&Query::Nvml);
     let signatures = load_signatures(global)?;
-    let claim = args.claim.load(&signatures)?;
+    let order = args.claim.load(&signatures)?;
     let mut evidence = EvidenceBuilder::from(collect::collect(host.as_ref()));
-    if let Some(claim) = &claim {
-        claim.add(&mut evidence);
-    }
+    order.add(&signatures.tables, &mut evidence);
     let inspection = inspection::assess(evidence.finish(), &signatures);
     match global.format {
         Format::Plain => output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?,
@@ -57,7 +66,7 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
 }
 
 /// This machine, or the recorded one.
-pub fn open_host(recorded: Option<&Path>, live: LiveArgs) -> anyhow::Result<Box<dyn Host>> {
+pub fn open_host(recorded: Option<&Path>, live: &LiveArgs) -> anyhow::Result<Box<dyn Host>> {
     match recorded {
         None => Ok(Box::new(live_host(live)?)),
         Some(path) => match RecordedHost::open(path) {
@@ -71,7 +80,7 @@ pub fn open_host(recorded: Option<&Path>, live: LiveArgs) -> anyhow::Result<Box<
 }
 
 /// This machine, or the folder that stands for it.
-pub fn live_host(args: LiveArgs) -> anyhow::Result<LiveHost> {
+pub fn live_host(args: &LiveArgs) -> anyhow::Result<LiveHost> {
     // The path stays the running build's when the file is replaced meanwhile.
     let mut host = LiveHost::new().with_nvml_reader(PathBuf::from("/proc/self/exe"));
     if let Some(root) = std::env::var_os("YANJI_ROOT").filter(|root| !root.is_empty()) {
@@ -81,7 +90,32 @@ pub fn live_host(args: LiveArgs) -> anyhow::Result<LiveHost> {
                 .hint("it names a folder with sys/ and proc/ in it; unset it to look at this machine")
         })?;
     }
+    if let Some(url) = &args.bmc {
+        host = host.with_bmc(open_bmc(url, args)?);
+    }
     Ok(if args.no_rom { host.without_option_roms() } else { host })
+}
+
+fn open_bmc(url: &str, args: &LiveArgs) -> anyhow::Result<Bmc> {
+    let credentials = || -> anyhow::Result<Option<Credentials>> {
+        if let Some(file) = &args.bmc_credentials {
+            return Ok(Some(Credentials::from_file(file)?));
+        }
+        match (std::env::var("YANJI_BMC_USER"), std::env::var("YANJI_BMC_PASSWORD")) {
+            (Ok(user), Ok(password)) => {
+                let password = Zeroizing::new(password);
+                Ok(Some(Credentials::parse(&Zeroizing::new(format!("{user}:{}", *password)))?))
+            }
+            _ => Ok(None),
+        }
+    };
+    let open = || Ok(Bmc::new(url, credentials()?, args.bmc_ca.as_deref())?);
+    open().map_err(|error: anyhow::Error| {
+        error.context(
+            CliError::usage("the management controller cannot be asked")
+                .hint("give https://HOST, --bmc-credentials FILE (user:password, mode 600), and --bmc-ca FILE for a controller that signs its own certificate"),
+        )
+    })
 }
 
 /// The built-in signatures, or those in `--signatures`.

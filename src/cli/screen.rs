@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
-use yanji::claim::Claim;
+use yanji::claim::Order;
 use yanji::evidence::EvidenceBuilder;
 use yanji::import::{self, FORMATS, ImportError, Imported};
 use yanji::inspection;
+use yanji::ledger::{Ledger, Shared, Sighting};
 use yanji::report::{self, Document};
 use yanji::rule::Signatures;
 
@@ -23,7 +24,8 @@ use super::{inspect, output};
 /// Arguments of `yanji screen`.
 #[derive(Debug, clap::Args)]
 pub struct ScreenArgs {
-    /// Files that the seller sent, folders of such files, or - for standard input
+    /// Files that the seller sent, folders of such files, or - for standard input. Each is another machine, and a part that
+    /// two of them have is told
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// All files are about one machine
@@ -37,12 +39,14 @@ pub struct ScreenArgs {
 /// Reads, evaluates and prints each file. The exit code is that of the worst one.
 pub fn run(args: &ScreenArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let claim = args.claim.load(&signatures)?;
+    let order = args.claim.load(&signatures)?;
     let (files, unusable) = listed(&args.files);
     let mut printer = Printer {
         signatures,
-        claim,
-        json_lines: !args.same_machine && files.len() + unusable.len() > 1,
+        order,
+        several: !args.same_machine && files.len() + unusable.len() > 1,
+        ledger: Ledger::default(),
+        shared: Shared::default(),
         format: global.format,
         worst: Exit::Success,
         screened: 0,
@@ -70,6 +74,7 @@ pub fn run(args: &ScreenArgs, global: &Global) -> anyhow::Result<Exit> {
     if let Some((names, merged)) = machine {
         printer.print(&names.join(" + "), merged)?;
     }
+    printer.print_shared()?;
     Ok(printer.worst)
 }
 
@@ -120,8 +125,11 @@ fn known_formats() -> String {
 
 struct Printer {
     signatures: Signatures,
-    claim: Option<Claim>,
-    json_lines: bool,
+    order: Order,
+    /// Each file is a machine of its own.
+    several: bool,
+    ledger: Ledger,
+    shared: Shared,
     format: Format,
     worst: Exit,
     screened: usize,
@@ -139,9 +147,7 @@ impl Printer {
     fn print(&mut self, file: &str, imported: Imported) -> anyhow::Result<()> {
         let (format, notes) = (imported.format(), imported.notes().to_vec());
         let mut evidence = EvidenceBuilder::from(imported.into_evidence());
-        if let Some(claim) = &self.claim {
-            claim.add(&mut evidence);
-        }
+        self.order.add(&self.signatures.tables, &mut evidence);
         let inspection = inspection::assess(evidence.finish(), &self.signatures);
         match self.format {
             Format::Plain => {
@@ -157,12 +163,37 @@ impl Printer {
                     notes,
                     ..Document::new(&inspection, &self.signatures)
                 };
-                if self.json_lines { output::print_json_line(&document)? } else { output::print_json(&document)? }
+                if self.several { output::print_json_line(&document)? } else { output::print_json(&document)? }
             }
         }
         self.screened += 1;
         self.worsens(inspection.judgement.verdict.into());
+        if self.several {
+            let sighting = Sighting::of(&inspection.evidence, &self.signatures.tables);
+            let mut shared = self.ledger.add(file, sighting);
+            self.shared.duplicates.append(&mut shared.duplicates);
+            self.shared.again.append(&mut shared.again);
+        }
         Ok(())
+    }
+
+    /// What several machines have in common, behind what is said of each.
+    fn print_shared(&mut self) -> anyhow::Result<()> {
+        for duplicate in &self.shared.duplicates {
+            let exit = match duplicate {
+                _ if duplicate.is_certain() => Exit::Rejected,
+                _ if duplicate.severity >= self.signatures.policy.suspect => Exit::Undecided,
+                _ => continue,
+            };
+            self.worst = worse(self.worst, exit);
+        }
+        match self.format {
+            Format::Json if self.several => output::print_json_line(&self.shared),
+            Format::Plain if self.shared != Shared::default() => {
+                output::print(&format!("\n{}", report::shared_plain(&self.shared, output::style())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// One file that cannot be read says nothing about the others.
@@ -175,18 +206,20 @@ impl Printer {
             eprintln!("{}", known_formats());
         }
         self.worsens(exit);
-        if self.json_lines && self.format == Format::Json {
+        if self.several && self.format == Format::Json {
             output::print_json_line(&Failure { file, error: format!("{error:#}") })?;
         }
         Ok(())
     }
 
     fn worsens(&mut self, exit: Exit) {
-        // What could not be read comes before any verdict, and a rejection before doubt.
-        const ORDER: [Exit; 5] = [Exit::Success, Exit::Undecided, Exit::Rejected, Exit::Usage, Exit::ToolFailed];
-        let rank = |exit| ORDER.iter().position(|it| *it == exit);
-        if rank(exit) > rank(self.worst) {
-            self.worst = exit;
-        }
+        self.worst = worse(self.worst, exit);
     }
+}
+
+fn worse(first: Exit, second: Exit) -> Exit {
+    // What could not be read comes before any verdict, and a rejection before doubt.
+    const ORDER: [Exit; 5] = [Exit::Success, Exit::Undecided, Exit::Rejected, Exit::Usage, Exit::ToolFailed];
+    let rank = |exit| ORDER.iter().position(|it| *it == exit);
+    if rank(second) > rank(first) { second } else { first }
 }

@@ -12,6 +12,7 @@ use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
 use yanji::attest::verify::{Batch, Difference, Failure, FailureClass, Report, Signer};
 use yanji::attest::{self, Digest, write};
+use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
 use yanji::report;
 use yanji::rule::Signatures;
@@ -45,6 +46,7 @@ struct Verified<'a> {
     assurance: Option<Assurance>,
     failures: &'a [Failure],
     differences: &'a [Difference],
+    shared: &'a Shared,
     proven: &'a [String],
     not_proven: &'a [String],
     judgement: Option<&'a Judgement>,
@@ -98,6 +100,9 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             Format::Plain => one_line(path, &report, judgement.as_ref()),
         };
         output::print(&text)?;
+        if global.format == Format::Plain {
+            output::print(&report::shared_plain(&report.shared, output::style()))?;
+        }
     }
     let totals = &verifier.totals;
     match global.format {
@@ -127,6 +132,7 @@ struct Verifier {
 
 impl Verifier {
     fn verify(&mut self, path: &Path) -> anyhow::Result<(Report, Option<Judgement>)> {
+        let name = &*path.to_string_lossy();
         let path = if path.is_dir() { path.join(write::ENVELOPE_FILE) } else { path.to_owned() };
         let unreadable = || {
             CliError::usage(format!("cannot read {}", path.display()))
@@ -152,7 +158,7 @@ impl Verifier {
         };
         let mut judgement = None;
         let signatures = &self.signatures;
-        let report = self.batch.verify(&bytes, evidence, &self.trusted, &mut |statement, items| {
+        let report = self.batch.verify(name, &bytes, evidence, &self.trusted, &mut |statement, items| {
             let (rederived, judged) = attest::rederive(statement, items, signatures)?;
             judgement = Some(judged);
             Ok(rederived)
@@ -166,6 +172,21 @@ impl Verifier {
         {
             // Another version of the tool may read the identity otherwise; whose report this is, is open until then.
             judgement.reasons.push("the signed identity is not the one that this version reads".to_owned());
+            if judgement.verdict == Verdict::Accepted {
+                judgement.verdict = Verdict::Undecided;
+            }
+        }
+        let suspect = self.signatures.policy.suspect;
+        for duplicate in report.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
+            let Some(judgement) = &mut judgement else { break };
+            judgement.reasons.push(format!(
+                "{}: {} of {} needs a person to look: {} in {} has it too",
+                FailureClass::Duplicate,
+                duplicate.fact,
+                duplicate.second.part,
+                duplicate.first.part,
+                duplicate.first.document
+            ));
             if judgement.verdict == Verdict::Accepted {
                 judgement.verdict = Verdict::Undecided;
             }
@@ -210,6 +231,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         assurance: report.assurance,
         failures: &report.failures,
         differences: &report.differences,
+        shared: &report.shared,
         proven: &report.proven,
         not_proven: &report.not_proven,
         judgement,

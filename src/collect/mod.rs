@@ -1,6 +1,7 @@
 //! One collector per kind of part. Each reads through [`Host`] and never aborts: what goes wrong is a reading.
 
 mod accelerator;
+mod bmc;
 pub(crate) mod cpu;
 pub(crate) mod gpu;
 pub(crate) mod memory;
@@ -32,6 +33,7 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &platform::Platform,
     &cpu::Cpu,
     &memory::Memory,
+    &bmc::Bmc,
     &pci::Pci,
     &accelerator::Accelerators,
     &gpu::Gpus,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use super::files::{Files, reading_of};
-use super::{Host, MAX_FILE_BYTES, Query, nvml, pci};
+use super::{Bmc, Host, MAX_FILE_BYTES, Query, nvml, pci};
 use crate::evidence::{Origin, Reading};
 
 /// A register or sysfs file answers within microseconds; a wedged driver never does.
@@ -36,6 +36,7 @@ pub struct LiveHost {
     nvml_begun: Mutex<Option<JoinHandle<Reading<Vec<u8>>>>>,
     nonce: Option<[u8; nvml::NONCE_BYTES]>,
     without_option_roms: bool,
+    bmc: Option<Bmc>,
 }
 
 impl LiveHost {
@@ -59,6 +60,11 @@ impl LiveHost {
     /// Asks GPUs for attestation reports over that nonce.
     pub fn with_attestation_nonce(self, nonce: [u8; nvml::NONCE_BYTES]) -> Self {
         Self { nonce: Some(nonce), ..self }
+    }
+
+    /// Asks a management controller too.
+    pub fn with_bmc(self, bmc: Bmc) -> Self {
+        Self { bmc: Some(bmc), ..self }
     }
 
     /// Leaves option ROMs alone.
@@ -143,6 +149,10 @@ impl LiveHost {
                     None => ask_nvml(self.nvml_reader.as_deref(), self.nonce.as_ref()),
                 }
             }
+            Query::Redfish { path } => match &self.bmc {
+                Some(bmc) => bmc.get(path),
+                None => Reading::Unsupported,
+            },
             Query::PciRegister { address, bar, offset } => {
                 let (files, address, bar, offset) = (self.files.clone(), address.clone(), *bar, *offset);
                 self.worker.call(READ_DEADLINE, move || pci::register(&files, &address, bar, offset))

@@ -11,6 +11,7 @@ pub mod nvml;
 mod pci;
 mod recorded;
 mod recording;
+mod redfish;
 
 use crate::evidence::{Origin, Reading};
 
@@ -18,6 +19,7 @@ pub use broken::BrokenHost;
 pub use live::LiveHost;
 pub use recorded::{ArchiveError, RecordedHost};
 pub use recording::{Capture, RecordingHost};
+pub use redfish::{Bmc, BmcError, Credentials};
 
 /// The most that is read of one file. A table or register file is far smaller; whatever is larger is not one.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -89,6 +91,12 @@ pub enum Query {
         /// Arguments.
         args: Vec<String>,
     },
+    /// The JSON at a path of the management controller that the user named (Redfish, DMTF DSP0266), at most
+    /// [`MAX_FILE_BYTES`], within 10 seconds. `Unsupported` where none was named. Read by `parse::redfish`.
+    Redfish {
+        /// Path below `/redfish/`.
+        path: String,
+    },
     /// What NVML answers to every call that a collector makes use of: JSON Lines, read by `parse::nvml`. Made in a child
     /// process; takes up to two minutes where the driver is wedged.
     Nvml,
@@ -134,6 +142,7 @@ impl Query {
                 "/yanji/command/{}",
                 std::iter::once(program).chain(args).map(|word| file_name(word)).collect::<Vec<_>>().join(",")
             ),
+            Self::Redfish { path } => format!("/yanji/redfish/{}.json", file_name(path)),
             Self::Nvml => "/yanji/nvml.jsonl".to_owned(),
             Self::PciRegister { address, bar, offset } => {
                 format!("/yanji/pci/{}/bar{bar}-{offset:x}.bin", file_name(address))

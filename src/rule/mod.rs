@@ -12,8 +12,8 @@ mod signatures;
 mod tables;
 
 pub use condition::{Condition, Group, Test, Truth};
-pub(crate) use derive::is_nvidia;
-pub use derive::{BLANK_IDENTITIES, FACTS, derive};
+pub use derive::{BLANK_IDENTITIES, FACTS, PLACEHOLDER_IDS, derive};
+pub(crate) use derive::{is_nvidia, normalise_id};
 pub use evaluate::evaluate;
 pub use lint::{Complaint, lint};
 pub use outcome::{Check, Confidence, Finding, Outcome, Severity, Witness};

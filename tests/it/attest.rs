@@ -102,7 +102,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
         }),
         condition: None,
         disclosures: vec!["fan replaced".to_owned()],
-        gpu_claim: None,
+        claims: Default::default(),
         evidence: Vec::new(),
         checks: vec![check("cpu.model", Outcome::Clear), check("cpu.cores", Outcome::NotApplicable)],
         verdict: SignedVerdict { result: policy::Verdict::Accepted, assurance: Assurance::L1, reasons: Vec::new() },
@@ -122,6 +122,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         identity: Some(statement.predicate.identity.clone()),
         same_signatures: true,
         burn: None,
+        sighting: Default::default(),
     })
 }
 
@@ -488,7 +489,8 @@ fn one_report_id_with_two_contents_is_noticed() {
     let other = signed.with(|statement| statement.predicate.disclosures.clear());
     let third = signed.with(|statement| statement.predicate.report_id = "report-2".to_owned());
     let mut batch = Batch::default();
-    let mut verify = |envelope: &[u8]| batch.verify(envelope, Some(&signed.tar[..]), &signed.trusted, &mut agree);
+    let mut verify =
+        |envelope: &[u8]| batch.verify("report", envelope, Some(&signed.tar[..]), &signed.trusted, &mut agree);
     assert!(verify(&signed.envelope).is_valid());
     assert!(verify(&signed.envelope).is_valid());
     let duplicate = verify(&other);

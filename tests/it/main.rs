@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod attest;
+mod bmc;
 mod burn;
 mod cli;
 mod collect;
 mod drives;
+mod duplicates;
 mod gpu_rigs;
 mod gpu_rules;
 mod memory_rules;

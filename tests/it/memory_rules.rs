@@ -95,8 +95,8 @@ impl Module {
         .set("dimm.spd.parity_bad", Vec::<String>::new())
         .set("dimm.spd.unknown_makers", Vec::<String>::new())
         .set("dimm.spd.profiles", Vec::<String>::new())
-        .set("dimm.spd.oem_mark", Reading::Absent)
-        .set("dimm.spd.error_log_entries", Reading::Absent)
+        .set("dimm.spd.oem_mark", Reading::<Value>::Absent)
+        .set("dimm.spd.error_log_entries", Reading::<Value>::Absent)
     }
 
     /// Another serial number, wherever one module tells its own.
@@ -129,9 +129,9 @@ impl Module {
                 ("dimm.spd.lot", "DPAJ6TP001"),
                 ("dimm.spd.lot_maker", "Micron"),
             ])
-            .set("dimm.spd.module_maker", Reading::Absent)
-            .set("dimm.spd.dram_maker", Reading::Absent)
-            .set("dimm.spd.long_serial", Reading::Absent)
+            .set("dimm.spd.module_maker", Reading::<Value>::Absent)
+            .set("dimm.spd.dram_maker", Reading::<Value>::Absent)
+            .set("dimm.spd.long_serial", Reading::<Value>::Absent)
             .set("dimm.spd.parity_bad", vec!["module maker 14F7".to_owned(), "DRAM maker 14F7".to_owned()])
             .set("dimm.spd.unknown_makers", vec!["module maker 14F7".to_owned(), "DRAM maker 14F7".to_owned()])
             .number("dimm.smbios.size_bytes", 16 << 30)
@@ -320,7 +320,7 @@ fn firmware_that_passes_no_serial_on_leaves_the_rule_open() {
     let mut modules: Vec<Module> = (0..4).map(Module::smbios).collect();
     modules[2] = modules[2].clone().with(&[("dimm.smbios.serial", "Not Specified")]);
     expect(&assess(&modules), &["dimm.serial-blank"]);
-    modules[2] = modules[2].clone().set("dimm.smbios.serial", Reading::Absent);
+    modules[2] = modules[2].clone().set("dimm.smbios.serial", Reading::<Value>::Absent);
     expect(&assess(&modules), &["dimm.serial-blank"]);
 }
 

@@ -225,13 +225,20 @@ fn the_command_screens_each_file_and_tells_which_it_cannot() {
 
     let ran = place.run(["screen", "--format", "json", "card.txt", "poem.txt", "card.xml"]).exits(2);
     let lines: Vec<Json> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (shared, lines) = lines.split_last().unwrap();
     assert_eq!(
         lines.iter().map(|line| line["file"].as_str().unwrap()).collect::<Vec<_>>(),
         ["card.txt", "poem.txt", "card.xml"]
     );
+    // One card in two files that don't say whose they are: two machines were said to be meant.
+    assert_eq!(shared["duplicates"][0]["fact"], "gpu.nvml.uuid");
+    assert_eq!(
+        (&shared["duplicates"][0]["confidence"], &shared["again"]),
+        (&"medium".into(), &Json::Array(Vec::new()))
+    );
     assert!(lines[1]["error"].as_str().unwrap().contains("not a format"), "{}", lines[1]);
     let folder = place.run(["screen", "--format", "json", "."]).exits(2);
-    assert_eq!(folder.stdout.lines().count(), 3, "{}", folder.stdout);
+    assert_eq!(folder.stdout.lines().count(), 4, "{}", folder.stdout);
     // Nothing in a file gets past the terminal's guard.
     let hostile = Card { name: "RTX\u{9b}2J \u{202e}4090".to_owned(), ..Card::h100() };
     fs::write(place.path("hostile.txt"), hostile.text(41)).unwrap();

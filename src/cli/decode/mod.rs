@@ -1,7 +1,7 @@
 //! `yanji decode`: one file for each kind of image.
 
-mod spd;
 mod smbios;
+mod spd;
 mod vbios;
 
 use std::error::Error;

@@ -9,12 +9,15 @@ mod memory;
 use std::collections::BTreeMap;
 
 use super::tables::Tables;
+use crate::claim;
 use crate::evidence::{Evidence, Fact, FactDef, FactPath, Kind, Part, Reading, Role};
 
 pub(crate) use gpu::is_nvidia;
 
 /// The table of texts that firmware prints where there is no serial number.
 pub const BLANK_IDENTITIES: &str = "blank-identities";
+/// The table of ids that stand for one that the publisher of a capture removed.
+pub const PLACEHOLDER_IDS: &str = "gpu/placeholder-ids";
 
 /// Every fact that [`derive()`] adds. Those under `part.` are added to parts of every kind.
 pub const FACTS: &[FactDef] = &FactDef::joined::<{ HOST.len() + gpu::FACTS.len() }>(HOST, gpu::FACTS);
@@ -50,6 +53,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     memory::derive(evidence, tables);
     drive::derive(evidence, tables);
     gpu::derive(evidence, tables);
+    nothing_claimed(evidence);
     for part in &mut evidence.parts {
         let scope = part.scope.clone();
         add(part, "part.scope", Reading::Known(scope.into()));
@@ -61,7 +65,7 @@ fn add(part: &mut Part, path: &str, reading: Reading) {
 }
 
 /// Letters and digits only: firmware pads and groups serials differently.
-fn normalise_id(text: &str) -> String {
+pub(crate) fn normalise_id(text: &str) -> String {
     text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
@@ -117,6 +121,19 @@ fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) 
         };
         add(part, "part.same_unit_id_as", others);
         add(part, "part.shared_unit_ids", ids);
+    }
+}
+
+/// Where nothing was claimed of a part, its facts about claims are absent, and not unknown.
+fn nothing_claimed(evidence: &mut Evidence) {
+    let facts = claim::FACTS.iter().map(|fact| fact.path).chain(["dimm.claim.text", "dimm.claim.condition"]);
+    let facts: Vec<(&str, &str)> = facts.filter_map(|path| Some((path.split('.').next()?, path))).collect();
+    for part in &mut evidence.parts {
+        for (scope, path) in &facts {
+            if part.scope == *scope && part.reading(path).is_none() {
+                add(part, path, Reading::Absent);
+            }
+        }
     }
 }
 

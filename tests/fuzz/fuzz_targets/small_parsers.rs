@@ -1,12 +1,12 @@
-//! Every parser of one file: configuration space, CPUID dump, NVMe Identify, smartctl, a chip's registers, text of procfs
+//! Every parser of one file: configuration space, CPUID dump, NVMe Identify, smartctl, Redfish and FRU, a chip's registers, text of procfs
 //! and sysfs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use yanji::evidence::Reading;
 use yanji::parse::{
-    cpuid, cpuinfo, meminfo, nvidia_version, nvme_cli, nvme_identify, nvme_smart_log, pci_config, pmc_boot,
-    proc_information, smartctl, smartctl_text,
+    cpuid, cpuinfo, ipmi_fru, meminfo, nvidia_version, nvme_cli, nvme_identify, nvme_smart_log, pci_config, pmc_boot,
+    proc_information, redfish, smartctl, smartctl_text,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -22,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(json) = serde_json::from_slice(input) {
         nvme_cli::read(&json);
     }
+    let _ = (redfish::members(input), redfish::module(input));
     if let Some(&[a, b, c, d]) = input.first_chunk() {
         let register = u32::from_le_bytes([a, b, c, d]);
         let _ = (pmc_boot::chip(register), pmc_boot::real(register));
@@ -29,6 +30,6 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(text) = std::str::from_utf8(input) {
         let _ = (cpuinfo::parse(text), meminfo::total_bytes(text), pci_config::bar_bytes(text));
         let _ = (smartctl_text::recognise(text), smartctl_text::parse(text));
-        let _ = (nvidia_version::parse(text), proc_information::parse(text));
+        let _ = (nvidia_version::parse(text), proc_information::parse(text), ipmi_fru::modules(text));
     }
 });

@@ -14,6 +14,7 @@ use yanji::attest::key::Key;
 use yanji::attest::statement::Statement;
 use yanji::attest::{self, Digest};
 use yanji::burn;
+use yanji::claim::Order;
 use yanji::evidence::Origin;
 use yanji::rule::Signatures;
 
@@ -156,7 +157,8 @@ fn a_virtual_driver_cannot_be_signed_as_live() {
     machine.capture().write(&mut capture).unwrap();
     let signatures = Signatures::embedded().unwrap();
     let derived =
-        attest::derive(&capture, None, Origin::Live, &honest.predicate.session.s0, None, &signatures).unwrap();
+        attest::derive(&capture, None, Origin::Live, &honest.predicate.session.s0, &Order::default(), &signatures)
+            .unwrap();
     assert_eq!(derived.inspection.evidence.origin, Origin::Simulated);
 
     let key = Key::load(&place.path("data/yanji/key.pem"), None).unwrap();
@@ -233,12 +235,13 @@ fn a_burn_in_of_another_machine_does_not_count_for_this_one() {
     };
     let (host, records) = (bytes(attest::HOST_ITEM), bytes(attest::RECORDS_ITEM));
     let signatures = Signatures::embedded().unwrap();
-    attest::derive(&host, Some(&records), Origin::Live, &s0, None, &signatures).unwrap();
+    attest::derive(&host, Some(&records), Origin::Live, &s0, &Order::default(), &signatures).unwrap();
     RecordedMachine::server().archive(&place.path("server.tar.zst"));
     let other = fs::read(place.path("server.tar.zst")).unwrap();
-    let error = attest::derive(&other, Some(&records), Origin::Live, &s0, None, &signatures).unwrap_err();
+    let error = attest::derive(&other, Some(&records), Origin::Live, &s0, &Order::default(), &signatures).unwrap_err();
     assert!(error.to_string().contains("another machine"), "{error}");
-    let error = attest::derive(&host, Some(&records), Origin::Live, &Digest::of(b""), None, &signatures).unwrap_err();
+    let error = attest::derive(&host, Some(&records), Origin::Live, &Digest::of(b""), &Order::default(), &signatures)
+        .unwrap_err();
     assert!(error.to_string().contains("from this session") || error.to_string().contains("begin from"), "{error}");
 }
 

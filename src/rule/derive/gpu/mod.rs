@@ -10,7 +10,7 @@ mod sources;
 use std::collections::BTreeMap;
 
 use super::super::tables::Tables;
-use super::{add, missing_like};
+use super::{PLACEHOLDER_IDS, add, missing_like};
 use crate::evidence::{Evidence, Fact, FactPath, Part, Reading, Value};
 
 pub(super) use facts::FACTS;
@@ -18,7 +18,6 @@ pub(super) use facts::FACTS;
 use baseline::Baseline;
 
 const VENDOR: &str = "0x10de";
-const PLACEHOLDERS: &str = "gpu/placeholder-ids";
 /// What only an NVIDIA GPU has.
 const NVIDIA_PREFIXES: [&str; 6] = ["gpu.nvml.", "gpu.procfs.", "gpu.cuda.", "gpu.boot0.", "gpu.vbios.", "gpu.claim."];
 
@@ -392,7 +391,7 @@ fn known_below(part: &Part, prefixes: &[&str]) -> bool {
 }
 
 fn is_placeholder(text: &str, tables: &Tables) -> bool {
-    tables.get(PLACEHOLDERS).is_none_or(|table| table.has(text))
+    tables.get(PLACEHOLDER_IDS).is_none_or(|table| table.has(text))
 }
 
 /// A text that stands for one that was removed says nothing.

@@ -1,9 +1,9 @@
 //! What a GPU was sold as: the seller's words, understood by the product names of `parts/gpu/products`.
 //!
 //! ```
-//! # use yanji::{claim::Claim, rule::Signatures};
+//! # use yanji::{claim::GpuClaim, rule::Signatures};
 //! let signatures = Signatures::embedded().unwrap();
-//! let claim = Claim::parse("RTX 4090 24GB, fan", &signatures.tables).unwrap();
+//! let claim = GpuClaim::parse("RTX 4090 24GB, fan", &signatures.tables).unwrap();
 //! assert_eq!(claim.product, "RTX 4090");
 //! assert_eq!(claim.memory_mib, Some(24 << 10));
 //! ```
@@ -13,16 +13,13 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{ClaimError, Condition, MAX_CLAIM_BYTES, MAX_COUNT, SOURCE, count_in, once, once_word};
 use crate::evidence::{EvidenceBuilder, Reading};
 use crate::rule::{Record, Tables, is_nvidia};
 
-/// Longest text that is read; an offer is a line.
-pub const MAX_CLAIM_BYTES: usize = 4096;
-const SOURCE: &str = "claim";
 const PRODUCTS: &str = "gpu/products";
-/// The most memory that one GPU, and the most GPUs that one machine may be claimed to have.
+/// The most memory that one GPU may be claimed to have.
 const MAX_GIGABYTES: u32 = 4096;
-const MAX_COUNT: u32 = 1024;
 /// Products that an error lists.
 const MAX_LISTED: usize = 8;
 /// Words that say nothing about which product it is.
@@ -67,7 +64,7 @@ const NOISE: &[&str] = &[
 /// What every NVIDIA GPU of a machine was sold as. What a claim leaves open is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Claim {
+pub struct GpuClaim {
     /// The seller's words.
     pub text: String,
     /// Product, as `parts/gpu/products` names it.
@@ -92,27 +89,7 @@ pub struct Claim {
     pub count: Option<u32>,
 }
 
-macro_rules! words {
-    ($(#[$about:meta])* $name:ident { $($(#[$variant_about:meta])* $variant:ident = $text:literal),* $(,)? }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name {
-            $($(#[$variant_about])* $variant),*
-        }
-
-        impl $name {
-            /// The word in facts and files.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),*
-                }
-            }
-        }
-    };
-}
-
-words! {
+property! {
     /// How a GPU is cooled.
     Cooler {
         /// Fans that blow at the card.
@@ -126,7 +103,7 @@ words! {
     }
 }
 
-words! {
+property! {
     /// The form of a GPU.
     FormFactor {
         /// A card for a PCI Express slot.
@@ -136,69 +113,10 @@ words! {
     }
 }
 
-words! {
-    /// The condition that a GPU is sold in.
-    Condition {
-        /// Never used.
-        New = "new",
-        /// Used.
-        Used = "used",
-        /// Used, then repaired or cleaned for sale.
-        Refurbished = "refurbished",
-    }
-}
-
-/// Why a claim can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// No product is named.
-    #[error("the claim {text:?} names no product; understood so far: {understood}")]
-    NoProduct {
-        /// The claim.
-        text: String,
-        /// What was understood.
-        understood: String,
-    },
-    /// No product has such a name.
-    #[error("{words:?} in the claim is no product that the tables know; understood beside it: {understood}")]
-    Unknown {
-        /// What is left when everything that was understood is taken away.
-        words: String,
-        /// What was understood.
-        understood: String,
-    },
-    /// Several products have such a name.
-    #[error("{words:?} in the claim can be {}; understood beside it: {understood}", .products.join(", "))]
-    Ambiguous {
-        /// The words.
-        words: String,
-        /// The products.
-        products: Vec<String>,
-        /// What was understood.
-        understood: String,
-    },
-    /// Two words contradict each other.
-    #[error("the claim gives the {what} twice: {first} and {second}")]
-    Twice {
-        /// Which property.
-        what: &'static str,
-        /// First value.
-        first: String,
-        /// Second value.
-        second: String,
-    },
-    /// The file is not a claim; the message shows line and column.
-    #[error("not a claim: {0}")]
-    Syntax(String),
-    /// More text than an offer has.
-    #[error("a claim has at most {MAX_CLAIM_BYTES} bytes")]
-    TooLong,
-}
-
 /// The form of a claim in a file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ClaimFile {
+pub(super) struct GpuFile {
     product: String,
     memory_gb: Option<u32>,
     cooler: Option<Cooler>,
@@ -209,7 +127,7 @@ struct ClaimFile {
     count: Option<u32>,
 }
 
-impl Claim {
+impl GpuClaim {
     /// Reads a claim in words: `RTX 4090 24GB, fan`, `H100 SXM 80GB x8`, `CMP 170HX 8GB used`. Every word must be
     /// understood.
     pub fn parse(text: &str, tables: &Tables) -> Result<Self, ClaimError> {
@@ -219,8 +137,8 @@ impl Claim {
         let mut claim = Self::empty(text);
         let mut gigabytes = None;
         let mut names: Vec<String> = Vec::new();
-        let words = words(text);
-        let mut words = words.iter().map(String::as_str).peekable();
+        let split = split(text);
+        let mut words = split.iter().map(String::as_str).peekable();
         while let Some(word) = words.next() {
             let number = word.parse::<u32>().ok();
             if let Some(size) = gigabytes_in(word) {
@@ -256,12 +174,8 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Reads a claim in TOML: `product`, `memory_gb`, `cooler`, `form_factor`, `condition`, `modified`, `count`.
-    pub fn from_toml(text: &str, tables: &Tables) -> Result<Self, ClaimError> {
-        if text.len() > MAX_CLAIM_BYTES {
-            return Err(ClaimError::TooLong);
-        }
-        let file: ClaimFile = toml::from_str(text).map_err(|error| ClaimError::Syntax(error.to_string()))?;
+    /// Reads a claim of a file: `product`, `memory_gb`, `cooler`, `form_factor`, `condition`, `modified`, `count`.
+    pub(super) fn from_file(file: GpuFile, tables: &Tables) -> Result<Self, ClaimError> {
         for (what, number, most) in [("memory_gb", file.memory_gb, MAX_GIGABYTES), ("count", file.count, MAX_COUNT)] {
             if number.is_some_and(|number| !(1..=most).contains(&number)) {
                 return Err(ClaimError::Syntax(format!("{what} is 1 to {most}")));
@@ -365,40 +279,11 @@ impl Claim {
     }
 }
 
-fn once(what: &'static str, slot: &mut Option<u32>, value: u32) -> Result<(), ClaimError> {
-    match slot {
-        Some(first) if *first != value => {
-            Err(ClaimError::Twice { what, first: first.to_string(), second: value.to_string() })
-        }
-        _ => {
-            *slot = Some(value);
-            Ok(())
-        }
-    }
-}
-
-fn once_word<T: Copy + PartialEq>(
-    what: &'static str,
-    slot: &mut Option<T>,
-    value: T,
-    word: fn(T) -> &'static str,
-) -> Result<(), ClaimError> {
-    match slot {
-        Some(first) if *first != value => {
-            Err(ClaimError::Twice { what, first: word(*first).to_owned(), second: word(value).to_owned() })
-        }
-        _ => {
-            *slot = Some(value);
-            Ok(())
-        }
-    }
-}
-
 /// Lower-case words; `4080s` and `3060ti` as sellers write them are two.
-fn words(text: &str) -> Vec<String> {
+fn split(text: &str) -> Vec<String> {
     let lower = text.to_lowercase().replace('×', "x");
-    let split = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    split
+    let found = lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    found
         .flat_map(|word| {
             let (number, rest) = word.split_at(word.bytes().take_while(u8::is_ascii_digit).count());
             let rest = match rest {
@@ -418,14 +303,8 @@ fn gigabytes_in(word: &str) -> Option<u32> {
     number.parse().ok().filter(|size| (1..=MAX_GIGABYTES).contains(size))
 }
 
-/// `x8`, `8x`.
-fn count_in(word: &str) -> Option<u32> {
-    let number = word.strip_prefix('x').or(word.strip_suffix('x'))?;
-    number.parse().ok().filter(|count| (1..=MAX_COUNT).contains(count))
-}
-
 /// The product with exactly these words, else the only one that has them all.
-fn product<'a>(names: &[String], text: &str, claim: &Claim, tables: &'a Tables) -> Result<&'a Record, ClaimError> {
+fn product<'a>(names: &[String], text: &str, claim: &GpuClaim, tables: &'a Tables) -> Result<&'a Record, ClaimError> {
     let understood = claim.understood();
     let words: BTreeSet<&str> = names.iter().map(String::as_str).filter(|word| !NOISE.contains(word)).collect();
     if words.is_empty() {
@@ -441,7 +320,7 @@ fn product<'a>(names: &[String], text: &str, claim: &Claim, tables: &'a Tables) 
     let words = words.into_iter().collect::<Vec<_>>().join(" ");
     match containing.as_slice() {
         [record] => Ok(record),
-        [] => Err(ClaimError::Unknown { words, understood }),
+        [] => Err(ClaimError::Unknown { words, what: "product that the tables know", understood }),
         several => {
             let name = |record: &&Record| record.text("name").unwrap_or_default().to_owned();
             let products = several.iter().map(name).take(MAX_LISTED).collect();

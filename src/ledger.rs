@@ -1,0 +1,427 @@
+//! Parts that were seen in more than one machine.
+//!
+//! A serial number, a memory module's nine-byte id, a processor's inventory number, a GPU's UUID: each is given to one unit
+//! by its maker. Where two machines show one of them, one of the parts is a clone, was relabelled, or travelled between the
+//! two inspections. The same machine looked at again shows the same parts, and is told as that.
+//!
+//! The ledger is pure: it is given a [`Sighting`] a document, in the order in which they come, and says at once what the
+//! new one shares with earlier ones. Of a sighting it keeps 128 bits of SHA-256 and the place for each id; names of parts,
+//! which repeat from machine to machine, are kept once. A server of 32 modules takes some 4 KB.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::attest::Digest;
+use crate::evidence::{Evidence, Part, Role};
+use crate::inspection::fact_catalogue;
+use crate::rule::{BLANK_IDENTITIES, Confidence, PLACEHOLDER_IDS, Severity, Tables, normalise_id};
+
+/// Ids that are kept of one document. A full rack enclosure has some thousand.
+const MAX_IDS: usize = 16_384;
+/// How much of an id is repeated in a finding.
+const MAX_SHOWN_CHARS: usize = 64;
+
+/// What says which machine a document is about: the words for it, and the facts that tell it, on which part.
+const MACHINE: [(&str, &[(&str, &str)]); 4] = [
+    ("system UUID", &[("platform", "platform.smbios.system_uuid"), ("platform", "platform.dmi.system_uuid")]),
+    (
+        "system serial number",
+        &[("platform", "platform.smbios.system_serial"), ("platform", "platform.dmi.system_serial")],
+    ),
+    ("board serial number", &[("board:0", "board.serial"), ("platform", "platform.dmi.board_serial")]),
+    ("chassis serial number", &[("chassis:0", "chassis.serial"), ("platform", "platform.dmi.chassis_serial")]),
+];
+/// Position of the chassis in [`MACHINE`]: the nodes of one enclosure share it, and their power supplies.
+const CHASSIS: usize = 3;
+/// Kinds of parts whose ids belong to the machine ([`MACHINE`]), or that machines of one enclosure share.
+const NOT_ALONE: [&str; 4] = ["platform", "board", "chassis", "psu"];
+
+/// Ids that no innocent cause can give to two units, beside the facts whose role is [`Role::UnitId`]; and how the facts are
+/// compared: those with one name in the second column are one id, whichever source told it.
+const STRONG: [(&str, &str); 5] = [
+    ("dimm.spd.module_id", "dimm.spd.module_id"),
+    ("cpu.sysfs.ppin", "cpu.sysfs.ppin"),
+    ("gpu.nvml.uuid", "gpu.uuid"),
+    ("gpu.procfs.uuid", "gpu.uuid"),
+    ("gpu.nvml.pdi", "gpu.nvml.pdi"),
+];
+/// Board serial numbers of GPUs. Two GPUs of one board share it on purpose, and lie in one machine.
+const GPU_SERIAL: &str = "gpu.nvml.serial";
+/// A module's serial number is one of 2^32 and means something beside the part number only: which fact tells that.
+const MODULE_SERIALS: [(&str, &str); 3] = [
+    ("dimm.smbios.serial", "dimm.smbios.part_number"),
+    ("dimm.spd.serial", "dimm.spd.part_number"),
+    ("dimm.bmc.serial", "dimm.bmc.part_number"),
+];
+
+type Hash = [u8; 16];
+
+/// What one document shows of ids. Made by [`Sighting::of`]; holds no more than the ledger needs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sighting {
+    machine: [Option<Hash>; MACHINE.len()],
+    ids: Vec<Id>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Id {
+    hash: Hash,
+    part: String,
+    fact: &'static str,
+    text: String,
+    strength: (Severity, Confidence),
+}
+
+/// A part in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Place {
+    /// The document: a file, or a report.
+    pub document: String,
+    /// Id of the part in it.
+    pub part: String,
+}
+
+/// Two machines that show one id. Texts come from the documents and are hostile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Duplicate {
+    /// How bad it is when the two are different machines.
+    pub severity: Severity,
+    /// How sure that is.
+    pub confidence: Confidence,
+    /// The fact that holds the id.
+    pub fact: String,
+    /// The id as the second document prints it.
+    pub id: String,
+    /// Where it was seen first.
+    pub first: Place,
+    /// Where it was seen again.
+    pub second: Place,
+    /// Whether both documents say which machine they are about, and it is not the same one. Otherwise it was only said of
+    /// them that they are about two.
+    pub machines_differ: bool,
+}
+
+impl Duplicate {
+    /// Whether it rejects by itself.
+    pub fn is_certain(&self) -> bool {
+        self.severity == Severity::Critical && self.confidence >= Confidence::High
+    }
+}
+
+/// An earlier document about the same machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Again {
+    /// The earlier document.
+    pub first: String,
+    /// The later one.
+    pub second: String,
+    /// What they have in common: system UUID, serial number of system, board, chassis.
+    pub by: Vec<String>,
+    /// Ids of parts that both show.
+    pub parts: usize,
+}
+
+/// What a document shares with those before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Shared {
+    /// Ids that another machine shows too.
+    pub duplicates: Vec<Duplicate>,
+    /// Earlier documents about the same machine.
+    pub again: Vec<Again>,
+}
+
+/// All ids that were seen, by 128 bits of their SHA-256.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    seen: HashMap<Hash, Seen>,
+    documents: Vec<Document>,
+    parts: Vec<String>,
+    part_numbers: HashMap<String, u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    document: u32,
+    part: u32,
+}
+
+#[derive(Debug)]
+struct Document {
+    name: Box<str>,
+    machine: [Option<Hash>; MACHINE.len()],
+}
+
+/// How two documents stand to each other.
+enum Machines {
+    Same(Vec<String>),
+    Different,
+    Unknown,
+}
+
+impl Sighting {
+    /// The ids in evidence. Fillers name nothing and are left out, and so are those that a publisher removed, and network
+    /// addresses that somebody assigned: management controllers give the same one to every machine.
+    pub fn of(evidence: &Evidence, tables: &Tables) -> Self {
+        let usable = |text: &str| {
+            let blank = |table| tables.get(table).is_none_or(|table| table.has(text));
+            !normalise_id(text).is_empty() && !blank(BLANK_IDENTITIES) && !blank(PLACEHOLDER_IDS)
+        };
+        let machine = MACHINE.map(|(words, facts)| {
+            let text = |(part, path): &(&str, &str)| evidence.part(part)?.text(path).filter(|text| usable(text));
+            facts.iter().find_map(text).map(|text| hash(&[words, &normalise_id(text)]))
+        });
+        let unit_ids: Vec<&'static str> = fact_catalogue()
+            .filter(|fact| fact.role == Role::UnitId)
+            .map(|fact| fact.path)
+            .chain(STRONG.iter().map(|(path, _)| *path))
+            .chain([GPU_SERIAL])
+            .chain(MODULE_SERIALS.iter().map(|(path, _)| *path))
+            .collect();
+        let gpu_uuids = || evidence.scope("gpu").filter_map(|part| part.text("gpu.nvml.uuid"));
+        // A publisher who removed the UUIDs touched the serial numbers too.
+        let scrubbed = gpu_uuids().any(|uuid| !usable(uuid));
+        let (mut ids, mut hashes) = (Vec::new(), HashSet::new());
+        for part in evidence.parts.iter().filter(|part| !NOT_ALONE.contains(&part.scope.as_str())) {
+            for fact in unit_ids.iter().copied().filter(|path| path.split('.').next() == Some(&part.scope)) {
+                let Some(text) = part.text(fact).filter(|text| usable(text)) else { continue };
+                if fact == GPU_SERIAL && scrubbed || fact == "nic.permanent_mac" && is_assigned(text) {
+                    continue;
+                }
+                let hash = hash_of(part, fact, text);
+                if ids.len() < MAX_IDS && hashes.insert(hash) {
+                    let text = text.chars().take(MAX_SHOWN_CHARS).collect();
+                    ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
+                }
+            }
+        }
+        // The strongest id of a part comes first and speaks for it.
+        ids.sort_by(|a: &Id, b| b.strength.cmp(&a.strength));
+        Self { machine, ids }
+    }
+}
+
+impl Ledger {
+    /// Adds a document and tells what it shares with earlier ones. Of each part only the strongest id is told.
+    pub fn add(&mut self, name: &str, sighting: Sighting) -> Shared {
+        let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
+        self.documents.push(Document { name: name.into(), machine: sighting.machine });
+        let mut shared = Shared::default();
+        let mut again: HashMap<u32, Again> = HashMap::new();
+        let mut told: HashSet<(u32, String)> = HashSet::new();
+        // Two documents about one machine may have no part in common that has an id.
+        for hash in sighting.machine.iter().flatten() {
+            if let Some(earlier) = self.see(*hash, document, "platform")
+                && let Machines::Same(by) = self.machines(earlier.document, document)
+            {
+                again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
+            }
+        }
+        for id in sighting.ids {
+            let Some(earlier) = self.see(id.hash, document, &id.part) else { continue };
+            match self.machines(earlier.document, document) {
+                Machines::Same(by) => {
+                    let entry = again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
+                    entry.parts += 1;
+                }
+                machines => {
+                    if !told.insert((earlier.document, id.part.clone())) {
+                        continue;
+                    }
+                    let machines_differ = matches!(machines, Machines::Different);
+                    let first = Place {
+                        document: self.name(earlier.document),
+                        part: self.parts.get(earlier.part as usize).cloned().unwrap_or_default(),
+                    };
+                    shared.duplicates.push(Duplicate {
+                        severity: id.strength.0,
+                        confidence: confidence(id.fact, id.strength.1, machines_differ),
+                        fact: id.fact.to_owned(),
+                        id: id.text,
+                        first,
+                        second: Place { document: name.to_owned(), part: id.part },
+                        machines_differ,
+                    });
+                }
+            }
+        }
+        shared.again = again.into_values().collect();
+        shared.again.sort_by(|a, b| a.first.cmp(&b.first));
+        shared
+    }
+
+    /// How many documents were added.
+    pub fn len(&self) -> usize {
+        self.documents.len()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty()
+    }
+
+    /// Where an id was seen first, unless that is this very document.
+    fn see(&mut self, hash: Hash, document: u32, part: &str) -> Option<Seen> {
+        let part = match self.part_numbers.get(part) {
+            Some(number) => *number,
+            None => {
+                let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+                self.parts.push(part.to_owned());
+                self.part_numbers.insert(part.to_owned(), number);
+                number
+            }
+        };
+        match self.seen.entry(hash) {
+            Entry::Vacant(entry) => {
+                entry.insert(Seen { document, part });
+                None
+            }
+            Entry::Occupied(entry) => Some(*entry.get()).filter(|seen| seen.document != document),
+        }
+    }
+
+    /// The same machine where at least as many of its ids are equal as differ: a board that was exchanged changes UUID and
+    /// board serial number, and a copied UUID alone makes no machine.
+    fn machines(&self, first: u32, second: u32) -> Machines {
+        let ids = |document: u32| self.documents.get(document as usize).map(|document| document.machine);
+        let (Some(first), Some(second)) = (ids(first), ids(second)) else { return Machines::Unknown };
+        let (mut equal, mut differ) = (Vec::new(), 0);
+        for (index, pair) in first.iter().zip(&second).enumerate() {
+            match pair {
+                (Some(first), Some(second)) if first == second => equal.push(index),
+                (Some(_), Some(_)) => differ += 1,
+                _ => {}
+            }
+        }
+        match (equal.as_slice(), differ) {
+            ([], 0) => Machines::Unknown,
+            // Nodes of one enclosure: nothing but the enclosure is known of them.
+            ([CHASSIS], 0) => Machines::Unknown,
+            (equal, differ) if equal.len() >= differ && !equal.is_empty() => {
+                Machines::Same(equal.iter().map(|index| MACHINE[*index].0.to_owned()).collect())
+            }
+            _ => Machines::Different,
+        }
+    }
+
+    fn name(&self, document: u32) -> String {
+        self.documents.get(document as usize).map_or_else(String::new, |document| document.name.to_string())
+    }
+
+    fn again(&self, first: u32, second: &str, by: Vec<String>) -> Again {
+        Again { first: self.name(first), second: second.to_owned(), by, parts: 0 }
+    }
+}
+
+/// Of documents that don't say which machine they are about it is only presumed that they are about two. A memory module's
+/// own id stays what it is: an image of an SPD never names a machine.
+fn confidence(fact: &str, confidence: Confidence, machines_differ: bool) -> Confidence {
+    if machines_differ || fact == "dimm.spd.module_id" { confidence } else { confidence.min(Confidence::Medium) }
+}
+
+fn strength(part: &Part, fact: &str) -> (Severity, Confidence) {
+    if STRONG.iter().any(|(path, _)| *path == fact) {
+        return (Severity::Critical, Confidence::VeryHigh);
+    }
+    // Two machines may hang on one enclosure or one storage network.
+    if part.scope == "drive" && !matches!(part.text("drive.transport"), Some("nvme" | "sata") | None) {
+        return (Severity::Medium, Confidence::Low);
+    }
+    let number = MODULE_SERIALS.iter().find(|(path, _)| *path == fact).map(|(_, number)| number);
+    let known = number.is_none_or(|number| part.text(number).is_some());
+    (Severity::High, if known { Confidence::Medium } else { Confidence::Low })
+}
+
+fn hash_of(part: &Part, fact: &'static str, text: &str) -> Hash {
+    let id = normalise_id(text);
+    if let Some((_, number)) = MODULE_SERIALS.iter().find(|(path, _)| *path == fact) {
+        let number = part.text(number).map(normalise_id).unwrap_or_default();
+        return hash(&["dimm.serial", &number, &id]);
+    }
+    let name = STRONG.iter().find(|(path, _)| *path == fact).map_or(fact, |(_, name)| name);
+    hash(&[name, &id])
+}
+
+/// Whether somebody assigned the address (IEEE 802, the second lowest bit of the first byte).
+fn is_assigned(address: &str) -> bool {
+    address.get(..2).and_then(|byte| u8::from_str_radix(byte, 16).ok()).is_none_or(|byte| byte & 2 != 0)
+}
+
+/// 128 bits of the SHA-256 over words that are kept apart by a zero byte.
+fn hash(words: &[&str]) -> Hash {
+    let digest = Digest::of(words.join("\0").as_bytes());
+    let mut hash = Hash::default();
+    hash.copy_from_slice(&digest.as_bytes()[..16]);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{EvidenceBuilder, Origin};
+    use crate::rule::Signatures;
+
+    /// A machine with one module and one drive.
+    fn machine(uuid: &str, board: &str, module: &str) -> Sighting {
+        let mut out = EvidenceBuilder::new(Origin::Recorded);
+        out.part("platform", "platform").fact("platform.smbios.system_uuid", uuid, "test");
+        out.part("board", "board:0").fact("board.serial", board, "test");
+        out.part("dimm", "dimm:A1")
+            .fact("dimm.spd.module_id", module, "test")
+            .fact("dimm.smbios.serial", "12AB34CD", "test")
+            .fact("dimm.smbios.part_number", "M321R8GA0BB0-CQKZJ", "test");
+        Sighting::of(&out.finish(), &Signatures::embedded().unwrap().tables)
+    }
+
+    #[test]
+    fn who_is_the_same_machine_is_a_vote_of_its_ids() {
+        const A: &str = "4c4c4544-0042-3510-8056-b7c04f4a3733";
+        const B: &str = "4c4c4544-0042-3510-8056-b7c04f4a3734";
+        const ID: &str = "80CE01231542B2BF08";
+        for (uuid, board, duplicates, again) in [
+            (A, "WM23AS001234", 0, 1),
+            // The board was exchanged, or the UUID copied: one says so, one not.
+            (A, "WM23AS001235", 0, 1),
+            (B, "WM23AS001235", 1, 0),
+            // Fillers say nothing.
+            ("00000000-0000-0000-0000-000000000000", "Default string", 1, 0),
+        ] {
+            let mut ledger = Ledger::default();
+            assert_eq!(ledger.add("first", machine(A, "WM23AS001234", ID)), Shared::default());
+            let shared = ledger.add("second", machine(uuid, board, ID));
+            assert_eq!((shared.duplicates.len(), shared.again.len()), (duplicates, again), "{uuid} {board}");
+            for duplicate in &shared.duplicates {
+                // The strongest id speaks for the part.
+                assert_eq!(duplicate.fact, "dimm.spd.module_id");
+                assert!(duplicate.is_certain());
+                assert_eq!(duplicate.first, Place { document: "first".to_owned(), part: "dimm:A1".to_owned() });
+                assert_eq!(duplicate.machines_differ, uuid == B);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_machines_are_compared_and_little_is_kept() {
+        let mut ledger = Ledger::default();
+        let mut found = 0;
+        for number in 0..100_000u32 {
+            // One in a thousand has the module of another.
+            let module = if number % 1000 == 999 { number - 1 } else { number };
+            let id = |what: &str, number: u32| hash(&[what, &number.to_string()]);
+            let ids = vec![Id {
+                hash: id("module", module),
+                part: "dimm:A1".to_owned(),
+                fact: "dimm.spd.module_id",
+                text: String::new(),
+                strength: (Severity::Critical, Confidence::VeryHigh),
+            }];
+            let machine = [Some(id("uuid", number)), None, None, None];
+            found += ledger.add("report", Sighting { machine, ids }).duplicates.len();
+        }
+        assert_eq!((found, ledger.len(), ledger.parts.len()), (100, 100_000, 2));
+        assert_eq!(size_of::<(Hash, Seen)>(), 24);
+    }
+}
