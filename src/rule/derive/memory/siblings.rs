@@ -139,7 +139,7 @@ impl Counted {
         let spd = module.spd_serial.as_ref().and_then(|serial| {
             let week = module.spd_text("dimm.spd.date").into_known().and_then(|date| {
                 let (year, week) = date.split_once("-W")?;
-                Some(year.parse::<i64>().ok()?.checked_mul(53)? + week.parse::<i64>().ok().filter(|week| *week < 54)?)
+                Some(i64::from(year.parse::<u16>().ok()?) * 53 + i64::from(week.parse::<u8>().ok()?))
             });
             let number = module.spd_number.known().map(|number| plain(number));
             let maker = module.spd_maker.known().map(|maker| maker.family.as_str()).unwrap_or_default();
