@@ -100,9 +100,9 @@ fn same_serial(modules: &[Module<'_>], ids: &[Option<String>]) -> Vec<Vec<usize>
 /// module of the machine has a serial for firmware to tell, firmware passes none on, and nothing is known of this one's.
 fn serial(module: &Module<'_>, passed_on: usize, tables: &Tables) -> (Reading<String>, &'static str) {
     let paths = ["dimm.smbios.serial", "dimm.bmc.serial"];
-    match module.spd_text("dimm.spd.serial") {
-        known @ (Reading::Known(_) | Reading::Absent) => return (known, "dimm.spd.serial"),
-        _ => {}
+    let stored = module.spd_text("dimm.spd.serial");
+    if matches!(stored, Reading::Known(_) | Reading::Absent) {
+        return (stored, "dimm.spd.serial");
     }
     if let Some((serial, path)) =
         [&module.smbios_serial, &module.bmc_serial].into_iter().zip(paths).find(|(it, _)| it.known().is_some())
