@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use yanji::evidence::{Evidence, EvidenceBuilder, Origin, Part, Reading, Value};
 use yanji::inspection::{self, Inspection};
 use yanji::policy::Verdict;
 use yanji::rule::{Finding, Outcome, Severity, Signatures};
+
+const ABSENT: Reading = Reading::Absent;
 
 /// A module as its facts; a test says only what it varies.
 #[derive(Clone)]
@@ -95,8 +98,8 @@ impl Module {
         .set("dimm.spd.parity_bad", Vec::<String>::new())
         .set("dimm.spd.unknown_makers", Vec::<String>::new())
         .set("dimm.spd.profiles", Vec::<String>::new())
-        .set("dimm.spd.oem_mark", Reading::<Value>::Absent)
-        .set("dimm.spd.error_log_entries", Reading::<Value>::Absent)
+        .set("dimm.spd.oem_mark", ABSENT)
+        .set("dimm.spd.error_log_entries", ABSENT)
     }
 
     /// Another serial number, wherever one module tells its own.
@@ -129,9 +132,9 @@ impl Module {
                 ("dimm.spd.lot", "DPAJ6TP001"),
                 ("dimm.spd.lot_maker", "Micron"),
             ])
-            .set("dimm.spd.module_maker", Reading::<Value>::Absent)
-            .set("dimm.spd.dram_maker", Reading::<Value>::Absent)
-            .set("dimm.spd.long_serial", Reading::<Value>::Absent)
+            .set("dimm.spd.module_maker", ABSENT)
+            .set("dimm.spd.dram_maker", ABSENT)
+            .set("dimm.spd.long_serial", ABSENT)
             .set("dimm.spd.parity_bad", vec!["module maker 14F7".to_owned(), "DRAM maker 14F7".to_owned()])
             .set("dimm.spd.unknown_makers", vec!["module maker 14F7".to_owned(), "DRAM maker 14F7".to_owned()])
             .number("dimm.smbios.size_bytes", 16 << 30)
@@ -166,9 +169,12 @@ fn evidence(modules: &[Module]) -> Evidence {
 }
 
 fn assess(modules: &[Module]) -> Inspection {
-    let mut signatures = Signatures::embedded().unwrap();
-    signatures.policy.required.retain(|rule| rule.starts_with("dimm."));
-    inspection::assess(evidence(modules), &signatures)
+    static SIGNATURES: LazyLock<Signatures> = LazyLock::new(|| {
+        let mut signatures = Signatures::embedded().unwrap();
+        signatures.policy.required.retain(|rule| rule.starts_with("dimm."));
+        signatures
+    });
+    inspection::assess(evidence(modules), &SIGNATURES)
 }
 
 fn four() -> Vec<Module> {
@@ -320,7 +326,7 @@ fn firmware_that_passes_no_serial_on_leaves_the_rule_open() {
     let mut modules: Vec<Module> = (0..4).map(Module::smbios).collect();
     modules[2] = modules[2].clone().with(&[("dimm.smbios.serial", "Not Specified")]);
     expect(&assess(&modules), &["dimm.serial-blank"]);
-    modules[2] = modules[2].clone().set("dimm.smbios.serial", Reading::<Value>::Absent);
+    modules[2] = modules[2].clone().set("dimm.smbios.serial", ABSENT);
     expect(&assess(&modules), &["dimm.serial-blank"]);
 }
 
@@ -632,7 +638,8 @@ fn observed_part_numbers_say_what_their_modules_are() {
         }
         ranks += usize::from(number("dimm.part.ranks").as_ref() == Some(&row["rank"]));
         widths += usize::from(number("dimm.part.device_width_bits").is_some());
-        speeds += usize::from(number("dimm.part.speed_mts").as_ref() == Some(&row["usual_speed_mts"]));
+        let usual: i64 = row["usual_speed_mts"].parse().unwrap();
+        speeds += usize::from(part.integer("dimm.part.speed_mts").is_some_and(|mts| (mts - usual).abs() <= 8));
     }
     println!(
         "{} numbers: {matched} match a grammar, capacity agrees on {agree}, ranks on {ranks}, usual speed on {speeds}; \
@@ -708,7 +715,7 @@ fn no_genuine_spd_of_the_public_collections_is_accused() {
         let inspection = assess(std::slice::from_ref(&module));
         let found: BTreeSet<&str> = findings(&inspection)
             .into_iter()
-            .filter(|(_, _, finding)| finding.severity >= Severity::High)
+            .filter(|(id, _, finding)| id.starts_with("dimm.") && finding.severity >= Severity::High)
             .map(|(id, ..)| id)
             .collect();
         if !found.is_empty() {
@@ -766,7 +773,7 @@ fn every_pattern_of_the_tables_compiles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_text_makes_a_comparison_panic(

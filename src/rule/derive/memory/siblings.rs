@@ -100,9 +100,9 @@ fn same_serial(modules: &[Module<'_>], ids: &[Option<String>]) -> Vec<Vec<usize>
 /// module of the machine has a serial for firmware to tell, firmware passes none on, and nothing is known of this one's.
 fn serial(module: &Module<'_>, passed_on: usize, tables: &Tables) -> (Reading<String>, &'static str) {
     let paths = ["dimm.smbios.serial", "dimm.bmc.serial"];
-    match module.spd_text("dimm.spd.serial") {
-        known @ (Reading::Known(_) | Reading::Absent) => return (known, "dimm.spd.serial"),
-        _ => {}
+    let stored = module.spd_text("dimm.spd.serial");
+    if matches!(stored, Reading::Known(_) | Reading::Absent) {
+        return (stored, "dimm.spd.serial");
     }
     if let Some((serial, path)) =
         [&module.smbios_serial, &module.bmc_serial].into_iter().zip(paths).find(|(it, _)| it.known().is_some())
@@ -139,7 +139,7 @@ impl Counted {
         let spd = module.spd_serial.as_ref().and_then(|serial| {
             let week = module.spd_text("dimm.spd.date").into_known().and_then(|date| {
                 let (year, week) = date.split_once("-W")?;
-                Some(year.parse::<i64>().ok()?.checked_mul(53)? + week.parse::<i64>().ok().filter(|week| *week < 54)?)
+                Some(i64::from(year.parse::<u16>().ok()?) * 53 + i64::from(week.parse::<u8>().ok()?))
             });
             let number = module.spd_number.known().map(|number| plain(number));
             let maker = module.spd_maker.known().map(|maker| maker.family.as_str()).unwrap_or_default();
