@@ -369,6 +369,6 @@ pub fn jep106_id(bank: u8, code: u8) -> Reading<String> {
         return Reading::Absent;
     }
     let bank = bank & 0x7f;
-    let parity = if bank.count_ones() % 2 == 0 { 0x80 } else { 0 };
+    let parity = if bank.count_ones().is_multiple_of(2) { 0x80 } else { 0 };
     Reading::Known(format!("{:02X}{code:02X}", bank | parity))
 }

@@ -111,7 +111,8 @@ fn smbios_corpus_by_manifest() {
         }
         // Types and speeds have no counts where all are the same.
         let set = |values: Vec<String>| {
-            let mut values: Vec<String> = values.into_iter().filter(|it| !NONE.contains(&it.as_str())).collect();
+            let mut values: Vec<String> =
+                values.into_iter().filter(|it| !NONE.iter().any(|none| it.eq_ignore_ascii_case(none))).collect();
             values.sort();
             values.dedup();
             values.join(",")
