@@ -151,7 +151,7 @@ fn short_images() {
 fn every_byte_changed() {
     for (image, covered) in [
         (SpdImage::ddr4_rdimm().build(), &[0..128usize, 128..256][..]),
-        (SpdImage::ddr5_rdimm().build(), &[0..512][..]),
+        (SpdImage::ddr5_rdimm().build(), &[0..256usize, 256..512][..]),
     ] {
         let mut noticed = 0;
         for at in 0..image.len() {
