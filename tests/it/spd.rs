@@ -137,7 +137,7 @@ fn short_images() {
                 let same = value == &whole[key] || value.is_null() || matches!(value, Json::Array(_) | Json::Object(_));
                 assert!(same || matches!(key.as_str(), "size_bytes" | "sha256"), "{key} of {size} bytes: {value}");
             }
-            let has_serial = size > 128 && whole["dram_type"] == "DDR3" || size > 328 && whole["dram_type"] == "DDR4";
+            let has_serial = whole["dram_type"] == "DDR3";
             assert!(short["serial"].is_null() != has_serial, "{size} bytes: {}", short["serial"]);
         }
     }
@@ -151,7 +151,7 @@ fn short_images() {
 fn every_byte_changed() {
     for (image, covered) in [
         (SpdImage::ddr4_rdimm().build(), &[0..128usize, 128..256][..]),
-        (SpdImage::ddr5_rdimm().build(), &[0..512][..]),
+        (SpdImage::ddr5_rdimm().build(), &[0..256usize, 256..512][..]),
     ] {
         let mut noticed = 0;
         for at in 0..image.len() {
@@ -334,7 +334,8 @@ fn modules_of_a_machine_with_drivers() {
         (part.text("dimm.spd.paired_by"), part.reading("dimm.spd.stable")),
         (Some("serial"), Some(&true.into()))
     );
-    assert_eq!(part.text("dimm.spd.module_id"), Some("80CE02233104F96929"));
+    let id = hex::encode_upper(module([0x04, 0xf9, 0x69, 0x29]).module_id());
+    assert_eq!(part.text("dimm.spd.module_id"), Some(&*id));
     assert_eq!(evidence.part("memory").unwrap().integer("memory.spd.images"), Some(2));
 
     // Clones: two images of one serial are two parts, whether SMBIOS repeats the serial or not.

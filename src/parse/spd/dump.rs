@@ -2,12 +2,17 @@
 
 use super::MAX_BYTES;
 
+/// Text of the largest image, and as much prose around it.
+const MAX_TEXT_BYTES: usize = 256 << 10;
 /// Digits of the longest line and more.
 const MAX_LINE_BYTES: usize = 256;
 
 /// The bytes of a hexadecimal dump: `i2cdump`, `xxd`, `hexdump -C`, `od -tx1`. `None` where the text is none, has a gap, or
 /// has more bytes than an image. A line that says that lines repeat (`*`) repeats them.
 pub fn from_text(text: &str) -> Option<Vec<u8>> {
+    if text.len() > MAX_TEXT_BYTES {
+        return None;
+    }
     let mut bytes: Vec<u8> = Vec::new();
     let mut repeat = false;
     for line in text.lines().filter(|line| line.len() <= MAX_LINE_BYTES) {

@@ -355,7 +355,7 @@ pub fn recognise(bytes: &[u8]) -> bool {
     };
     let checked = spd.checksums().next().is_some_and(|sum| sum.fits() && sum.stored != 0);
     let plausible = revision >> 4 <= 1 || matches!(spd.dram, DramType::Ddr | DramType::Ddr2 | DramType::Lpddr3);
-    let built = spd.geometry.capacity_mib.is_some() || !spd.dram.is_decoded() || spd.ddimm;
+    let built = spd.geometry.capacity_mib.is_some() || !spd.dram.is_decoded() || spd.ddimm || spd.page_alias;
     checked || (sizes_fit && plausible && built && spd.module_type.is_some())
 }
 

@@ -123,7 +123,7 @@ fn every_manifest_fact_is_decoded() {
     }
     println!("{facts} facts of {images} images compared, {excused} excused");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(images >= 112 && facts > 1200 && excused < 10, "{facts} facts of {images} images, {excused} excused");
+    assert!(images >= 110 && facts > 1300 && excused < 10, "{facts} facts of {images} images, {excused} excused");
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl SpdImage {
         image[21] = (tras >> 8) as u8;
         image[22] = tras as u8;
         image[24..26].copy_from_slice(&((self.trfc1_ps / 125) as u16).to_le_bytes());
-        image[28] = (self.tfaw_ps / 125 >> 8) as u8;
+        image[28] = ((self.tfaw_ps / 125) >> 8) as u8;
         image[29] = (self.tfaw_ps / 125) as u8;
         image[65..67].copy_from_slice(&self.register_maker);
         image[117..119].copy_from_slice(&self.module_maker);
@@ -254,7 +254,7 @@ impl SpdImage {
         image[27] = (tras >> 8) as u8;
         image[28] = tras as u8;
         image[30..32].copy_from_slice(&((self.trfc1_ps / 125) as u16).to_le_bytes());
-        image[36] = (self.tfaw_ps / 125 >> 8) as u8;
+        image[36] = ((self.tfaw_ps / 125) >> 8) as u8;
         image[37] = (self.tfaw_ps / 125) as u8;
         image[128..131].copy_from_slice(&[0x11, 0x11, 0x23]);
         image[133..135].copy_from_slice(&self.register_maker);
