@@ -199,7 +199,7 @@ impl Sighting {
             }
         }
         // The strongest id of a part comes first and speaks for it.
-        ids.sort_by(|a: &Id, b| b.strength.cmp(&a.strength));
+        ids.sort_by_key(|id: &Id| std::cmp::Reverse(id.strength));
         Self { machine, ids }
     }
 }
