@@ -159,20 +159,20 @@ DEVICE void sweep(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u
 
 // memory_fill(base, count, first_index, mode, seed, descending, log)
 // Writes the pattern. LOG_WRITTEN grows by count.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_fill(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_fill(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<false, true>(base, count, first_index, mode, seed, descending, log);
 }
 
 // memory_verify(base, count, first_index, mode, seed, descending, log)
 // Reads and compares. LOG_CHECKED grows by count. The capacity proof: fill every allocation with PATTERN_ADDRESS before any is verified,
 // then the same with another seed and descending = 1. Retention: fill, wait, verify, verify again.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_verify(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_verify(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<true, false>(base, count, first_index, mode, seed, descending, log);
 }
 
 // memory_march(base, count, first_index, mode, seed, descending, log)
 // Moving inversions: compares with `mode` and writes `mode ^ PATTERN_INVERT` in one pass. LOG_CHECKED and LOG_WRITTEN grow by count.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_march(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_march(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<true, true>(base, count, first_index, mode, seed, descending, log);
 }
 
@@ -180,7 +180,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS) memory_march(uint4* base, u64 count, u64
 // Compares rows x row_vectors vectors column by column: neighbouring pairs of threads read the same 32-byte column of different rows,
 // so that with row_vectors x 16 = the distance of two rows of a DRAM bank nearly each access opens a row. row_vectors is even.
 // LOG_CHECKED grows by rows x row_vectors.
-KERNEL __launch_bounds__(BLOCK_THREADS)
+KERNEL __launch_bounds__(BLOCK_THREADS, 3)
     memory_thrash(uint4* base, u64 rows, u64 row_vectors, u64 first_index, u32 mode, u32 seed, u64* log) {
   __shared__ Tally tally;
   tally_begin(&tally);
