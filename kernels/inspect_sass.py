@@ -54,6 +54,7 @@ WORK = {
     ("tcgen05_tf32", None): "UTCHMMA",
     ("tcgen05_e4m3", None): "UTCQMMA",
     ("tcgen05_s8", None): "UTCIMMA",
+    ("tcgen05_e2m1", "103a"): "UTCOMMA.BLOCK16",
     ("tcgen05_e2m1", None): "UTCOMMA.4X",
 }
 # These run beside the warps: what counts is that the other instructions take few of the cycles that the tensor core is busy with one.
