@@ -7,7 +7,7 @@
 
 // fingerprint_census(spin_ns, max_polls, out): 32 threads a block, as many blocks as the card can hold at once (or more)
 // Each block stays for spin_ns (or max_polls readings of the timer), so that all SMs fill.
-// Record: polls, SM (%smid) | %nsmid << 32, SM clocks, nanoseconds (%globaltimer). The SMs that work = the distinct %smid;
+// Record: %globaltimer at the start, SM (%smid) | %nsmid << 32, SM clocks, nanoseconds. The SMs that work = the distinct %smid;
 // clocks / nanoseconds = the SM clock in GHz. %smid below %nsmid may have holes.
 KERNEL __launch_bounds__(32) fingerprint_census(u64 spin_ns, u64 max_polls, u64* out) {
   if (threadIdx.x != 0) return;
@@ -18,7 +18,7 @@ KERNEL __launch_bounds__(32) fingerprint_census(u64 spin_ns, u64 max_polls, u64*
     polls++;
   }
   u64 cycles = clock_cycles() - begin;
-  write_record(out, polls, smid() | (u64)nsmid() << 32, cycles, elapsed);
+  write_record(out, begin_ns, smid() | (u64)nsmid() << 32, cycles, elapsed);
 }
 
 // fingerprint_ring(ring, nodes, node_words, multiplier, increment): 256 threads a block, any number of blocks

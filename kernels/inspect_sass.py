@@ -22,7 +22,7 @@ REGISTERS = {
     "tcgen05_": 64,
 }
 
-# (kernel, target or None for all others) -> the instruction that does the work; absent: the target has no such kernel.
+# (kernel, target or None for all others) -> the instruction that does the work.
 WORK = {
     ("compute_f32", None): "FFMA",
     ("compute_f64", None): "DFMA",
@@ -57,6 +57,23 @@ WORK = {
     ("tcgen05_e2m1", "103a"): "UTCOMMA.BLOCK16",
     ("tcgen05_e2m1", None): "UTCOMMA.4X",
 }
+# Module -> [(kernels, first level that has them or the targets that do)].
+KERNELS = {
+    "memory": [("memory_fill memory_verify memory_march memory_thrash", 70)],
+    "bandwidth": [("bandwidth_read bandwidth_write bandwidth_copy bandwidth_triad bandwidth_region bandwidth_gate", 70)],
+    "compute": [
+        ("compute_f32 compute_f64 compute_f16", 70),
+        ("compute_s8", 75),
+        ("compute_bf16 compute_tf32 compute_f64_tensor", 80),
+        ("compute_e4m3", ["89", "120a"]),
+        ("compute_e2m1", ["120a"]),
+    ],
+    "fingerprint": [("fingerprint_census fingerprint_ring fingerprint_chase fingerprint_latency fingerprint_f32_split", 70)],
+    "pulse": [("pulse", 70)],
+    "wgmma": [("wgmma_f16 wgmma_bf16 wgmma_tf32 wgmma_e4m3 wgmma_s8", 90)],
+    "tcgen05": [("tcgen05_f16 tcgen05_bf16 tcgen05_tf32 tcgen05_e4m3 tcgen05_e2m1", 100), ("tcgen05_s8", ["100a"])],
+}
+
 # These run beside the warps: what counts is that the other instructions take few of the cycles that the tensor core is busy with one.
 BUSY_CYCLES = {"wgmma_": 128, "tcgen05_": 128}
 LEAST_SHARE = 0.90
@@ -84,8 +101,18 @@ def longest_start(table, name):
     return max((start for start in table if name.startswith(start)), key=len, default=None)
 
 
+def wanted_kernels(module, target):
+    level = int(target.rstrip("a"))
+    return {
+        kernel
+        for kernels, where in KERNELS[module]
+        if (target in where if isinstance(where, list) else level >= where)
+        for kernel in kernels.split()
+    }
+
+
 def ptxas_report(module, target, report):
-    """Failures and {kernel: registers} out of what ptxas -v says."""
+    """Failures out of what ptxas -v says."""
     failures, registers, kernel = [], {}, None
     for line in report.splitlines():
         if found := re.search(r"Compiling entry function '(\w+)'", line):
@@ -100,7 +127,9 @@ def ptxas_report(module, target, report):
                 failures.append(f"{module} sm_{target} {kernel}: {registers[kernel]} registers, budget {budget}")
         if re.search(r"\bC7[0-9]{3}\b|warning", line):
             failures.append(f"{module} sm_{target}: {line.strip()}")
-    return failures, registers
+    missing = wanted_kernels(module, target) ^ set(registers)
+    failures += [f"{module} sm_{target}: {kernel} is missing or not wanted" for kernel in sorted(missing)]
+    return failures
 
 
 def disassemble(cuobjdump, cubin):
@@ -228,17 +257,16 @@ def inspect_stream(name, target, code):
 
 def inspect_cubin(job):
     module, target, cubin, report, cuobjdump = job
-    failures, registers = ptxas_report(module, target, report)
-    lines = []
+    failures, lines = ptxas_report(module, target, report), []
     if target == "70":
-        return failures, lines, registers, target
+        return failures, lines
     for name, code in sorted(disassemble(cuobjdump, cubin).items()):
         for applies, check in ((any(k == name for k, _ in WORK), inspect_work), (name in STREAMS, inspect_stream)):
             if applies:
                 failure, line = check(name, target, code)
                 failures += [failure] if failure else []
                 lines += [line] if line else []
-    return failures, lines, registers, target
+    return failures, lines
 
 
 def inspect(compiled, cuobjdump):
@@ -246,10 +274,8 @@ def inspect(compiled, cuobjdump):
     jobs = [(module, target, cubin, report, cuobjdump) for (module, target), (cubin, report) in compiled.items()]
     failures, lines = [], []
     with multiprocessing.Pool(2) as pool:
-        for found, told, registers, target in pool.map(inspect_cubin, jobs, chunksize=1):
+        for found, told in pool.map(inspect_cubin, jobs, chunksize=1):
             failures += found
             lines += told
-            wanted = {k for k, t in WORK if t == target and k.split("_")[0] in {n.split("_")[0] for n in registers}}
-            failures += [f"{kernel} sm_{target}: missing" for kernel in sorted(wanted - set(registers) - {"compute_f64_tensor"})]
     print("\n".join(sorted(lines)))
     return failures

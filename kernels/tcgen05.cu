@@ -103,7 +103,8 @@ DEVICE void tcgen05_burn(u64* out, u32 iterations, u32 seed, u32 mode) {
   fill_tiles(tiles, Op::format(), mode, seed);
   const u32 barrier = shared_address(barriers);
   if (threadIdx.x < 32) {
-    asm volatile("tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%0], %1;" ::"r"(shared_address(&tensor_base)), "n"(TENSOR_COLUMNS) : "memory");
+    asm volatile("tcgen05.alloc.cta_group::1.sync.aligned.shared::cta.b32 [%0], %1;" ::"r"(shared_address(&tensor_base)), "n"(TENSOR_COLUMNS)
+                 : "memory");
     asm volatile("tcgen05.relinquish_alloc_permit.cta_group::1.sync.aligned;");
   }
   if (threadIdx.x == 0) {

@@ -119,19 +119,27 @@ struct Tile {
 
 struct F16 : Spread<u32, float, 4, 2, 4, 2> {
   static __device__ __forceinline__ Format format() { return FORMAT_F16; }
-  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) { MMA_4_2_4("m16n8k16.row.col.f32.f16.f16.f32", "+f"); }
+  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    MMA_4_2_4("m16n8k16.row.col.f32.f16.f16.f32", "+f");
+  }
 };
 struct Bf16 : Spread<u32, float, 4, 2, 4, 2> {
   static __device__ __forceinline__ Format format() { return FORMAT_BF16; }
-  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) { MMA_4_2_4("m16n8k16.row.col.f32.bf16.bf16.f32", "+f"); }
+  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    MMA_4_2_4("m16n8k16.row.col.f32.bf16.bf16.f32", "+f");
+  }
 };
 struct Tf32 : Spread<u32, float, 4, 2, 4, 1> {
   static __device__ __forceinline__ Format format() { return FORMAT_TF32; }
-  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) { MMA_4_2_4("m16n8k8.row.col.f32.tf32.tf32.f32", "+f"); }
+  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    MMA_4_2_4("m16n8k8.row.col.f32.tf32.tf32.f32", "+f");
+  }
 };
 struct S8 : Spread<u32, int, 4, 2, 4, 4> {
   static __device__ __forceinline__ Format format() { return FORMAT_S8; }
-  static __device__ __forceinline__ void mma(int (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) { MMA_4_2_4("m16n8k32.row.col.s32.s8.s8.s32", "+r"); }
+  static __device__ __forceinline__ void mma(int (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    MMA_4_2_4("m16n8k32.row.col.s32.s8.s8.s32", "+r");
+  }
 };
 
 #if __CUDA_ARCH__ == 900
@@ -140,7 +148,8 @@ struct F64 : Spread<double, double, 8, 4, 4, 1> {
   static __device__ __forceinline__ void mma(double (&c)[4], const double (&a)[8], const double (&b)[4]) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64 {%0,%1,%2,%3},{%4,%5,%6,%7,%8,%9,%10,%11},{%12,%13,%14,%15},{%0,%1,%2,%3};"
                  : "+d"(c[0]), "+d"(c[1]), "+d"(c[2]), "+d"(c[3])
-                 : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(a[4]), "d"(a[5]), "d"(a[6]), "d"(a[7]), "d"(b[0]), "d"(b[1]), "d"(b[2]), "d"(b[3]));
+                 : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(a[4]), "d"(a[5]), "d"(a[6]), "d"(a[7]),
+                   "d"(b[0]), "d"(b[1]), "d"(b[2]), "d"(b[3]));
   }
 };
 #else
@@ -198,7 +207,9 @@ struct F16 {
 #define MMA_E4M3
 struct E4m3 : Spread<u32, float, 4, 2, 4, 4> {
   static __device__ __forceinline__ Format format() { return FORMAT_E4M3; }
-  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) { MMA_4_2_4("m16n8k32.row.col.f32.e4m3.e4m3.f32", "+f"); }
+  static __device__ __forceinline__ void mma(float (&c)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    MMA_4_2_4("m16n8k32.row.col.f32.e4m3.e4m3.f32", "+f");
+  }
 };
 #endif
 
