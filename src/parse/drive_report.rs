@@ -93,7 +93,8 @@ impl DriveReport {
 
     /// World-wide name, `naa.5000c500a277a7cb`, from its three fields. `id` is `None` where it was hidden.
     pub fn wwn(&mut self, naa: u64, oui: u64, id: Option<u64>) {
-        if naa > 0xf || oui > 0xff_ffff {
+        // SPC-5 7.8.6.5: the other formats are no names of a drive, and printouts that hide one fill in 0x1234567890abcdef.
+        if !matches!(naa, 2 | 3 | 5 | 6) || oui > 0xff_ffff {
             return self.set("drive.smart.wwn", Reading::Failed("not a world-wide name".to_owned()));
         }
         self.text("drive.smart.wwn_oui", &format!("{oui:06x}"));
@@ -150,8 +151,11 @@ impl DriveReport {
             193 => self.number("drive.smart.load_cycles", known),
             197 => self.number("drive.smart.pending", known),
             198 => self.number("drive.smart.uncorrectable", known),
-            240 if name.starts_with("Head_Flying") => {
+            240 => {
                 self.text("drive.smart.head_flying_raw", raw);
+                if !name.starts_with("Head_Flying") {
+                    return;
+                }
                 let hours = hours_of_composite(value).map_or_else(
                     || Reading::Failed(format!("{value} is more hours than a drive can have")),
                     Reading::Known,
