@@ -12,11 +12,13 @@
 mod cuda;
 mod driver;
 pub mod launch;
+mod load;
 mod nvml;
 pub mod rig;
 mod symbols;
 mod tree;
 
+pub use cuda::function_names as cuda_function_names;
 pub use nvml::{function_names, yanji_virtual_driver};
 pub use rig::Rig;
 pub use symbols::remove_symbols;

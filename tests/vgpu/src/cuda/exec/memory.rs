@@ -3,7 +3,7 @@
 //! Blocks run at once on several threads, and a kernel may race with itself: every access to memory is one relaxed atomic
 //! access of the element's size, as it is on a GPU.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use super::block::Block;
@@ -34,7 +34,7 @@ pub struct Range {
 #[derive(Debug, Default)]
 pub struct View {
     pub ranges: Vec<Range>,
-    pub faults: MemoryFaults,
+    pub faults: Arc<MemoryFaults>,
 }
 
 /// What is wrong with a GPU's memory. Addresses are those of the process.
