@@ -102,7 +102,7 @@ impl Caches {
     /// Cycles that a load takes (measured on several chips, rounded; they tell levels apart, nothing else).
     fn latency(&mut self, address: u64, l1_bytes: u64, l2_bytes: u64, uncached: bool) -> f64 {
         let line = address / 128 + 1;
-        let mut hit = |tags: &mut Vec<u64>, bytes: u64| {
+        let hit = |tags: &mut Vec<u64>, bytes: u64| {
             tags.resize((bytes / 128).max(1) as usize, 0);
             let at = (line % tags.len() as u64) as usize;
             std::mem::replace(&mut tags[at], line) == line

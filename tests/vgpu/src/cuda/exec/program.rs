@@ -97,7 +97,7 @@ pub enum Code {
     /// Whether a generic address is in a space.
     IsSpace { d: u32, a: u32, space: Space },
     /// `cvta`: adds or takes off where a space begins in the generic space.
-    Window { d: u32, a: Reg, space: Space, to_space: bool, out: u32 },
+    Window { a: Reg, space: Space, to_space: bool, out: u32 },
     Shuffle(Box<Shuffle>),
     Vote(Box<Vote>),
     Match(Box<MatchLanes>),
@@ -117,7 +117,7 @@ pub enum Code {
     Barrier(Box<Barrier>),
     WarpBarrier { members: u32 },
     Trap,
-    Sleep,
+    Sleep(Reg),
     Nop,
 }
 

@@ -272,8 +272,9 @@ impl Warp {
             }
             Code::Trap => return Err(fault(block, pc, "trap")),
             Code::Nop => {}
-            Code::Sleep => {
-                self.cycles += 200.0;
+            Code::Sleep(duration) => {
+                let nanoseconds = self.bits(*duration)[mask.trailing_zeros() as usize];
+                self.cycles += nanoseconds as f64 * block.launch.chip.clock_mhz / 1e3;
                 std::thread::yield_now();
                 // Whoever is waited for has its turn.
                 self.set_pc(group, pc + 1);
@@ -297,6 +298,10 @@ impl Warp {
                 return Ok(Next::Split);
             }
             Code::Clock { d, clock } => {
+                if matches!(clock, Clock::Nanoseconds | Clock::NanosecondsHigh) {
+                    // The timer moves in steps of about that; whoever polls it is not to do so a million times.
+                    self.cycles += block.launch.chip.clock_mhz;
+                }
                 let nanoseconds = block.launch.start_nanoseconds + self.cycles * 1e3 / block.launch.chip.clock_mhz;
                 let value = match clock {
                     Clock::Cycles => self.cycles as u64,
@@ -356,7 +361,7 @@ impl Warp {
             Code::CopyShared(copy) => self.copy_shared(block, copy, mask).map_err(|stop| place(stop, block, pc))?,
             Code::CopyLocal { to, from, bytes } => self.copy_local(block, *to, *from, *bytes, mask),
             Code::IsSpace { d, a, space } => self.is_space(*d, *a, *space, mask),
-            Code::Window { a, space, to_space, out, .. } => self.window(*a, *space, *to_space, *out, mask),
+            Code::Window { a, space, to_space, out } => self.window(*a, *space, *to_space, *out, mask),
             Code::Shuffle(_)
             | Code::Vote(_)
             | Code::Match(_)

@@ -24,7 +24,7 @@ pub fn decode(resolver: &mut Resolver<'_>, words: &mut Words<'_>, _: u32) -> Dec
             let bytes = words.ty()?.bytes();
             let out = resolver.result(words.arg(0)?, bytes)?;
             let a = Reg { slot: resolver.source(words.arg(1)?, bytes)?, bytes };
-            Ok(Some((Class::Integer, Code::Window { d: bytes, a, space, to_space, out }, 2)))
+            Ok(Some((Class::Integer, Code::Window { a, space, to_space, out }, 2)))
         }
         "isspacep" => {
             let Some(space) = space(words) else { return resolver.bad("no space") };

@@ -142,8 +142,7 @@ fn control(resolver: &mut Resolver<'_>, words: &mut Words<'_>, _: u32) -> Decode
         "brkpt" => (Code::Trap, 0),
         "nanosleep" => {
             words.take("u32");
-            resolver.any(words.arg(0)?, 4)?;
-            (Code::Sleep, 1)
+            (Code::Sleep(resolver.any(words.arg(0)?, 4)?), 1)
         }
         "membar" | "fence" => {
             // All lanes of a warp, and all memory of a block, are in order here; between blocks accesses are atomic.
