@@ -278,7 +278,7 @@ fn program_faults() {
         let wrong: Vec<_> = words.iter().enumerate().filter(|(_, word)| **word != 4).take(2).collect();
         println!("seen: words {wrong:?}");
         // Blocks that compute the same thing.
-        launch(module, "sums", 264, 32, std::ptr::null_mut(), &mut [data]).unwrap();
+        launch(module, "sums", 264, 1, std::ptr::null_mut(), &mut [data]).unwrap();
         let mut sums = vec![0f32; 264];
         result::memcpy_dtoh_sync(&mut sums, data).unwrap();
         let wrong: Vec<_> = (0..264).filter(|&it| sums[it] != 9.0).collect();

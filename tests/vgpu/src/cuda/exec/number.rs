@@ -41,6 +41,7 @@ impl Small {
     }
 
     /// The value of these bits, exactly.
+    #[inline(never)]
     pub fn decode(self, bits: u32) -> f64 {
         let top = (1 << self.exponent_bits) - 1;
         let exponent = bits >> self.fraction_bits & top;
@@ -62,6 +63,7 @@ impl Small {
     }
 
     /// The bits of the nearest value in that direction. `finite` puts the largest number for infinity.
+    #[inline(never)]
     pub fn encode(self, value: f64, round: Round, finite: bool) -> u32 {
         let sign = u32::from(value.is_sign_negative()) << (self.exponent_bits + self.fraction_bits);
         let top = (1 << self.exponent_bits) - 1;

@@ -220,10 +220,12 @@ impl Warp {
         let Some((_, one_in, count)) = block.launch.bad_multiprocessor else { return };
         let count = count.fetch_add(1, Ordering::Relaxed) + 1;
         if count % one_in.max(1) == 0 {
-            let lane = mask.trailing_zeros() as usize;
+            // Another lane each time.
+            let first = (count.wrapping_mul(7) % 32) as u32;
+            let lane = ((mask.rotate_right(first).trailing_zeros() + first) % 32) as usize;
             let mut words: [u32; LANES] = self.values(slot);
-            // In the middle of a single, high enough in the fraction to be seen.
-            words[lane] ^= 1 << 12;
+            // In the fraction of a single, and another bit each time, so that two errors do not make up for each other.
+            words[lane] ^= 1 << (8 + count.wrapping_mul(5) % 12);
             self.set_lanes(slot, &words, ALL);
         }
     }

@@ -60,13 +60,13 @@ fn place_b(shape: [usize; 3], bits: usize, lane: usize, i: usize) -> (usize, usi
     }
 }
 
-fn place_d(shape: [usize; 3], half: bool, lane: usize, i: usize) -> (usize, usize) {
+/// `quads` is the old shape, `half` an FP16 result.
+fn place_d(quads: bool, half: bool, lane: usize, i: usize) -> (usize, usize) {
     let (group, within) = (lane >> 2, lane & 3);
-    match shape {
-        [8, 8, 4] if !half => {
-            let x = (lane & 1) + (i & 2);
-            (if lane < 16 { x } else { x + 4 }, (i & 4) + (lane & 2) + (i & 1))
-        }
+    let lower = if lane < 16 { 0 } else { 4 };
+    match (quads, half) {
+        (true, true) => (lane % 4 + lower, i),
+        (true, false) => ((lane & 1) + (i & 2) + lower, (i & 4) + (lane & 2) + (i & 1)),
         _ => (if i < 2 { group } else { group + 8 }, within * 2 + (i & 1)),
     }
 }
@@ -106,8 +106,7 @@ fn check(shape: [usize; 3], a: Element, b: Element, d: Element) {
             put(lane, ra, b, i, vb[quarter(lane)][row][column]);
         }
         for i in 0..ed {
-            let (row, column) = place_d(shape, d.bits == 16, lane, i);
-            let (row, column) = if quads && d.bits == 16 { (lane % 4 + if lane < 16 { 0 } else { 4 }, i) } else { (row, column) };
+            let (row, column) = place_d(quads, d.bits == 16, lane, i);
             put(lane, ra + rb, d, i, vc[quarter(lane)][row][column]);
         }
     }
@@ -142,8 +141,7 @@ fn check(shape: [usize; 3], a: Element, b: Element, d: Element) {
     Run::new(&source).memory(&input).memory(&output).go().unwrap_or_else(|stop| panic!("{}", stop.what));
     for lane in 0..32 {
         for i in 0..ed {
-            let (row, column) = place_d(shape, d.bits == 16, lane, i);
-            let (row, column) = if quads && d.bits == 16 { (lane % 4 + if lane < 16 { 0 } else { 4 }, i) } else { (row, column) };
+            let (row, column) = place_d(quads, d.bits == 16, lane, i);
             let q = quarter(lane);
             let sum: i64 = vc[q][row][column] + (0..k).map(|k| va[q][row][k] * vb[q][k][column]).sum::<i64>();
             let each = (32 / d.bits).max(1);

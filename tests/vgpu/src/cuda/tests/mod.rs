@@ -12,6 +12,7 @@ mod shipped;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use super::exec::program::Program;
 use super::exec::{Chip, Launch, MemoryFaults, Outcome, Range, Stop, View, run};
 use super::ptx;
 
@@ -57,9 +58,10 @@ impl Memory {
     }
 }
 
-/// A launch of the only kernel of a module.
+/// A launch of the first kernel of a module, or of the one of that name.
 struct Run<'a> {
     source: &'a str,
+    kernel: Option<&'a str>,
     grid: [u32; 3],
     block: [u32; 3],
     params: Vec<u64>,
@@ -71,7 +73,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(source: &'a str) -> Self {
         let faults = MemoryFaults::default();
-        Self { source, grid: [1; 3], block: [32, 1, 1], params: vec![], memory: vec![], shared: 0, faults }
+        Self { source, kernel: None, grid: [1; 3], block: [32, 1, 1], params: vec![], memory: vec![], shared: 0, faults }
     }
 
     fn threads(mut self, blocks: u32, threads: u32) -> Self {
@@ -94,7 +96,14 @@ impl<'a> Run<'a> {
 
     fn go(self) -> Result<Outcome, Stop> {
         let module = load(self.source).unwrap_or_else(|bad| panic!("{bad}\n{}", self.source));
-        let params: Vec<u8> = self.params.iter().flat_map(|it| it.to_le_bytes()).collect();
+        let named = |it: &&Arc<Program>| self.kernel.is_none_or(|name| it.name == name);
+        let program = module.programs.iter().find(named).unwrap();
+        let mut params = vec![0; program.param_bytes as usize];
+        // A parameter of 16 bytes takes two numbers.
+        let places = program.params.iter().flat_map(|&(at, size)| (at..at + size).step_by(8).map(move |it| (it, size.min(8))));
+        for ((at, size), number) in places.zip(&self.params) {
+            params[at as usize..(at + size) as usize].copy_from_slice(&number.to_le_bytes()[..size as usize]);
+        }
         let mut ranges: Vec<Range> = self
             .memory
             .iter()
@@ -108,7 +117,7 @@ impl<'a> Run<'a> {
         ranges.sort_by_key(|it| it.start);
         let view = View { ranges, faults: Arc::new(self.faults) };
         run(&Launch {
-            program: &module.programs[0],
+            program,
             grid: self.grid,
             block: self.block,
             params: &params,
