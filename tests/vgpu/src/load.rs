@@ -135,7 +135,8 @@ impl Record {
         let at = now();
         let since = self.at.load(Ordering::Relaxed);
         let ended = self.ended.load(Ordering::Relaxed);
-        let busy = self.running.load(Ordering::Relaxed) > 0 || ended != 0 && at.saturating_sub(ended) < AFTERGLOW_NANOSECONDS;
+        let busy =
+            self.running.load(Ordering::Relaxed) > 0 || ended != 0 && at.saturating_sub(ended) < AFTERGLOW_NANOSECONDS;
         let idle = f64::from(gpu.power.draw_milliwatts.unwrap_or(20_000));
         let limit = gpu.power.enforced_limit_milliwatts.or(gpu.power.current_limit_milliwatts);
         let limit = f64::from(limit.or(gpu.power.default_limit_milliwatts).unwrap_or(300_000));

@@ -186,7 +186,8 @@ fn event() -> sys::CUevent {
 
 #[test]
 fn nvml_in_another_process_sees_the_load() {
-    let (output, machine) = on(&format!("{CARD}[[cuda_fault]]\neffect = {{ ecc-errors = {{ corrected = 3 }} }}\n"), "program_load");
+    let (output, machine) =
+        on(&format!("{CARD}[[cuda_fault]]\neffect = {{ ecc-errors = {{ corrected = 3 }} }}\n"), "program_load");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     // This process stands for the supervisor: the same state file, another library.
     // SAFETY: no other test of this program reads the environment of the library in its own process.
@@ -317,7 +318,10 @@ fn faults_of_the_card() {
     let fault = |effect: &str| format!("{CARD}[[cuda_fault]]\nafter_launches = 2\neffect = {effect}\n");
     sees(CARD, &["words []", "blocks []", "aliased None of 64"]);
     sees(&fault("{ stuck-bit = { address = 4096, bit = 5, value = true } }"), &["words [(1024, 36)]"]);
-    sees(&fault("{ xid = { xid = 48, error = 214 } }"), &["launch 3 CUDA_ERROR_ECC_UNCORRECTABLE", "then CUDA_ERROR_ECC_UNCORRECTABLE"]);
+    sees(
+        &fault("{ xid = { xid = 48, error = 214 } }"),
+        &["launch 3 CUDA_ERROR_ECC_UNCORRECTABLE", "then CUDA_ERROR_ECC_UNCORRECTABLE"],
+    );
     sees(&fault("\"lost\""), &["launch 3 CUDA_ERROR_LAUNCH_FAILED", "then CUDA_ERROR_LAUNCH_FAILED"]);
     sees(&fault("\"hang\""), &["launch 3 hangs"]);
     sees(&fault("{ out-of-memory = { allocation = 2 } }"), &["allocation 2 CUDA_ERROR_OUT_OF_MEMORY"]);
@@ -333,7 +337,10 @@ fn refusals_of_the_driver() {
     sees(&format!("{CARD}compute_mode = 3\n{other}"), &["context CUDA_ERROR_DEVICE_UNAVAILABLE"]);
     sees(&format!("{CARD}{other}"), &["NVIDIA H100 80GB HBM3 (32505856, 67108864)"]);
     sees(&format!("{CARD}mig = {{ enabled = true, max_devices = 7 }}\n"), &["context CUDA_ERROR_NO_DEVICE"]);
-    sees(&format!("{CARD}mig = {{ enabled = true, max_devices = 7, devices = 1 }}\n"), &["NVIDIA H100 80GB HBM3 MIG 1g"]);
+    sees(
+        &format!("{CARD}mig = {{ enabled = true, max_devices = 7, devices = 1 }}\n"),
+        &["NVIDIA H100 80GB HBM3 MIG 1g"],
+    );
     sees(&format!("driver = {{ cuda_version = 11080 }}\n{CARD}"), &["module CUDA_ERROR_UNSUPPORTED_PTX_VERSION"]);
     let old = "[[gpu]]\nlike = \"v100-sxm\"\ncuda = { memory_mib = 64 }\n";
     sees(old, &["module CUDA_ERROR_INVALID_PTX"]);

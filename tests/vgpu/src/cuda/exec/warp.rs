@@ -5,8 +5,8 @@
 //! behind it lets them go, as GPUs since Volta do.
 
 use super::block::{Block, Waiting};
-use super::launch::{Stop, Trap};
 use super::lanes::{ALL, LANES, read, read_mask, write, write_mask};
+use super::launch::{Stop, Trap};
 use super::program::{BoolOp, Clock, Code, Ins, PredRef, Program};
 use super::{collective, mma, odd};
 
@@ -245,7 +245,8 @@ impl Warp {
                 let index: [u32; LANES] = self.values(*index);
                 self.set_pc(group & !mask, pc + 1);
                 for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
-                    let target = targets.get(index[lane] as usize).ok_or_else(|| fault(block, pc, "beyond the table"))?;
+                    let target =
+                        targets.get(index[lane] as usize).ok_or_else(|| fault(block, pc, "beyond the table"))?;
                     self.pc[lane] = *target;
                 }
                 return Ok(Next::Split);
@@ -405,7 +406,9 @@ impl Warp {
                 unsafe { mma::run(self.file(), it) };
                 block.outcome.matrices += 1;
                 self.cycles += block.tensor_cost(&it.shape);
-                if block.is_bad && let Some(&slot) = it.d.first() {
+                if block.is_bad
+                    && let Some(&slot) = it.d.first()
+                {
                     self.spoil(block, slot, mask);
                 }
             }

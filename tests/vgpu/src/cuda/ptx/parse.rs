@@ -176,7 +176,10 @@ impl Parser {
     }
 
     fn top(&mut self, source: &mut Source) -> Result<(), Bad> {
-        while self.take_word(".visible") || self.take_word(".extern") || self.take_word(".weak") || self.take_word(".common")
+        while self.take_word(".visible")
+            || self.take_word(".extern")
+            || self.take_word(".weak")
+            || self.take_word(".common")
         {}
         let word = self.word()?;
         match word.as_str() {
@@ -224,8 +227,14 @@ impl Parser {
 
     /// What follows `.entry` or `.func`. A declaration without a body is nothing.
     fn function(&mut self, is_entry: bool) -> Result<Option<Function>, Bad> {
-        let mut function =
-            Function { name: String::new(), is_entry, returns: vec![], params: vec![], max_threads: None, body: vec![] };
+        let mut function = Function {
+            name: String::new(),
+            is_entry,
+            returns: vec![],
+            params: vec![],
+            max_threads: None,
+            body: vec![],
+        };
         if self.is_mark('(') {
             function.returns = self.params()?;
         }

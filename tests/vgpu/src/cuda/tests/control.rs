@@ -105,7 +105,9 @@ fn threads_that_wait_for_ever_are_told() {
 
 #[test]
 fn shuffles() {
-    let shuffle = |mode: &str, b: u32, c: u32| format!("shfl.sync.{mode}.b32 %d|%p0, %t, {b}, {c}, -1; @!%p0 add.u32 %d, %d, 1000;");
+    let shuffle = |mode: &str, b: u32, c: u32| {
+        format!("shfl.sync.{mode}.b32 %d|%p0, %t, {b}, {c}, -1; @!%p0 add.u32 %d, %d, 1000;")
+    };
     for segment in [32u32, 16, 8] {
         let high = 32 - segment;
         let (up, other) = (high << 8, high << 8 | 0x1f);
@@ -115,7 +117,11 @@ fn shuffles() {
                 if from / segment == lane / segment || from < lane { from } else { lane + 1000 }
             });
             check(&shuffle("up", by, up), 32, |lane| if lane % segment >= by { lane - by } else { lane + 1000 });
-            check(&shuffle("down", by, other), 32, |lane| if lane % segment + by < segment { lane + by } else { lane + 1000 });
+            check(
+                &shuffle("down", by, other),
+                32,
+                |lane| if lane % segment + by < segment { lane + by } else { lane + 1000 },
+            );
             check(&shuffle("idx", by, other), 32, |lane| lane / segment * segment + by % segment);
         }
     }

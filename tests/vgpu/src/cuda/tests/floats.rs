@@ -4,12 +4,28 @@ use super::{check, rows};
 use crate::cuda::exec::number::{BF16, F16, Round, Small};
 
 fn singles() -> Vec<[u64; 3]> {
-    let numbers = [0.0, -0.0, 1.0, -1.5, 3.4e38, -1e-45, 1e-38, 6.1e-5, 16777217.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.1, 1.0000001];
+    let numbers = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.5,
+        3.4e38,
+        -1e-45,
+        1e-38,
+        6.1e-5,
+        16777217.0,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        0.1,
+        1.0000001,
+    ];
     rows(&numbers.map(|it: f32| u64::from(it.to_bits())))
 }
 
 fn doubles() -> Vec<[u64; 3]> {
-    let numbers = [0.0, -0.0, 1.0, -1.5, 1.7e308, -5e-324, 1e-308, 0.1, f64::INFINITY, 9_007_199_254_740_993.0, 1.0000000001];
+    let numbers =
+        [0.0, -0.0, 1.0, -1.5, 1.7e308, -5e-324, 1e-308, 0.1, f64::INFINITY, 9_007_199_254_740_993.0, 1.0000000001];
     rows(&numbers.map(|it: f64| it.to_bits()))
 }
 
@@ -52,7 +68,13 @@ fn single_precision() {
     check("max.NaN.f32 %d, %a, %b;", all, 32, &rows, |[a, b, _]| {
         let (a, b) = (f(a), f(b));
         let zero = a == 0.0 && b == 0.0;
-        single(if a.is_nan() || b.is_nan() { f32::NAN } else if zero { if a.is_sign_negative() { b } else { a } } else { a.max(b) })
+        single(if a.is_nan() || b.is_nan() {
+            f32::NAN
+        } else if zero {
+            if a.is_sign_negative() { b } else { a }
+        } else {
+            a.max(b)
+        })
     });
     check("neg.f32 %d, %a;", all, 32, &rows, |[a, ..]| a ^ 0x8000_0000);
     check("abs.f32 %d, %a;", all, 32, &rows, |[a, ..]| a & 0x7fff_ffff);
@@ -62,7 +84,8 @@ fn single_precision() {
 
 /// A value of single precision at or next to an exact one, which `over` and `under` say where it is.
 fn check_directed(name: &str, exact: impl Fn(f64, f64, f64) -> (f64, f64)) {
-    let numbers: Vec<[u64; 3]> = singles().into_iter().filter(|row| row.iter().all(|&it| f(it).is_finite() && f(it).abs() < 1e18)).collect();
+    let numbers: Vec<[u64; 3]> =
+        singles().into_iter().filter(|row| row.iter().all(|&it| f(it).is_finite() && f(it).abs() < 1e18)).collect();
     for (mode, round) in [("rz", Round::Zero), ("rm", Round::Down), ("rp", Round::Up)] {
         let body = name.replace("MODE", mode);
         let results = super::lanes(&body, [32; 3], 32, &numbers);
@@ -109,7 +132,10 @@ fn double_precision() {
         let results = super::lanes(body, all, 64, &rows);
         for (row, result) in rows.iter().zip(results) {
             let wanted = expected(f(row[0]), f(row[1]), f(row[2]));
-            assert!(result == wanted.to_bits() || f(result).is_nan() && wanted.is_nan(), "{body} of {row:x?}: {result:#x}");
+            assert!(
+                result == wanted.to_bits() || f(result).is_nan() && wanted.is_nan(),
+                "{body} of {row:x?}: {result:#x}"
+            );
         }
     };
     same("add.f64 %d, %a, %b;", &|a, b, _| a + b);
@@ -121,7 +147,9 @@ fn double_precision() {
     same("rcp.rn.f64 %d, %a;", &|a, _, _| 1.0 / a);
     same("neg.f64 %d, %a;", &|a, _, _| -a);
     same("abs.f64 %d, %a;", &|a, _, _| a.abs());
-    check("add.rz.f64 %d, %a, %b;", all, 64, &[[1f64.to_bits(), (-1e-30f64).to_bits(), 0]], |_| 1f64.next_down().to_bits());
+    check("add.rz.f64 %d, %a, %b;", all, 64, &[[1f64.to_bits(), (-1e-30f64).to_bits(), 0]], |_| {
+        1f64.next_down().to_bits()
+    });
     check("mul.rp.f64 %d, %a, %b;", all, 64, &[[0.1f64.to_bits(), 0.1f64.to_bits(), 0]], |_| {
         let product = 0.1f64 * 0.1;
         if 0.1f64.mul_add(0.1, -product) > 0.0 { product.next_up().to_bits() } else { product.to_bits() }
@@ -140,7 +168,12 @@ fn half_precision() {
         let usual: Vec<[u64; 3]> = rows
             .iter()
             .copied()
-            .filter(|row| row.iter().all(|&it| of(format, it & 0xffff).abs() < 1e4 && (of(format, it & 0xffff).abs() > 1e-6 || of(format, it & 0xffff) == 0.0)))
+            .filter(|row| {
+                row.iter().all(|&it| {
+                    of(format, it & 0xffff).abs() < 1e4
+                        && (of(format, it & 0xffff).abs() > 1e-6 || of(format, it & 0xffff) == 0.0)
+                })
+            })
             .collect();
         check(&format!("add.{name} %d, %a, %b;"), [16; 3], 16, &usual, |[a, b, _]| nan(of(format, a) + of(format, b)));
         check(&format!("sub.{name} %d, %a, %b;"), [16; 3], 16, &usual, |[a, b, _]| nan(of(format, a) - of(format, b)));
@@ -148,8 +181,10 @@ fn half_precision() {
         check(&format!("fma.rn.{name} %d, %a, %b, %c;"), [16; 3], 16, &usual, |[a, b, c]| {
             nan(of(format, a).mul_add(of(format, b), of(format, c)))
         });
-        let pairs: Vec<[u64; 3]> =
-            usual.windows(2).map(|it| std::array::from_fn(|at| it[0][at] & 0xffff | (it[1][at] & 0xffff) << 16)).collect();
+        let pairs: Vec<[u64; 3]> = usual
+            .windows(2)
+            .map(|it| std::array::from_fn(|at| it[0][at] & 0xffff | (it[1][at] & 0xffff) << 16))
+            .collect();
         check(&format!("fma.rn.{name}x2 %d, %a, %b, %c;"), [32; 3], 32, &pairs, |[a, b, c]| {
             let half = |at: u32| {
                 let of = |bits: u64| of(format, bits >> at & 0xffff);

@@ -27,7 +27,11 @@ fn arithmetic() {
     all_types!("max.TYPE %d, %a, %b;", |a, b, _c| a.max(b));
     all_types!("div.TYPE %d, %a, %b;", |a, b, _c| if b == 0 { !0 } else { a.wrapping_div(b) });
     all_types!("rem.TYPE %d, %a, %b;", |a, b, _c| if b == 0 { a } else { a.wrapping_rem(b) });
-    all_types!("sad.TYPE %d, %a, %b, %c;", |a, b, c| c.wrapping_add(if a < b { b.wrapping_sub(a) } else { a.wrapping_sub(b) }));
+    all_types!("sad.TYPE %d, %a, %b, %c;", |a, b, c| c.wrapping_add(if a < b {
+        b.wrapping_sub(a)
+    } else {
+        a.wrapping_sub(b)
+    }));
     all_types!("abs.TYPE %d, %a;", [i16 "s16" 16, i32 "s32" 32, i64 "s64" 64], |a, _b, _c| a.wrapping_abs());
     all_types!("neg.TYPE %d, %a;", [i16 "s16" 16, i32 "s32" 32, i64 "s64" 64], |a, _b, _c| a.wrapping_neg());
     all_types!("add.sat.TYPE %d, %a, %b;", [i32 "s32" 32], |a, b, _c| a.saturating_add(b));
@@ -53,9 +57,13 @@ fn arithmetic() {
 fn wide_products() {
     let rows = integer_rows();
     check("mul.wide.u16 %d, %a, %b;", [16, 16, 0], 32, &rows, |[a, b, _]| a * b);
-    check("mul.wide.s16 %d, %a, %b;", [16, 16, 0], 32, &rows, |[a, b, _]| (i64::from(a as i16) * i64::from(b as i16)) as u64);
+    check("mul.wide.s16 %d, %a, %b;", [16, 16, 0], 32, &rows, |[a, b, _]| {
+        (i64::from(a as i16) * i64::from(b as i16)) as u64
+    });
     check("mul.wide.u32 %d, %a, %b;", [32, 32, 0], 64, &rows, |[a, b, _]| a * b);
-    check("mul.wide.s32 %d, %a, %b;", [32, 32, 0], 64, &rows, |[a, b, _]| (i64::from(a as i32) * i64::from(b as i32)) as u64);
+    check("mul.wide.s32 %d, %a, %b;", [32, 32, 0], 64, &rows, |[a, b, _]| {
+        (i64::from(a as i32) * i64::from(b as i32)) as u64
+    });
     check("mad.wide.u32 %d, %a, %b, %c;", [32, 32, 64], 64, &rows, |[a, b, c]| (a * b).wrapping_add(c));
     check("mad.wide.s32 %d, %a, %b, %c;", [32, 32, 64], 64, &rows, |[a, b, c]| {
         (i64::from(a as i32) * i64::from(b as i32)).wrapping_add(c as i64) as u64
@@ -72,7 +80,9 @@ fn carries() {
     check("sub.cc.u32 %e, %a, %b; subc.u32 %d, %c, 1;", [32; 3], 32, &rows, |[a, b, c]| {
         c.wrapping_sub(1).wrapping_sub(u64::from(a < b))
     });
-    check("mad.lo.cc.u32 %e, %a, %b, %c; madc.hi.u32 %d, %a, %b, 0;", [32; 3], 32, &rows, |[a, b, c]| (a * b + c) >> 32);
+    check("mad.lo.cc.u32 %e, %a, %b, %c; madc.hi.u32 %d, %a, %b, 0;", [32; 3], 32, &rows, |[a, b, c]| {
+        (a * b + c) >> 32
+    });
 }
 
 #[test]
@@ -88,8 +98,20 @@ fn logic_and_shifts() {
         let unsigned = name.replace('b', "u");
         let signed = name.replace('b', "s");
         let shift = [bits, 32, 0];
-        check(&format!("shl.{name} %d, %a, %b;"), shift, bits, &rows, |[a, b, _]| if b >= bits.into() { 0 } else { a << b });
-        check(&format!("shr.{unsigned} %d, %a, %b;"), shift, bits, &rows, |[a, b, _]| if b >= bits.into() { 0 } else { a >> b });
+        check(
+            &format!("shl.{name} %d, %a, %b;"),
+            shift,
+            bits,
+            &rows,
+            |[a, b, _]| if b >= bits.into() { 0 } else { a << b },
+        );
+        check(
+            &format!("shr.{unsigned} %d, %a, %b;"),
+            shift,
+            bits,
+            &rows,
+            |[a, b, _]| if b >= bits.into() { 0 } else { a >> b },
+        );
         check(&format!("shr.{signed} %d, %a, %b;"), shift, bits, &rows, |[a, b, _]| {
             let signed = (a << (64 - bits)) as i64 >> (64 - bits);
             (signed >> b.min(63)) as u64
@@ -101,9 +123,17 @@ fn logic_and_shifts() {
         let rows = integer_rows();
         let from = [bits, 32, 32];
         check(&format!("popc.b{bits} %d, %a;"), from, 32, &rows, |[a, ..]| a.count_ones().into());
-        check(&format!("clz.b{bits} %d, %a;"), from, 32, &rows, |[a, ..]| u64::from(a.leading_zeros()) - (64 - u64::from(bits)));
+        check(&format!("clz.b{bits} %d, %a;"), from, 32, &rows, |[a, ..]| {
+            u64::from(a.leading_zeros()) - (64 - u64::from(bits))
+        });
         check(&format!("brev.b{bits} %d, %a;"), from, bits, &rows, |[a, ..]| a.reverse_bits() >> (64 - bits));
-        check(&format!("bfind.u{bits} %d, %a;"), from, 32, &rows, |[a, ..]| if a == 0 { !0 } else { u64::from(a.ilog2()) });
+        check(
+            &format!("bfind.u{bits} %d, %a;"),
+            from,
+            32,
+            &rows,
+            |[a, ..]| if a == 0 { !0 } else { u64::from(a.ilog2()) },
+        );
         check(&format!("bfind.shiftamt.u{bits} %d, %a;"), from, 32, &rows, |[a, ..]| {
             if a == 0 { !0 } else { u64::from(bits - 1 - a.ilog2()) }
         });
@@ -148,7 +178,9 @@ fn fields() {
     }
     for (mode, clamp) in [("wrap", false), ("clamp", true)] {
         let by = move |c: u64| if clamp { c.min(32) } else { c & 31 };
-        check(&format!("shf.l.{mode}.b32 %d, %a, %b, %c;"), [32; 3], 32, &rows, |[a, b, c]| ((b << 32 | a) << by(c)) >> 32);
+        check(&format!("shf.l.{mode}.b32 %d, %a, %b, %c;"), [32; 3], 32, &rows, |[a, b, c]| {
+            ((b << 32 | a) << by(c)) >> 32
+        });
         check(&format!("shf.r.{mode}.b32 %d, %a, %b, %c;"), [32; 3], 32, &rows, |[a, b, c]| (b << 32 | a) >> by(c));
     }
     check("prmt.b32 %d, %a, %b, %c;", [32; 3], 32, &rows, |[a, b, c]| {
@@ -156,7 +188,13 @@ fn fields() {
         (0..4).fold(0, |sum, at| {
             let choice = c >> (4 * at) & 15;
             let byte = bytes[(choice & 7) as usize];
-            let byte = if choice & 8 == 0 { byte } else if byte & 0x80 == 0 { 0 } else { 0xff };
+            let byte = if choice & 8 == 0 {
+                byte
+            } else if byte & 0x80 == 0 {
+                0
+            } else {
+                0xff
+            };
             sum | u64::from(byte) << (8 * at)
         })
     });
@@ -179,9 +217,21 @@ fn comparisons_and_selections() {
         ("ge", |a, b| a >= b),
     ] {
         let body = |ty: &str| format!("setp.{name}.{ty} %p, %a, %b; selp.b32 %d, 5, 9, %p;");
-        check(&body("s32"), [32; 3], 32, &rows, |[a, b, _]| if test(signed(a).into(), signed(b).into()) { 5 } else { 9 });
+        check(
+            &body("s32"),
+            [32; 3],
+            32,
+            &rows,
+            |[a, b, _]| if test(signed(a).into(), signed(b).into()) { 5 } else { 9 },
+        );
         check(&body("u32"), [32; 3], 32, &rows, |[a, b, _]| if test(a as i64, b as i64) { 5 } else { 9 });
-        check(&body("s16"), [16, 16, 0], 32, &rows, |[a, b, _]| if test((a as i16).into(), (b as i16).into()) { 5 } else { 9 });
+        check(
+            &body("s16"),
+            [16, 16, 0],
+            32,
+            &rows,
+            |[a, b, _]| if test((a as i16).into(), (b as i16).into()) { 5 } else { 9 },
+        );
         check(&body("s64"), [64, 64, 0], 32, &rows, |[a, b, _]| if test(a as i64, b as i64) { 5 } else { 9 });
         check(&format!("set.{name}.u32.s32 %d, %a, %b;"), [32; 3], 32, &rows, |[a, b, _]| {
             if test(signed(a).into(), signed(b).into()) { 0xffff_ffff } else { 0 }
@@ -197,7 +247,9 @@ fn comparisons_and_selections() {
         let (p, q) = (a < b, b < c);
         u64::from((p & q | !q) ^ p)
     });
-    check("setp.lt.u32 %p, %a, %b; @%p mov.u32 %d, 1; @!%p mov.u32 %d, 2;", [32; 3], 32, &rows, |[a, b, _]| 1 + u64::from(a >= b));
+    check("setp.lt.u32 %p, %a, %b; @%p mov.u32 %d, 1; @!%p mov.u32 %d, 2;", [32; 3], 32, &rows, |[a, b, _]| {
+        1 + u64::from(a >= b)
+    });
 }
 
 #[test]
@@ -206,7 +258,13 @@ fn packing() {
     check("mov.b64 %d, {%a, %b};", [32, 32, 0], 64, &rows, |[a, b, _]| b << 32 | a);
     check("mov.b32 %d, {%a, %b};", [16, 16, 0], 32, &rows, |[a, b, _]| b << 16 | a);
     check("mov.b64 {_, %d}, %a;", [64, 0, 0], 32, &rows, |[a, ..]| a >> 32);
-    check("{ .reg .b16 %lo, %hi; mov.b32 {%lo, %hi}, %a; mov.b32 %d, {%hi, %lo}; }", [32, 0, 0], 32, &rows, |[a, ..]| a << 16 | a >> 16);
+    check(
+        "{ .reg .b16 %lo, %hi; mov.b32 {%lo, %hi}, %a; mov.b32 %d, {%hi, %lo}; }",
+        [32, 0, 0],
+        32,
+        &rows,
+        |[a, ..]| a << 16 | a >> 16,
+    );
 }
 
 #[test]

@@ -14,15 +14,32 @@ struct Element {
     range: (i64, i64),
 }
 
-const HALF: Element = Element { name: "f16", bits: 16, encode: |it| F16.encode(it as f64, Round::Nearest, false).into(), range: (-8, 8) };
-const BRAIN: Element = Element { name: "bf16", bits: 16, encode: |it| BF16.encode(it as f64, Round::Nearest, false).into(), range: (-8, 8) };
+const HALF: Element =
+    Element { name: "f16", bits: 16, encode: |it| F16.encode(it as f64, Round::Nearest, false).into(), range: (-8, 8) };
+const BRAIN: Element = Element {
+    name: "bf16",
+    bits: 16,
+    encode: |it| BF16.encode(it as f64, Round::Nearest, false).into(),
+    range: (-8, 8),
+};
 const TF32: Element = Element { name: "tf32", bits: 32, encode: |it| (it as f32).to_bits().into(), range: (-100, 100) };
-const FOUR: Element = Element { name: "e4m3", bits: 8, encode: |it| E4M3.encode(it as f64, Round::Nearest, false).into(), range: (-8, 8) };
-const FIVE: Element = Element { name: "e5m2", bits: 8, encode: |it| E5M2.encode(it as f64, Round::Nearest, false).into(), range: (-4, 4) };
+const FOUR: Element = Element {
+    name: "e4m3",
+    bits: 8,
+    encode: |it| E4M3.encode(it as f64, Round::Nearest, false).into(),
+    range: (-8, 8),
+};
+const FIVE: Element = Element {
+    name: "e5m2",
+    bits: 8,
+    encode: |it| E5M2.encode(it as f64, Round::Nearest, false).into(),
+    range: (-4, 4),
+};
 const SIGNED: Element = Element { name: "s8", bits: 8, encode: |it| it as u8 as u64, range: (-128, 127) };
 const UNSIGNED: Element = Element { name: "u8", bits: 8, encode: |it| it as u8 as u64, range: (0, 255) };
 const DOUBLE: Element = Element { name: "f64", bits: 64, encode: |it| (it as f64).to_bits(), range: (-1000, 1000) };
-const SINGLE: Element = Element { name: "f32", bits: 32, encode: |it| (it as f32).to_bits().into(), range: (-1000, 1000) };
+const SINGLE: Element =
+    Element { name: "f32", bits: 32, encode: |it| (it as f32).to_bits().into(), range: (-1000, 1000) };
 const WORD: Element = Element { name: "s32", bits: 32, encode: |it| it as u32 as u64, range: (-100_000, 100_000) };
 
 /// Row and column of element `i` of A in a lane (ISA, "Matrix fragments for mma.m16n8k…").
@@ -87,7 +104,9 @@ fn check(shape: [usize; 3], a: Element, b: Element, d: Element) {
         (0..products).map(|_| (0..rows).map(|_| (0..columns).map(|_| pick(element)).collect()).collect()).collect()
     };
     let (va, vb, vc) = (matrix(m, k, a), matrix(k, n, b), matrix(m, n, small));
-    let count = |elements: usize, bits: usize| (products * elements / 32, (products * elements / 32 * bits).div_ceil(bits.max(32)));
+    let count = |elements: usize, bits: usize| {
+        (products * elements / 32, (products * elements / 32 * bits).div_ceil(bits.max(32)))
+    };
     let ((ea, ra), (eb, rb), (ed, rd)) = (count(m * k, a.bits), count(k * n, b.bits), count(m * n, d.bits));
     // Each lane's registers, in 64-bit words.
     let mut input = vec![0u64; 32 * (ra + rb + rd)];
@@ -130,8 +149,14 @@ fn check(shape: [usize; 3], a: Element, b: Element, d: Element) {
     }
     source += &format!(
         "mma.sync.aligned.m{m}n{n}k{k}.row.col.{}.{}.{}.{} {{{}}}, {{{}}}, {{{}}}, {{{}}};\n",
-        d.name, a.name, b.name, d.name,
-        list("d", rd), list("a", ra), list("b", rb), list("c", rd)
+        d.name,
+        a.name,
+        b.name,
+        d.name,
+        list("d", rd),
+        list("a", ra),
+        list("b", rb),
+        list("c", rd)
     );
     for it in 0..rd {
         source += &format!("st.global.b{} [%out+{}], %d{it};\n", width(d), 8 * it);

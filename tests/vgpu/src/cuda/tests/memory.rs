@@ -17,7 +17,12 @@ fn kernel(body: &str) -> String {
 fn run(body: &str, threads: u32, input: &[u64], out_bytes: usize) -> Memory {
     let (input, output) = (Memory::of(input), Memory::zeros(out_bytes));
     let source = kernel(body);
-    Run::new(&source).threads(1, threads).memory(&input).memory(&output).go().unwrap_or_else(|stop| panic!("{body}: {}", stop.what));
+    Run::new(&source)
+        .threads(1, threads)
+        .memory(&input)
+        .memory(&output)
+        .go()
+        .unwrap_or_else(|stop| panic!("{body}: {}", stop.what));
     output
 }
 
@@ -156,7 +161,8 @@ fn copies_into_shared_memory_and_matrices_from_it() {
         ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%r1, %r2}, [%x2]; ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%r3}, [%x2];
         mad.wide.u32 %x3, %t, 12, %out; st.global.u32 [%x3], %r1; st.global.u32 [%x3+4], %r2; st.global.u32 [%x3+8], %r3;";
     let halves: Vec<u16> = (0..256).collect();
-    let words: Vec<u64> = halves.chunks(4).map(|it| it.iter().rev().fold(0, |sum, &half| sum << 16 | u64::from(half))).collect();
+    let words: Vec<u64> =
+        halves.chunks(4).map(|it| it.iter().rev().fold(0, |sum, &half| sum << 16 | u64::from(half))).collect();
     let output = run(body, 32, &words, 384).u32s();
     for lane in 0..32 {
         let (row, column) = (lane / 4, lane % 4 * 2);
@@ -197,7 +203,8 @@ fn faults_of_the_memory() {
     };
     let stuck = launch(&|base| MemoryFaults { stuck: vec![(base + 41, 3, true)], ..MemoryFaults::default() });
     assert!(stuck.iter().enumerate().all(|(at, &word)| word == if at == 10 { 1 << 11 } else { 0 }));
-    let flips = launch(&|base| MemoryFaults { flips: vec![(base + 8, 0, 1, AtomicU64::new(0))], ..MemoryFaults::default() });
+    let flips =
+        launch(&|base| MemoryFaults { flips: vec![(base + 8, 0, 1, AtomicU64::new(0))], ..MemoryFaults::default() });
     assert_eq!(flips.iter().map(|it| it.count_ones()).sum::<u32>(), 1);
     let rate = launch(&|_| MemoryFaults { rate: Some((64, AtomicU64::new(0))), ..MemoryFaults::default() });
     assert_eq!(rate.iter().map(|it| it.count_ones()).sum::<u32>(), 4);

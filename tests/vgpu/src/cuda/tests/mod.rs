@@ -73,7 +73,16 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(source: &'a str) -> Self {
         let faults = MemoryFaults::default();
-        Self { source, kernel: None, grid: [1; 3], block: [32, 1, 1], params: vec![], memory: vec![], shared: 0, faults }
+        Self {
+            source,
+            kernel: None,
+            grid: [1; 3],
+            block: [32, 1, 1],
+            params: vec![],
+            memory: vec![],
+            shared: 0,
+            faults,
+        }
     }
 
     fn threads(mut self, blocks: u32, threads: u32) -> Self {
@@ -100,7 +109,8 @@ impl<'a> Run<'a> {
         let program = module.programs.iter().find(named).unwrap();
         let mut params = vec![0; program.param_bytes as usize];
         // A parameter of 16 bytes takes two numbers.
-        let places = program.params.iter().flat_map(|&(at, size)| (at..at + size).step_by(8).map(move |it| (it, size.min(8))));
+        let places =
+            program.params.iter().flat_map(|&(at, size)| (at..at + size).step_by(8).map(move |it| (it, size.min(8))));
         for ((at, size), number) in places.zip(&self.params) {
             params[at as usize..(at + size) as usize].copy_from_slice(&number.to_le_bytes()[..size as usize]);
         }
@@ -111,8 +121,14 @@ impl<'a> Run<'a> {
             .collect();
         for global in &module.globals {
             // SAFETY: allocated below with as many bytes.
-            unsafe { std::ptr::copy_nonoverlapping(global.initial.as_ptr(), global.address as *mut u8, global.initial.len()) };
-            ranges.push(Range { start: global.address, end: global.address + global.initial.len() as u64, remote: false });
+            unsafe {
+                std::ptr::copy_nonoverlapping(global.initial.as_ptr(), global.address as *mut u8, global.initial.len())
+            };
+            ranges.push(Range {
+                start: global.address,
+                end: global.address + global.initial.len() as u64,
+                remote: false,
+            });
         }
         ranges.sort_by_key(|it| it.start);
         let view = View { ranges, faults: Arc::new(self.faults) };
@@ -143,7 +159,10 @@ fn lanes(body: &str, from: [u32; 3], to: u32, rows: &[[u64; 3]]) -> Vec<u64> {
     for (name, bits) in ["a", "b", "c"].iter().zip(from) {
         source += &format!(".reg .b{} %{name};\n", if bits == 0 { 32 } else { bits.max(16) });
     }
-    source += &format!(".reg .b{} %d, %e;\n.reg .b64 %in, %out, %at;\n.reg .b32 %i, %n;\n.reg .pred %p, %q, %r;\n", to.max(16));
+    source += &format!(
+        ".reg .b{} %d, %e;\n.reg .b64 %in, %out, %at;\n.reg .b32 %i, %n;\n.reg .pred %p, %q, %r;\n",
+        to.max(16)
+    );
     source += "mov.u32 %i, %ctaid.x; mov.u32 %n, %ntid.x; mad.lo.u32 %i, %i, %n, %tid.x;\n";
     source += "ld.param.u32 %n, [count]; setp.ge.u32 %p, %i, %n; @%p exit;\n";
     source += "ld.param.u64 %in, [in]; mad.wide.u32 %in, %i, 24, %in;\nld.param.u64 %out, [out]; mad.wide.u32 %out, %i, 8, %out;\n";
@@ -205,5 +224,24 @@ fn rows(corners: &[u64]) -> Vec<[u64; 3]> {
 }
 
 fn integer_rows() -> Vec<[u64; 3]> {
-    rows(&[0, 1, 2, 31, 32, 33, 63, 64, 0x7f, 0x80, 0xffff, 0x8000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 63, !0, !0 >> 1])
+    rows(&[
+        0,
+        1,
+        2,
+        31,
+        32,
+        33,
+        63,
+        64,
+        0x7f,
+        0x80,
+        0xffff,
+        0x8000,
+        0x7fff_ffff,
+        0x8000_0000,
+        0xffff_ffff,
+        1 << 63,
+        !0,
+        !0 >> 1,
+    ])
 }

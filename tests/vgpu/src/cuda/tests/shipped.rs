@@ -103,7 +103,10 @@ fn the_shipped_compute_kernels_give_the_same_on_every_multiprocessor() {
                 let records: Vec<&[u64]> = out.words().chunks(4).take(4).collect();
                 for (block, record) in records.iter().enumerate() {
                     assert!(record[0] != 0 && record[0] == records[0][0], "{module} {kernel}: {records:x?}");
-                    assert!(record[1] == block as u64 && record[2] > 0 && record[3] > 0, "{module} {kernel}: {records:x?}");
+                    assert!(
+                        record[1] == block as u64 && record[2] > 0 && record[3] > 0,
+                        "{module} {kernel}: {records:x?}"
+                    );
                 }
             }
         }
