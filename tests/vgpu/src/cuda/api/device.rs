@@ -152,7 +152,7 @@ fn attribute_of(card: &Card, attribute: c_uint) -> Result<c_int, Failure> {
         // host pointers of registered memory, registration, memory pools.
         15 | 19 | 31 | 41 | 78..=80 | 91 | 99 | 115 => 1,
         // What there is no need for: textures, managed memory, cooperative launches, virtual memory management.
-        1..=149 => 0,
+        attribute if attribute < 150 => 0,
         _ => return Err(INVALID_VALUE),
     })
 }

@@ -90,12 +90,12 @@ pub unsafe fn write_mask(file: *mut u8, slot: u32, value: u32, mask: u32) {
     }
 }
 
-/// A closure that captures nothing, out of nothing.
+/// A closure that captures nothing, out of nothing. The caller has been given one.
 #[inline(always)]
-fn conjure<F>() -> F {
+pub fn conjure<F>() -> F {
     const { assert!(size_of::<F>() == 0, "the operation captures something") };
     // SAFETY: a type of no bytes has only one value, and one was given to the function that took its type.
-    unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() }
+    unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
 /// Makes the two versions of an operation and the function that chooses.

@@ -140,7 +140,7 @@ impl Warp {
         lane: usize,
         bytes: u64,
     ) -> Result<*mut u8, Stop> {
-        if address % bytes != 0 {
+        if !address.is_multiple_of(bytes) {
             return Err(Stop { trap: Trap::Misaligned, what: format!("address {address:#x} of {bytes} bytes") });
         }
         let illegal = || Stop { trap: Trap::IllegalAddress, what: format!("address {address:#x} of {bytes} bytes") };
@@ -273,7 +273,7 @@ impl Warp {
             block.outcome.host_bytes += lanes * bytes;
             block.located.polls += 1;
             self.cycles += 700.0;
-            if block.located.polls % POLLS == 0 {
+            if block.located.polls.is_multiple_of(POLLS) {
                 std::thread::yield_now();
             }
             return;

@@ -324,13 +324,19 @@ unsafe fn quad_pairs(file: *mut u8, mma: &Mma) {
     let single_results = mma.shape.d.bits == 32;
     // SAFETY: the caller's.
     let words = |slot: u32| -> [u32; LANES] { unsafe { read(file, slot) } };
-    let (a, b): (Vec<_>, Vec<_>) =
-        (mma.a.iter().map(|&it| words(it)).collect(), mma.b.iter().map(|&it| words(it)).collect());
-    let c: Vec<_> = mma.c.iter().map(|&it| words(it)).collect();
-    let half = |words: &[[u32; LANES]], lane: usize, element: usize| -> f64 {
-        f16_to_f32((words[element / 2][lane] >> (16 * (element % 2))) as u16).into()
+    // The four halves that each lane holds: a row of A, a column of B.
+    let halves = |regs: &[u32]| -> [[f64; 4]; LANES] {
+        let (low, high) = (words(regs[0]), words(regs[1]));
+        from_fn(|lane| {
+            let of = |bits: u32| f64::from(f16_to_f32(bits as u16));
+            [of(low[lane]), of(low[lane] >> 16), of(high[lane]), of(high[lane] >> 16)]
+        })
     };
-    let mut results = c.clone();
+    let (a, b) = (halves(&mma.a), halves(&mma.b));
+    let mut results = [[0u32; LANES]; 8];
+    for (result, &slot) in results.iter_mut().zip(&mma.c) {
+        *result = words(slot);
+    }
     for lane in 0..LANES {
         let (group, upper) = (lane % 16 / 4, lane / 16);
         // The lane of a row of A, or of a column of B.
@@ -341,17 +347,16 @@ unsafe fn quad_pairs(file: *mut u8, mma: &Mma) {
             } else {
                 (lane % 4 + 4 * upper, element)
             };
-            let mut sum =
-                if single_results { f32::from_bits(c[element][lane]).into() } else { half(&c, lane, element) };
-            for k in 0..4 {
-                sum += half(&a, holder(row), k) * half(&b, holder(column), k);
-            }
+            let (row, column) = (&a[holder(row)], &b[holder(column)]);
+            let product: f64 = (0..4).map(|k| row[k] * column[k]).sum();
             if single_results {
-                results[element][lane] = single(sum);
+                let word = &mut results[element][lane];
+                *word = single(f64::from(f32::from_bits(*word)) + product);
             } else {
-                let bits = F16.encode(sum, Round::Nearest, false) << (16 * (element % 2));
                 let word = &mut results[element / 2][lane];
-                *word = *word & !(0xffff << (16 * (element % 2))) | bits;
+                let at = 16 * (element % 2);
+                let sum = f64::from(f16_to_f32((*word >> at) as u16)) + product;
+                *word = *word & !(0xffff << at) | F16.encode(sum, Round::Nearest, false) << at;
             }
         }
     }

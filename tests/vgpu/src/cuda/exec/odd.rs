@@ -111,8 +111,8 @@ pub fn carry(warp: &mut Warp, it: &Carry, mask: u32) {
             CarryOp::Add => a + b + carry_in,
             // The flag is set where nothing was borrowed in the sum with the complement; PTX has it as borrow.
             CarryOp::Subtract => a.wrapping_sub(b).wrapping_sub(carry_in) & (low << 1 | 1),
-            CarryOp::MadLow => (a * b & low) + c + carry_in,
-            CarryOp::MadHigh => (a * b >> bits) + c + carry_in,
+            CarryOp::MadLow => ((a * b) & low) + c + carry_in,
+            CarryOp::MadHigh => ((a * b) >> bits) + c + carry_in,
             CarryOp::MadHighSigned => ((signed(a) * signed(b)) >> bits) as u128 % (low + 1) + c + carry_in,
         };
         results[lane] = (sum & low) as u64;

@@ -496,13 +496,7 @@ impl Parser {
     fn memory(&mut self) -> Result<Arg, Bad> {
         self.mark('[')?;
         let base = if self.peek_word().is_some() { Some(self.word()?) } else { None };
-        let offset = if base.is_none() || self.take_mark('+') {
-            self.integer()?
-        } else if self.is_mark('-') {
-            self.integer()?
-        } else {
-            0
-        };
+        let offset = if base.is_none() || self.take_mark('+') || self.is_mark('-') { self.integer()? } else { 0 };
         self.mark(']')?;
         Ok(Arg::Memory(base, offset as i64))
     }

@@ -60,8 +60,7 @@ fn integers_to_floats() {
 
 #[test]
 fn floats_to_floats() {
-    let numbers =
-        [0.0, -0.0, 1.0, -1.5, 65504.0, 65520.0, 1e-8, 6e-8, 448.0, 464.0, 465.0, 0.001, 57344.0, 1e30, 3.1415927];
+    let numbers = [0.0, -0.0, 1.0, -1.5, 65504.0, 65520.0, 1e-8, 6e-8, 448.0, 464.0, 465.0, 0.001, 57344.0, 1e30, 2.7];
     let rows = rows(&numbers.map(|it: f32| it.to_bits().into()));
     let f = |bits: u64| f64::from(f32::from_bits(bits as u32));
     let usual: Vec<[u64; 3]> =

@@ -1,5 +1,6 @@
 //! Instructions against plain Rust: small kernels as text, run by the interpreter, compared lane by lane.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![allow(clippy::precedence, reason = "shifts bind as they do in the instruction's text")]
 
 mod control;
 mod conversions;
