@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::ffi::{CString, c_void};
-use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -44,7 +43,7 @@ WAIT: ld.volatile.global.u32 %v, [%d]; setp.eq.u32 %p, %v, 0; @%p bra WAIT; ret;
 fn on(rig: &str, program: &str) -> (Output, Machine) {
     let text = format!("title = \"\"\nabout = \"\"\nexpect.failure = true\n{rig}");
     let machine = Machine::of(&text).unwrap();
-    let mut command = machine.command(&PathBuf::from(std::env::current_exe().unwrap()));
+    let mut command = machine.command(&std::env::current_exe().unwrap());
     let output = command.args(["--exact", program, "--ignored", "--nocapture"]).output().unwrap();
     (output, machine)
 }
@@ -363,4 +362,59 @@ fn program_missing() {
         assert!(sys::culib().get::<unsafe extern "C" fn()>(b"cuMemcpyPeerAsync\0").is_ok());
         assert!(sys::culib().get::<unsafe extern "C" fn()>(b"cuMemcpyPeer\0").is_err());
     }
+}
+
+/// Milliseconds of: a pass of the memory's first and second half by a kernel, and 16 MiB to the card.
+#[test]
+#[ignore = "run by another test"]
+fn program_rates() {
+    if !is_program() {
+        return;
+    }
+    let _context = CudaContext::new(0).unwrap();
+    // SAFETY: kernels of the module above; pointers to what was just allocated.
+    unsafe {
+        let module = module();
+        let half = 16 << 20;
+        let data = result::malloc_sync(2 * half).unwrap();
+        let stream = std::ptr::null_mut();
+        let timed = |work: &mut dyn FnMut()| {
+            let (before, after) = (event(), event());
+            result::event::record(before, stream).unwrap();
+            work();
+            result::event::record(after, stream).unwrap();
+            result::event::synchronize(after).unwrap();
+            result::event::elapsed(before, after).unwrap()
+        };
+        let words = (half / 4) as u32;
+        let mut pass = |at: u64| {
+            timed(&mut || launch(module, "add_one", words / 256, 256, stream, &mut [data + at, words.into()]).unwrap())
+        };
+        let (first, second) = (pass(0), pass(half as u64));
+        let host = vec![0u8; half];
+        let copy = timed(&mut || result::memcpy_htod_sync(data, &host).unwrap());
+        println!("\nseen: rates {first} {second} {copy}");
+    }
+}
+
+fn rates(rig: &str) -> [f64; 3] {
+    let (output, _machine) = on(rig, "program_rates");
+    let out = String::from_utf8_lossy(&output.stdout);
+    let line = out.lines().find_map(|it| it.strip_prefix("seen: rates ")).unwrap_or_else(|| panic!("{out}"));
+    let numbers: Vec<f64> = line.split(' ').map(|it| it.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
+}
+
+#[test]
+fn slow_memory_a_narrow_link_and_throttling_take_longer() {
+    let card = |cuda: &str| format!("[[gpu]]\nlike = \"h100-sxm\"\ncuda = {{ memory_mib = 64{cuda} }}\n");
+    let [first, second, copy] = rates(&card(""));
+    // 32 MiB at 3.1 TB/s; 16 MiB at 53 GB/s.
+    assert!((0.012..0.016).contains(&first) && (first - second).abs() < 1e-4, "{first} {second}");
+    assert!((0.3..0.33).contains(&copy), "{copy}");
+    let slow = "[[cuda_fault]]\neffect = { slow-region = { from = 0x1000000, to = 0x2000000, factor = 3.0 } }\n";
+    let [usual, slow, _] = rates(&format!("{}{slow}", card("")));
+    assert!((usual - first).abs() < 1e-4 && slow > 2.0 * usual, "{usual} {slow}");
+    let [.., narrow] = rates(&card(", link = [1, 4]"));
+    assert!(narrow > 50.0 * copy, "{narrow}");
 }
