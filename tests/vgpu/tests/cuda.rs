@@ -387,7 +387,7 @@ fn program_rates() {
             result::event::elapsed(before, after).unwrap()
         };
         let words = (half / 4) as u32;
-        let mut pass = |at: u64| {
+        let pass = |at: u64| {
             timed(&mut || launch(module, "add_one", words / 256, 256, stream, &mut [data + at, words.into()]).unwrap())
         };
         let (first, second) = (pass(0), pass(half as u64));
@@ -406,7 +406,7 @@ fn rates(rig: &str) -> [f64; 3] {
 }
 
 #[test]
-fn slow_memory_a_narrow_link_and_throttling_take_longer() {
+fn slow_memory_and_a_narrow_link_take_longer() {
     let card = |cuda: &str| format!("[[gpu]]\nlike = \"h100-sxm\"\ncuda = {{ memory_mib = 64{cuda} }}\n");
     let [first, second, copy] = rates(&card(""));
     // 32 MiB at 3.1 TB/s; 16 MiB at 53 GB/s.
