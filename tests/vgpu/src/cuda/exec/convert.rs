@@ -131,7 +131,7 @@ impl Conversion {
             (Kind::Float, 32) => {
                 let value = round_to_f32(value, self.round);
                 let value = if self.flush && value.is_subnormal() { 0f32.copysign(value) } else { value };
-                u64::from(if value.is_nan() { 0x7fff_ffff } else { value.to_bits() })
+                u64::from(super::number::one_nan(value).to_bits())
             }
             (Kind::Tf32, _) => u64::from(TF32.encode(value, self.round, self.finite) << 13),
             _ => small(self.to).map_or(0, |format| format.encode(value, self.round, self.finite).into()),

@@ -105,7 +105,7 @@ fn output<const FLUSH: bool, const SATURATE: bool>(a: f32) -> f32 {
         // NaN becomes zero.
         return if a > 0.0 { a.min(1.0) } else { 0.0 };
     }
-    if a.is_nan() { f32::from_bits(0x7fff_ffff) } else { input::<FLUSH>(a) }
+    super::number::one_nan(input::<FLUSH>(a))
 }
 
 fn single<const FLUSH: bool, const SATURATE: bool>(name: &str, round: Round) -> Option<Run> {

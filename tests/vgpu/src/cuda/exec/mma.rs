@@ -267,8 +267,7 @@ unsafe fn store(file: *mut u8, mma: &Mma, sums: &[[f64; 8]; 16]) {
 
 /// NaN as the hardware has it.
 fn single(value: f64) -> u32 {
-    let value = value as f32;
-    if value.is_nan() { 0x7fff_ffff } else { value.to_bits() }
+    super::number::one_nan(value as f32).to_bits()
 }
 
 #[inline(always)]

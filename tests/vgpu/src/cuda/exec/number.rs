@@ -132,6 +132,13 @@ pub fn f16_to_f32(bits: u16) -> f32 {
     f32::from_bits(value | u32::from(bits & 0x8000) << 16)
 }
 
+/// The number, with the only NaN that the hardware makes. Told by its bits: to the compiler all NaN are alike.
+#[inline(always)]
+pub fn one_nan(value: f32) -> f32 {
+    let bits = value.to_bits();
+    f32::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fff_ffff } else { bits })
+}
+
 /// BF16 to single precision.
 #[inline(always)]
 pub fn bf16_to_f32(bits: u16) -> f32 {
