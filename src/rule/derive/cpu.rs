@@ -1,7 +1,7 @@
 //! Processors compared with each other.
 
-use super::{add, missing_like};
-use crate::evidence::{Evidence, Part, Reading};
+use super::{SOURCE, add, missing_like};
+use crate::evidence::{Evidence, Fact, FactPath, Part, Reading};
 
 /// What the rules are about: the answer of CPUID, or where only a text came, what the kernel printed.
 const EITHER: [(&str, [&str; 2]); 4] = [
@@ -17,7 +17,8 @@ pub(super) fn mixed_cpus(evidence: &mut Evidence) {
     let hypervisor = evidence.scope("platform").find_map(|part| part.reading("platform.hypervisor.present")).cloned();
     for part in evidence.parts.iter_mut().filter(|part| part.scope == "cpu") {
         for (path, sources) in EITHER {
-            add(part, path, either(part, sources));
+            let fact = either(part, sources);
+            part.facts.insert(FactPath::new(path), fact);
         }
         if part.reading("cpu.hypervisor").is_none_or(|reading| reading.known().is_none())
             && let Some(Reading::Known(present)) = &hypervisor
@@ -53,10 +54,11 @@ pub(super) fn mixed_cpus(evidence: &mut Evidence) {
     }
 }
 
-/// The first that has a value; else why the first has none.
-fn either(part: &Part, sources: [&str; 2]) -> Reading {
-    let known = sources.iter().filter_map(|path| part.reading(path)).find(|reading| reading.known().is_some());
-    known.or_else(|| sources.iter().find_map(|path| part.reading(path))).cloned().unwrap_or(Reading::Unsupported)
+/// The first that has a value; else why the first has none. Its source stays: a finding names who said so.
+fn either(part: &Part, sources: [&str; 2]) -> Fact {
+    let facts = || sources.iter().filter_map(|path| part.facts.get(&FactPath::new(*path)));
+    let found = facts().find(|fact| fact.reading.known().is_some()).or_else(|| facts().next());
+    found.cloned().unwrap_or_else(|| Fact { reading: Reading::Unsupported, source: SOURCE.to_owned() })
 }
 
 fn squeeze(text: &str) -> String {
