@@ -8,25 +8,32 @@
 #define IN_FLIGHT 8u
 #define CHUNK_VECTORS (BLOCK_THREADS * IN_FLIGHT)
 
-// xor over the block, valid in thread 0.
-DEVICE u64 block_xor(u64 value) {
-  __shared__ u64 warp_values[BLOCK_THREADS / 32];
-#pragma unroll
-  for (int offset = 16; offset; offset >>= 1) value ^= __shfl_xor_sync(0xffffffffu, value, offset);
-  __syncthreads();
-  if ((threadIdx.x & 31) == 0) warp_values[threadIdx.x >> 5] = value;
-  __syncthreads();
-  u64 all = 0;
-  if (threadIdx.x == 0)
-    for (u32 warp = 0; warp < blockDim.x >> 5; warp++) all ^= warp_values[warp];
-  return all;
+// Adds up 32-bit words of what was read. Wrapping sums have no order, so they do not depend on the launch shape.
+struct Sums {
+  u32 x, y, z, w;
+};
+
+DEVICE void add(Sums* sums, uint4 v) {
+  sums->x += v.x;
+  sums->y += v.y;
+  sums->z += v.z;
+  sums->w += v.w;
+}
+
+DEVICE void add_to(u32* out, Sums sums) {
+  u32 x = (u32)block_sum(sums.x), y = (u32)block_sum(sums.y), z = (u32)block_sum(sums.z), w = (u32)block_sum(sums.w);
+  if (threadIdx.x != 0) return;
+  atomicAdd(&out[0], x);
+  atomicAdd(&out[1], y);
+  atomicAdd(&out[2], z);
+  atomicAdd(&out[3], w);
 }
 
 // bandwidth_read(source, count, out)
-// Traffic: 16 x count bytes read. out[0] ^= xor of all words x and y (y in the high half), out[1] ^= the same of z and w:
-// independent of the launch shape, so the answer can be known. The host clears out, which is in host-mapped pinned memory.
-KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_read(const uint4* source, u64 count, u64* out) {
-  u32 x = 0, y = 0, z = 0, w = 0;
+// Traffic: 16 x count bytes read. out: four 32-bit words in host-mapped pinned memory, cleared by the host; out[i] += the sum of word i of all
+// vectors modulo 2^32, so the answer is known where the content is.
+KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_read(const uint4* source, u64 count, u32* out) {
+  Sums sums = {};
   u64 chunks = count / CHUNK_VECTORS;
 #pragma unroll 1
   for (u64 chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
@@ -35,26 +42,12 @@ KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_read(const uint4* source, u64 
 #pragma unroll
     for (u32 u = 0; u < IN_FLIGHT; u++) v[u] = load_streaming(lane + u * BLOCK_THREADS);
 #pragma unroll
-    for (u32 u = 0; u < IN_FLIGHT; u++) {
-      x ^= v[u].x;
-      y ^= v[u].y;
-      z ^= v[u].z;
-      w ^= v[u].w;
-    }
+    for (u32 u = 0; u < IN_FLIGHT; u++) add(&sums, v[u]);
   }
 #pragma unroll 1
-  for (u64 at = chunks * CHUNK_VECTORS + blockIdx.x * BLOCK_THREADS + threadIdx.x; at < count; at += (u64)gridDim.x * BLOCK_THREADS) {
-    uint4 v = load_streaming(source + at);
-    x ^= v.x;
-    y ^= v.y;
-    z ^= v.z;
-    w ^= v.w;
-  }
-  u64 low = block_xor((u64)y << 32 | x), high = block_xor((u64)w << 32 | z);
-  if (threadIdx.x == 0) {
-    atomicXor(&out[0], low);
-    atomicXor(&out[1], high);
-  }
+  for (u64 at = chunks * CHUNK_VECTORS + blockIdx.x * BLOCK_THREADS + threadIdx.x; at < count; at += (u64)gridDim.x * BLOCK_THREADS)
+    add(&sums, load_streaming(source + at));
+  add_to(out, sums);
 }
 
 // bandwidth_write(target, count, seed)
@@ -123,8 +116,8 @@ KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_triad(uint4* a, const uint4* b
 // slow channel or stack shows as slow regions. region_vectors is a multiple of 2048. out as in bandwidth_read.
 // cycles holds `regions` words in host-mapped pinned memory. Regions smaller than the interleaving of the channels (a few KiB) show channels
 // best; larger ones show stacks and dies.
-KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_region(const uint4* source, u64 regions, u64 region_vectors, u64* cycles, u64* out) {
-  u32 x = 0, y = 0, z = 0, w = 0;
+KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_region(const uint4* source, u64 regions, u64 region_vectors, u64* cycles, u32* out) {
+  Sums sums = {};
 #pragma unroll 1
   for (u64 region = blockIdx.x; region < regions; region += gridDim.x) {
     const uint4* start = source + region * region_vectors;
@@ -136,23 +129,14 @@ KERNEL __launch_bounds__(BLOCK_THREADS) bandwidth_region(const uint4* source, u6
 #pragma unroll
       for (u32 u = 0; u < IN_FLIGHT; u++) v[u] = load_streaming(start + at + u * BLOCK_THREADS);
 #pragma unroll
-      for (u32 u = 0; u < IN_FLIGHT; u++) {
-        x ^= v[u].x;
-        y ^= v[u].y;
-        z ^= v[u].z;
-        w ^= v[u].w;
-      }
+      for (u32 u = 0; u < IN_FLIGHT; u++) add(&sums, v[u]);
     }
     // The vote needs the loaded words, so no thread arrives before its loads have.
-    u32 arrived = __syncthreads_or((x ^ y ^ z ^ w) != 0);
+    u32 arrived = __syncthreads_or((sums.x ^ sums.y ^ sums.z ^ sums.w) != 0);
     u64 end = clock_cycles();
     if (threadIdx.x == 0) cycles[region] = end - begin + (arrived >> 31);
   }
-  u64 low = block_xor((u64)y << 32 | x), high = block_xor((u64)w << 32 | z);
-  if (threadIdx.x == 0) {
-    atomicXor(&out[0], low);
-    atomicXor(&out[1], high);
-  }
+  add_to(out, sums);
 }
 
 // bandwidth_gate(gate, timeout_ns, max_polls, out): one block of 32 threads

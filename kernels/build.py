@@ -35,6 +35,8 @@ MODULES = {
     "compute": (EVERY, ["70", "75", "80", "89"]),
     "fingerprint": (EVERY, ["70"]),
     "pulse": (EVERY, ["70"]),
+    "wgmma": (["90a"], []),
+    "tcgen05": (["100a", "103a"], []),
 }
 NVRTC_OPTIONS = ["--std=c++17", "--fmad=false", "-diag-suppress=177"]
 

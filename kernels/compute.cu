@@ -20,7 +20,7 @@
 // a += b s, b -= a s: a rotation. It is bounded, every operand changes with each instruction, and an error never dies out.
 
 #define PAIRS 8u
-#define ROTATIONS 16u
+#define ROTATIONS 8u
 
 DEVICE float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 DEVICE double multiply_add(double a, double b, double c) { return fma(a, b, c); }

@@ -106,12 +106,13 @@ DEVICE void report_batch(Pattern p, u64 index, u64 step, const uint4* found, u32
   }
 }
 
+// Which of a batch (`here` vectors, `step` apart) are not as expected, a bit each.
 template <u32 KIND>
-DEVICE u32 wrong_vectors(Pattern p, u64 index, u32 here, const uint4* found) {
+DEVICE u32 wrong_vectors(Pattern p, u64 index, u64 step, u32 here, const uint4* found) {
   u32 wrong = 0;
 #pragma unroll
   for (u32 u = 0; u < IN_FLIGHT; u++)
-    if (!same(expected_at<KIND>(p, index + u * BLOCK_THREADS), words(found[u]))) wrong |= 1u << u;
+    if (!same(expected_at<KIND>(p, index + u * step), words(found[u]))) wrong |= 1u << u;
   return wrong & ((1u << here) - 1);
 }
 
@@ -142,13 +143,13 @@ DEVICE void sweep(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u
     for (u32 u = 0; CHECK && u < IN_FLIGHT; u++)
       if (u < here) found[u] = load_streaming(lane + u * BLOCK_THREADS);
     if (p.kind == PATTERN_ADDRESS) {
-      if (CHECK) wrong = wrong_vectors<PATTERN_ADDRESS>(p, index, here, found);
+      if (CHECK) wrong = wrong_vectors<PATTERN_ADDRESS>(p, index, BLOCK_THREADS, here, found);
       if (WRITE) store_vectors<PATTERN_ADDRESS>(next, index, here, lane);
     } else if (p.kind == PATTERN_RANDOM) {
-      if (CHECK) wrong = wrong_vectors<PATTERN_RANDOM>(p, index, here, found);
+      if (CHECK) wrong = wrong_vectors<PATTERN_RANDOM>(p, index, BLOCK_THREADS, here, found);
       if (WRITE) store_vectors<PATTERN_RANDOM>(next, index, here, lane);
     } else {
-      if (CHECK) wrong = wrong_vectors<PATTERN_WALKING>(p, index, here, found);
+      if (CHECK) wrong = wrong_vectors<PATTERN_WALKING>(p, index, BLOCK_THREADS, here, found);
       if (WRITE) store_vectors<PATTERN_WALKING>(next, index, here, lane);
     }
     if (CHECK && wrong) report_batch(p, index, BLOCK_THREADS, found, wrong, mode, log, &tally);
@@ -159,51 +160,48 @@ DEVICE void sweep(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u
 
 // memory_fill(base, count, first_index, mode, seed, descending, log)
 // Writes the pattern. LOG_WRITTEN grows by count.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_fill(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_fill(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<false, true>(base, count, first_index, mode, seed, descending, log);
 }
 
 // memory_verify(base, count, first_index, mode, seed, descending, log)
 // Reads and compares. LOG_CHECKED grows by count. The capacity proof: fill every allocation with PATTERN_ADDRESS before any is verified,
 // then the same with another seed and descending = 1. Retention: fill, wait, verify, verify again.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_verify(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_verify(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<true, false>(base, count, first_index, mode, seed, descending, log);
 }
 
 // memory_march(base, count, first_index, mode, seed, descending, log)
 // Moving inversions: compares with `mode` and writes `mode ^ PATTERN_INVERT` in one pass. LOG_CHECKED and LOG_WRITTEN grow by count.
-KERNEL __launch_bounds__(BLOCK_THREADS) memory_march(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
+KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_march(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<true, true>(base, count, first_index, mode, seed, descending, log);
 }
 
 // memory_thrash(base, rows, row_vectors, first_index, mode, seed, log)
 // Compares rows x row_vectors vectors column by column: neighbouring pairs of threads read the same 32-byte column of different rows,
-// so that with row_vectors x 16 = the distance of two rows of a DRAM bank nearly each access opens a row. row_vectors is even.
-// LOG_CHECKED grows by rows x row_vectors.
-KERNEL __launch_bounds__(BLOCK_THREADS)
+// so that with row_vectors x 16 = the distance of two rows of a DRAM bank nearly each access opens a row. row_vectors is even;
+// mode is PATTERN_RANDOM, inverted or not. LOG_CHECKED grows by rows x row_vectors.
+KERNEL __launch_bounds__(BLOCK_THREADS, 3)
     memory_thrash(uint4* base, u64 rows, u64 row_vectors, u64 first_index, u32 mode, u32 seed, u64* log) {
   __shared__ Tally tally;
   tally_begin(&tally);
-  Pattern p = pattern_prepare(mode, seed);
-  const u64 step = BLOCK_THREADS / 2;
+  Pattern p = pattern_prepare(PATTERN_RANDOM | (mode & PATTERN_INVERT), seed);
+  const u64 rows_apart = BLOCK_THREADS / 2, step = rows_apart * row_vectors;
   u32 checked = 0;
 #pragma unroll 1
   for (u64 column = 2ull * blockIdx.x; column < row_vectors; column += 2ull * gridDim.x) {
 #pragma unroll 1
-    for (u64 row = threadIdx.x >> 1; row < rows; row += IN_FLIGHT * step) {
+    for (u64 row = threadIdx.x >> 1; row < rows; row += IN_FLIGHT * rows_apart) {
       u64 at = row * row_vectors + column + (threadIdx.x & 1);
-      uint4 found[IN_FLIGHT];
-      u32 wrong = 0;
+      u64 left = (rows - row + rows_apart - 1) / rows_apart;
+      u32 here = left < IN_FLIGHT ? (u32)left : IN_FLIGHT;
+      uint4 found[IN_FLIGHT] = {};
 #pragma unroll
       for (u32 u = 0; u < IN_FLIGHT; u++)
-        if (row + u * step < rows) found[u] = load_streaming(base + at + u * step * row_vectors);
-#pragma unroll
-      for (u32 u = 0; u < IN_FLIGHT; u++) {
-        if (row + u * step >= rows) continue;
-        if (!same(pattern_at(p, first_index + at + u * step * row_vectors), words(found[u]))) wrong |= 1u << u;
-        checked++;
-      }
-      if (wrong) report_batch(p, first_index + at, step * row_vectors, found, wrong, mode, log, &tally);
+        if (u < here) found[u] = load_streaming(base + at + u * step);
+      u32 wrong = wrong_vectors<PATTERN_RANDOM>(p, first_index + at, step, here, found);
+      if (wrong) report_batch(p, first_index + at, step, found, wrong, mode, log, &tally);
+      checked += here;
     }
   }
   tally_end(&tally, log, 0, checked);
