@@ -152,7 +152,17 @@ impl Driver {
                 state.now = Arc::new(changed);
             }
         }
-        Ok(Arc::clone(&state.now))
+        let now = Arc::clone(&state.now);
+        drop(state);
+        let record = crate::load::record(slot.ordinal);
+        if record.lost.load(Ordering::Relaxed) != 0 {
+            return Err(GPU_IS_LOST);
+        }
+        // What CUDA does to it in this or in another process.
+        if record.is_used() {
+            return Ok(Arc::new(VirtualGpu { gpu: record.shown(&now.gpu), table: toml::Table::new() }));
+        }
+        Ok(now)
     }
 
     /// A call without a GPU.

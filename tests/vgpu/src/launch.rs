@@ -15,6 +15,8 @@ use crate::tree;
 
 /// Name under which the NVML library is looked for.
 const NVML: &str = "libnvidia-ml.so.1";
+/// Names of the CUDA library, which is the same one.
+const CUDA: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
 
 /// A rig laid out in a temporary folder, which goes when this is dropped.
 #[derive(Debug)]
@@ -41,6 +43,10 @@ impl Machine {
             remove_symbols(&mut library, &machine.rig.driver.missing)?;
             fs::write(machine.library(), library)?;
         }
+        for name in CUDA {
+            std::os::unix::fs::symlink(NVML, machine.folder.path().join(name))?;
+        }
+        fs::write(machine.state_file(), vec![0; crate::load::FILE_BYTES as usize])?;
         fs::write(machine.rig_file(), text)?;
         fs::create_dir(machine.root())?;
         tree::write(&machine.rig, &machine.root())?;
@@ -55,6 +61,11 @@ impl Machine {
     /// The rig's file, for `VGPU_RIG`.
     pub fn rig_file(&self) -> PathBuf {
         self.folder.path().join("rig.toml")
+    }
+
+    /// What the processes on this machine know of its load, for `VGPU_STATE`.
+    pub fn state_file(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// The NVML library.
@@ -76,6 +87,7 @@ impl Machine {
         }
         let mut command = Command::new(yanji);
         command.env("LD_LIBRARY_PATH", libraries).env("VGPU_RIG", self.rig_file()).env("YANJI_ROOT", self.root());
+        command.env("VGPU_STATE", self.state_file());
         command
     }
 }

@@ -9,13 +9,16 @@
 //! Built as a cdylib it is the NVML library that the real `yanji` binary loads; nothing in that binary knows about it but
 //! the symbol [`yanji_virtual_driver`], which marks the evidence as simulated. README.md describes the rig file.
 
+mod cuda;
 mod driver;
 pub mod launch;
+mod load;
 mod nvml;
 pub mod rig;
 mod symbols;
 mod tree;
 
+pub use cuda::function_names as cuda_function_names;
 pub use nvml::{function_names, yanji_virtual_driver};
 pub use rig::Rig;
 pub use symbols::remove_symbols;

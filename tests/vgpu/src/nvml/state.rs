@@ -15,7 +15,7 @@ functions! {
     device fn nvmlDeviceGetMemoryInfo(memory: *mut nvmlMemory_t) |gpu| {
         let it = &gpu.memory;
         // The reserved part counts as used here.
-        let used = it.used_mib + it.reserved_mib;
+        let used = used_mib(gpu) + it.reserved_mib;
         put(memory, nvmlMemory_t { total: it.total_mib * MIB, free: it.total_mib.saturating_sub(used) * MIB, used: used * MIB })
     }
     device fn nvmlDeviceGetMemoryInfo_v2(memory: *mut nvmlMemory_v2_t) |gpu| {
@@ -24,8 +24,8 @@ functions! {
             version,
             total: it.total_mib * MIB,
             reserved: it.reserved_mib * MIB,
-            free: it.total_mib.saturating_sub(it.used_mib + it.reserved_mib) * MIB,
-            used: it.used_mib * MIB,
+            free: it.total_mib.saturating_sub(used_mib(gpu) + it.reserved_mib) * MIB,
+            used: used_mib(gpu) * MIB,
         }))
     }
     device fn nvmlDeviceGetBAR1MemoryInfo(memory: *mut nvmlBAR1Memory_t) |gpu| {
@@ -132,8 +132,8 @@ functions! {
         put_supported(lowest, gpu.fans.limits_percent.map(|it| it[0]))?;
         put_supported(highest, gpu.fans.limits_percent.map(|it| it[1]))
     }
-    device fn nvmlDeviceGetUtilizationRates(rates: *mut nvmlUtilization_t) |_gpu| {
-        put(rates, nvmlUtilization_t { gpu: 0, memory: 0 })
+    device fn nvmlDeviceGetUtilizationRates(rates: *mut nvmlUtilization_t) |gpu| {
+        put(rates, nvmlUtilization_t { gpu: gpu.utilization_percent, memory: gpu.utilization_percent / 2 })
     }
     device fn nvmlDeviceGetComputeMode(mode: *mut nvmlComputeMode_t) |gpu| { put(mode, gpu.compute_mode) }
     device fn nvmlDeviceGetPersistenceMode(mode: *mut nvmlEnableState_t) |gpu| { put(mode, gpu.persistence.into()) }
@@ -150,8 +150,14 @@ functions! {
     device fn nvmlDeviceGetMaxMigDeviceCount(count: *mut c_uint) |gpu| {
         put(count, gpu.mig.as_ref().map_or(0, |it| it.max_devices))
     }
-    device fn nvmlDeviceGetComputeRunningProcesses_v3(count: *mut c_uint, processes: *mut nvmlProcessInfo_t) |_gpu| {
-        put_list(count, processes, &[])
+    device fn nvmlDeviceGetComputeRunningProcesses_v3(count: *mut c_uint, processes: *mut nvmlProcessInfo_t) |gpu| {
+        let list: Vec<_> = gpu.processes.iter().map(|it| nvmlProcessInfo_t {
+            pid: it.pid,
+            usedGpuMemory: it.used_mib * MIB,
+            gpuInstanceId: u32::MAX,
+            computeInstanceId: u32::MAX,
+        }).collect();
+        put_list(count, processes, &list)
     }
     device fn nvmlDeviceGetGraphicsRunningProcesses_v3(count: *mut c_uint, processes: *mut nvmlProcessInfo_t) |_gpu| {
         put_list(count, processes, &[])
@@ -159,6 +165,11 @@ functions! {
     device fn nvmlDeviceGetMPSComputeRunningProcesses_v3(count: *mut c_uint, processes: *mut nvmlProcessInfo_t) |_gpu| {
         put_list(count, processes, &[])
     }
+}
+
+/// Memory that the driver and programs hold.
+fn used_mib(gpu: &Gpu) -> u64 {
+    gpu.memory.used_mib + gpu.processes.iter().map(|it| it.used_mib).sum::<u64>()
 }
 
 /// The limit that was asked for.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use nvml_wrapper_sys::bindings as sys;
 use serde::Deserialize;
 
-use super::Text;
+use super::{Cuda, Process, Text};
 
 /// What a GPU says by every way that it can be asked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -123,6 +123,15 @@ pub struct Gpu {
     pub bbx: Option<Bbx>,
     /// Whether the chip-to-chip link is on.
     pub c2c: Option<bool>,
+    /// Share of the time in which it works, percent.
+    #[serde(default)]
+    pub utilization_percent: u32,
+    /// Other programs on it.
+    #[serde(default)]
+    pub processes: Vec<Process>,
+    /// What it is to CUDA.
+    #[serde(default)]
+    pub cuda: Cuda,
 }
 
 /// A way to a GPU.

@@ -1,5 +1,7 @@
 //! The rig file: which GPUs there are, what they say, and how they fail.
 
+mod chip;
+mod cuda;
 mod expand;
 mod gpu;
 mod text;
@@ -10,6 +12,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 
+pub use cuda::{Cuda, CudaEffect, CudaFault, Process};
 pub use gpu::*;
 pub use text::Text;
 
@@ -31,6 +34,8 @@ pub struct Rig {
     pub changes: Vec<Change>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// What goes wrong while a GPU works.
+    pub cuda_faults: Vec<CudaFault>,
 }
 
 /// A GPU, typed and as the table that changes are made to.
@@ -59,6 +64,8 @@ struct RigFile {
     change: Vec<Change>,
     #[serde(default)]
     fault: Vec<Fault>,
+    #[serde(default)]
+    cuda_fault: Vec<CudaFault>,
 }
 
 /// What the tool has to say about a rig.
@@ -214,6 +221,7 @@ impl Rig {
             gpus,
             changes: file.change,
             faults: file.fault,
+            cuda_faults: file.cuda_fault,
         };
         rig.check()?;
         Ok(rig)
@@ -230,7 +238,8 @@ impl Rig {
         ensure!(kinds.into_iter().filter(|&it| it).count() == 1, "a rig is genuine, has findings, or shows a failure");
         let known = |name: &String| crate::function_names().any(|it| it == name);
         for name in &self.driver.missing {
-            ensure!(known(name), "driver.missing: no function {name}");
+            let cuda = crate::cuda_function_names().any(|it| it == name);
+            ensure!(known(name) || cuda, "driver.missing: no function {name}");
         }
         for change in &self.changes {
             ensure!(change.call.as_ref().is_none_or(known), "change: no function {:?}", change.call);
@@ -241,6 +250,16 @@ impl Rig {
                         .with_context(|| format!("change of {}", change.field))?;
                 }
             }
+        }
+        for fault in &self.cuda_faults {
+            ensure!(fault.gpu.is_none_or(|gpu| gpu < self.gpus.len()), "cuda_fault: no GPU {:?}", fault.gpu);
+            if let CudaEffect::StuckBit { bit, .. } | CudaEffect::FlippingBit { bit, .. } = fault.effect {
+                ensure!(bit < 8, "cuda_fault: a byte has no bit {bit}");
+            }
+        }
+        for gpu in &self.gpus {
+            let cuda = &gpu.gpu.cuda;
+            ensure!(cuda.memory_mib != Some(0) && cuda.real_mib != Some(0), "gpu.cuda: no memory");
         }
         for fault in &self.faults {
             ensure!(fault.call.as_ref().is_none_or(known), "fault: no function {:?}", fault.call);

@@ -1,0 +1,213 @@
+//! What streams do: launches, copies, fills, and how long they take.
+//!
+//! The time model is crude and documented in README.md: a kernel takes as long as the slower of its memory traffic and of
+//! its busiest multiprocessor, a copy as long as its bytes on the link.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::card::{Card, lock};
+use super::exec::program::Program;
+use super::exec::{self, Launch, Outcome, Range, Stop, Trap, View};
+use super::failure::{ILLEGAL_ADDRESS, LAUNCH_FAILED, LAUNCH_TIMEOUT, MISALIGNED_ADDRESS};
+use super::runtime::Runtime;
+use crate::load::now;
+use crate::rig::CudaEffect;
+
+/// From the launch to the first instruction, and from the last to the next one.
+const LAUNCH_NANOSECONDS: f64 = 3_000.0;
+/// Beginning and end of a copy.
+const COPY_NANOSECONDS: f64 = 2_000.0;
+/// Bytes a second of one NVLink, a direction.
+const NVLINK_BYTES_A_SECOND: f64 = 25e9;
+
+/// A launch as it was asked for.
+pub struct Request {
+    pub program: Arc<Program>,
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub dynamic_shared: u32,
+    pub params: Vec<u8>,
+}
+
+/// Everything that a kernel on that card may touch.
+fn view(runtime: &Runtime, card: &Card) -> View {
+    let mut ranges = card.ranges(false);
+    for &peer in lock(&card.peers).iter() {
+        if let Some(peer) = runtime.cards.iter().find(|it| it.ordinal == peer) {
+            ranges.extend(peer.ranges(true));
+        }
+    }
+    ranges.extend(runtime.host_ranges().into_iter().map(|(start, end)| Range { start, end, remote: true }));
+    ranges.sort_by_key(|it| it.start);
+    View { ranges, faults: Arc::clone(&card.faults) }
+}
+
+/// Runs a launch to its end.
+pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64) {
+    if card.sticky.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    let number = card.launches.fetch_add(1, Ordering::Relaxed);
+    let record = card.record();
+    record.begin(&card.gpu);
+    for effect in card.effects_of(number) {
+        match effect {
+            CudaEffect::EccErrors { corrected, uncorrected } => {
+                record.corrected.fetch_add(*corrected, Ordering::Relaxed);
+                record.uncorrected.fetch_add(*uncorrected, Ordering::Relaxed);
+            }
+            CudaEffect::Hang => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+            CudaEffect::Lost => {
+                record.xid.store(79, Ordering::Relaxed);
+                record.xids.fetch_add(1, Ordering::Relaxed);
+                record.lost.store(1, Ordering::Relaxed);
+                card.sticky.store(LAUNCH_FAILED.0, Ordering::Relaxed);
+            }
+            CudaEffect::Xid { xid, error } => {
+                record.xid.store((*xid).into(), Ordering::Relaxed);
+                record.xids.fetch_add(1, Ordering::Relaxed);
+                card.sticky.store(*error, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+    if card.sticky.load(Ordering::Relaxed) != 0 {
+        record.end(&card.gpu);
+        return;
+    }
+    let clock_mhz = record.conditions(&card.gpu).clock_mhz;
+    let chip = card.gpu.chip(clock_mhz);
+    let start = time.max(lock(&card.timeline).compute);
+    let view = view(runtime, card);
+    let launch = Launch {
+        program: &request.program,
+        grid: request.grid,
+        block: request.block,
+        params: &request.params,
+        dynamic_shared: request.dynamic_shared,
+        view: &view,
+        chip: &chip,
+        start_nanoseconds: runtime.epoch_nanoseconds + start,
+        id: exec::next_id(),
+        bad_multiprocessor: card.bad_multiprocessor(number),
+        caches: &card.caches,
+        stop: &card.stop,
+    };
+    match exec::run(&launch) {
+        Ok(outcome) => {
+            *time = start + duration(card, &outcome, clock_mhz);
+            let mut timeline = lock(&card.timeline);
+            timeline.compute = timeline.compute.max(*time);
+        }
+        Err(stop) => fail(card, &stop),
+    }
+    record.end(&card.gpu);
+}
+
+fn fail(card: &Card, stop: &Stop) {
+    let error = match stop.trap {
+        Trap::IllegalAddress => ILLEGAL_ADDRESS,
+        Trap::Misaligned => MISALIGNED_ADDRESS,
+        Trap::Trapped => LAUNCH_FAILED,
+        Trap::Deadlock | Trap::Stopped => LAUNCH_TIMEOUT,
+    };
+    eprintln!("vgpu: GPU {}: {}", card.ordinal, stop.what);
+    card.sticky.store(error.0, Ordering::Relaxed);
+}
+
+fn duration(card: &Card, outcome: &Outcome, clock_mhz: f64) -> f64 {
+    let busiest = outcome.cycles.iter().copied().fold(0.0, f64::max);
+    let computing = busiest * 1e3 / clock_mhz;
+    let bytes = outcome.device_bytes as f64 + outcome.slow_bytes;
+    let device = bytes * 1e9 / card.gpu.bandwidth_bytes_a_second();
+    let host = outcome.host_bytes as f64 * 1e9 / card.gpu.link_bytes_a_second();
+    LAUNCH_NANOSECONDS + computing.max(device).max(host)
+}
+
+/// Where bytes are.
+enum Place<'a> {
+    Host,
+    Card(&'a Card),
+}
+
+fn place(runtime: &Runtime, address: u64) -> Place<'_> {
+    runtime.cards.iter().find(|it| it.owns(address)).map_or(Place::Host, |it| Place::Card(it))
+}
+
+/// Copies, in the simulated time of the link that is used. Addresses were checked when the copy was asked for.
+///
+/// # Safety
+///
+/// Both lead to as many bytes.
+pub unsafe fn copy(runtime: &Runtime, card: &Card, to: u64, from: u64, bytes: u64, time: &mut f64) {
+    if card.sticky.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    let (target, source) = (place(runtime, to), place(runtime, from));
+    // SAFETY: the caller's.
+    unsafe {
+        if let Place::Card(source) = &source {
+            source.faults.settle(from, bytes);
+        }
+        std::ptr::copy(from as *const u8, to as *mut u8, bytes as usize);
+    }
+    let slowed = |card: &Card, address: u64| match card.faults.slow {
+        Some((start, end, factor)) => {
+            let inside = end.min(address + bytes).saturating_sub(start.max(address));
+            bytes as f64 + inside as f64 * (factor - 1.0)
+        }
+        None => bytes as f64,
+    };
+    let mut timeline = lock(&card.timeline);
+    let (rate, amount, engine) = match (&target, &source) {
+        (Place::Host, Place::Host) => (20e9, bytes as f64, &mut timeline.from_device),
+        (Place::Card(it), Place::Host) => (it.gpu.link_bytes_a_second(), bytes as f64, &mut timeline.to_device),
+        (Place::Host, Place::Card(it)) => (it.gpu.link_bytes_a_second(), bytes as f64, &mut timeline.from_device),
+        (Place::Card(a), Place::Card(b)) if a.ordinal == b.ordinal => {
+            let amount = slowed(a, to) + slowed(a, from);
+            (a.gpu.bandwidth_bytes_a_second(), amount, &mut timeline.compute)
+        }
+        (Place::Card(a), Place::Card(b)) => {
+            let links = |card: &Card| card.gpu.nvlink.as_ref().map_or(0, |it| it.links - it.inactive.len() as u32);
+            let fabric = f64::from(links(a).min(links(b))) * NVLINK_BYTES_A_SECOND * 0.85;
+            let slower = a.gpu.link_bytes_a_second().min(b.gpu.link_bytes_a_second());
+            (if fabric > 0.0 { fabric } else { slower }, bytes as f64, &mut timeline.to_device)
+        }
+    };
+    let start = time.max(*engine);
+    *time = start + COPY_NANOSECONDS + amount * 1e9 / rate;
+    *engine = *time;
+}
+
+/// Fills memory with a number of that many bytes.
+///
+/// # Safety
+///
+/// There are `count` of them.
+pub unsafe fn fill(card: &Card, to: u64, value: u32, width: u32, count: u64, time: &mut f64) {
+    if card.sticky.load(Ordering::Relaxed) != 0 {
+        return;
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        match width {
+            1 => std::slice::from_raw_parts_mut(to as *mut u8, count as usize).fill(value as u8),
+            2 => std::slice::from_raw_parts_mut(to as *mut u16, count as usize).fill(value as u16),
+            _ => std::slice::from_raw_parts_mut(to as *mut u32, count as usize).fill(value),
+        }
+    }
+    let mut timeline = lock(&card.timeline);
+    let start = time.max(timeline.compute);
+    let bytes = (count * u64::from(width)) as f64;
+    *time = start + COPY_NANOSECONDS + bytes * 1e9 / card.gpu.bandwidth_bytes_a_second();
+    timeline.compute = *time;
+}
+
+/// Nanoseconds since 1970, from which simulated time counts.
+pub fn epoch() -> f64 {
+    now() as f64
+}
