@@ -82,8 +82,14 @@ pub struct Assignment {
     pub seed: u32,
     /// Share of the free memory to take.
     pub memory_percent: u8,
-    /// Whether the square wave of power is wanted.
-    pub pulse: bool,
+    /// An upper bound in bytes.
+    pub max_bytes: Option<u64>,
+    /// Length of a turn of memory patterns.
+    pub patterns_seconds: u64,
+    /// Length of a turn of arithmetic at full power.
+    pub load_seconds: u64,
+    /// Length of a turn of the square wave of power.
+    pub pulse_seconds: u64,
     /// Seconds between writing and reading again in the retention pass.
     pub retention_seconds: u64,
     /// Steps that an earlier session has ended.

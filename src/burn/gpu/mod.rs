@@ -10,17 +10,30 @@
 //! by known answers before their results count.
 
 mod aggregate;
+mod answers;
+mod bandwidth;
+mod card;
+mod compute;
+mod cuda;
 mod facts;
+mod fingerprint;
+mod fleet;
+mod kernels;
 mod measure;
+mod memory;
 mod message;
 mod summary;
+mod worker;
 
 pub use aggregate::{Throttle, Window};
 pub use facts::FACTS as GPU_FACTS;
+pub use fleet::GpuProgress;
 pub use measure::{Distribution, Measurement, NumberType, Quantity, Unit};
 pub use message::{
     Assignment, ComputeError, Counters, Identity, KernelForm, KernelTest, MemoryError, Message, Missing, Outcome, Step,
 };
-pub use summary::{GpuSummary, Telemetry, Totals};
+pub use summary::{GpuSummary, Series, Telemetry, Totals};
+pub use worker::run_gpu_worker;
 
 pub(super) use facts::add_evidence;
+pub(super) use fleet::{Fleet, addresses};
