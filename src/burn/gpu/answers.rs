@@ -246,9 +246,9 @@ impl Rotation {
     }
 }
 
-/// The sums of `bandwidth_read` over vectors.
+/// The sums of `bandwidth_read` over vectors, as two words of the host's.
 pub(super) fn read_sums(vectors: impl Iterator<Item = [u32; 4]>) -> [u64; 2] {
-    let all = vectors.fold([0u32; 4], |sum, v| [sum[0] ^ v[0], sum[1] ^ v[1], sum[2] ^ v[2], sum[3] ^ v[3]]);
+    let all = vectors.fold([0u32; 4], |sum, v| std::array::from_fn(|word| sum[word].wrapping_add(v[word])));
     [u64::from(all[1]) << 32 | u64::from(all[0]), u64::from(all[3]) << 32 | u64::from(all[2])]
 }
 

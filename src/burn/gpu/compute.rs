@@ -22,7 +22,6 @@ const RUNS: usize = 12;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub(super) kernel: &'static str,
-    number: NumberType,
     /// Multiply-adds of a block in an iteration.
     per_iteration: u64,
     shared_bytes: u32,
@@ -64,21 +63,18 @@ fn works(number: NumberType, compute_capability: [u32; 2], form: impl Fn(&str) -
     let mut works = Vec::new();
     let wgmma = |kernel, format, k: u32| Work {
         kernel,
-        number,
         per_iteration: u64::from(8 * 128 * 256 * k),
         shared_bytes: WGMMA_SHARED_BYTES,
         answer: Answer::Wgmma(format, k),
     };
     let tensor = |kernel, [m, n, k]: [u32; 3], format| Work {
         kernel,
-        number,
         per_iteration: u64::from(8 * 64 * m * n * k),
         shared_bytes: 0,
         answer: Answer::Tensor(Shape { m, n, k, format }),
     };
     let rotation = |kernel, rotation| Work {
         kernel,
-        number,
         per_iteration: 32_768,
         shared_bytes: 0,
         answer: Answer::Rotation(rotation),
@@ -310,7 +306,6 @@ pub(super) fn split(card: &mut Card) -> Result<(), Failure> {
 fn split_work() -> Work {
     Work {
         kernel: "fingerprint_f32_split",
-        number: NumberType::Fp32,
         per_iteration: 32_768,
         shared_bytes: 0,
         answer: Answer::Rotation(Rotation::Split),

@@ -473,6 +473,6 @@ impl Gpu {
     }
 }
 
-fn end(address: &str, outcome: Outcome, at: Option<Step>, counters: Option<Counters>) -> Record {
-    Record::GpuEnd { gpu: address.to_owned(), outcome, at, counters }
+fn end(address: &str, outcome: Outcome, last_step: Option<Step>, counters: Option<Counters>) -> Record {
+    Record::GpuEnd { gpu: address.to_owned(), outcome, last_step, counters }
 }

@@ -234,6 +234,10 @@ fn memory_self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
             card.device.upload(scratch + middle * 16, &card.staging[0], 8, 0)?;
             card.device.wait()?;
             for (index, name) in [(1, names[1]), (3, names[3]), (2, names[2])] {
+                // Rows of a bank are read with random words only.
+                if index == 3 && kind != RANDOM {
+                    continue;
+                }
                 memory::prepare(card);
                 let rows = [scratch, 41, 122, TEST_INDEX, mode.into(), seed.into(), card.log.device];
                 let checked = if index == 3 { 41 * 122 } else { TEST_VECTORS };
