@@ -220,10 +220,9 @@ fn gpu_text(record: &Record) -> Option<String> {
                 gpu::Outcome::Stopped => format!("gpu {gpu}: stopped, {errors} errors"),
                 gpu::Outcome::NotMeasured { reason } => format!("GPU {gpu} NOT MEASURED: {reason}"),
                 gpu::Outcome::Lost { step, reason } => format!("GPU {gpu} LOST in {}: {reason}", step.as_str()),
-                gpu::Outcome::WorkerCrashed { step: at, signal, status, stderr } => format!(
-                    "GPU {gpu}: WORKER CRASHED in {} (signal {signal:?}, status {status:?}) {stderr}",
-                    step(at)
-                ),
+                gpu::Outcome::WorkerCrashed { step: at, signal, status, stderr } => {
+                    format!("GPU {gpu}: WORKER CRASHED in {} (signal {signal:?}, status {status:?}) {stderr}", step(at))
+                }
                 gpu::Outcome::WorkerHung { step: at, seconds } => {
                     format!("GPU {gpu}: HUNG in {}, no word for {seconds} s", step(at))
                 }

@@ -17,7 +17,7 @@ use yanji::evidence::{EvidenceBuilder, Origin, Part, Reading};
 
 const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
 const FIRST: &str = "0000:01:00.0";
-const SECOND: &str = "0000:02:00.0";
+const SECOND: &str = "0000:11:00.0";
 
 /// A machine with small GPUs, and where its burn goes.
 struct Bench {
@@ -96,7 +96,8 @@ fn not_measured(rig: &str) -> String {
         panic!("{:?}", gpu(&summary, FIRST).outcome);
     };
     let part = part(&summary, FIRST);
-    for path in ["gpu.burn.memory_errors", "gpu.burn.compute_errors", "gpu.burn.sm_count", "gpu.burn.coverage_permille"] {
+    for path in ["gpu.burn.memory_errors", "gpu.burn.compute_errors", "gpu.burn.sm_count", "gpu.burn.coverage_permille"]
+    {
         assert!(matches!(part.reading(path), Some(Reading::Failed(_))), "{path} is no number");
     }
     reason.clone()
@@ -114,7 +115,11 @@ fn a_good_gpu_is_measured_from_end_to_end_and_its_facts_come_from_the_records() 
     for fact in GPU_FACTS {
         assert!(part.reading(fact.path).is_some(), "{} is declared and not made", fact.path);
     }
-    assert!(part.integer("gpu.burn.coverage_permille") >= Some(960), "{:?}", part.reading("gpu.burn.coverage_permille"));
+    assert!(
+        part.integer("gpu.burn.coverage_permille") >= Some(960),
+        "{:?}",
+        part.reading("gpu.burn.coverage_permille")
+    );
     assert_eq!(part.integer("gpu.burn.memory_errors"), Some(0));
     assert_eq!(part.integer("gpu.burn.sm_count"), Some(4));
     assert!(part.integer(Quantity::Read.fact()) > Some(0));
@@ -154,12 +159,15 @@ fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
 #[test]
 fn a_gpu_that_is_lost_or_hangs_is_reported_and_the_other_one_goes_on() {
     for effect in ["lost", "hang"] {
-        let rig = card(&format!("count = 2\n{SMALL}")) + &format!("[[cuda_fault]]\ngpu = 0\nafter_launches = 200\neffect = \"{effect}\"\n");
+        let rig = card(&format!("count = 2\n{SMALL}"))
+            + &format!("[[cuda_fault]]\ngpu = 0\nafter_launches = 200\neffect = \"{effect}\"\n");
         let (code, summary) = Bench::new(&rig, 60, 10).run();
         assert_eq!(code, Some(1), "{effect}");
         let part = part(&summary, FIRST);
         match (effect, &gpu(&summary, FIRST).outcome) {
-            ("lost", Some(Outcome::Lost { .. })) => assert_eq!(part.reading("gpu.burn.lost"), Some(&Reading::Known(true.into()))),
+            ("lost", Some(Outcome::Lost { .. })) => {
+                assert_eq!(part.reading("gpu.burn.lost"), Some(&Reading::Known(true.into())))
+            }
             ("hang", Some(Outcome::WorkerHung { .. })) => assert!(part.text("gpu.burn.hung_step").is_some()),
             (_, other) => panic!("{effect}: {other:?}"),
         }

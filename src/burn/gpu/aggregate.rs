@@ -173,7 +173,8 @@ mod tests {
         let samples = [(sample(300_000, 0x60), 100), (sample(310_000, 0x84), 100), (sample(900_000, 0), 100)];
         let window = window(&samples).unwrap();
         let throttle = window.throttle.as_ref().unwrap();
-        let times = [THERMAL, "sw-thermal-slowdown", "hw-power-brake-slowdown", "sw-power-cap", "idle"].map(|name| throttle[name]);
+        let times = [THERMAL, "sw-thermal-slowdown", "hw-power-brake-slowdown", "sw-power-cap", "idle"]
+            .map(|name| throttle[name]);
         assert_eq!(times, [100, 100, 100, 100, 0]);
         assert_eq!(window.power_milliwatts.unwrap().median, 310_000);
         assert_eq!(window.gpu_celsius, None, "what no sample had is not there");

@@ -117,9 +117,8 @@ fn b_element(format: Format, seed: u32, tile: u32, fragment: u32, row: u32, colu
 }
 
 fn fold_part(bits: u64, position: u32) -> u64 {
-    let mut x = bits
-        .wrapping_add(u64::from(position).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let mut x =
+        bits.wrapping_add(u64::from(position).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     x ^= x >> 32;
     x = x.wrapping_mul(0x9fb2_1c65_1e98_df25);
     x ^ x >> 29
@@ -286,9 +285,7 @@ mod tests {
                 ("wgmma_s8", _) => slots_fold(Format::Int8, 32, 1, seed, iterations),
                 ("tcgen05_f16", _) => slots_fold(half, 16, 2, seed, iterations),
                 ("tcgen05_s8", _) => slots_fold(Format::Int8, 32, 2, seed, iterations),
-                ("tcgen05_e2m1", _) => {
-                    slots_fold(Format::Float { limit: 2, double: false }, 64, 1, seed, iterations)
-                }
+                ("tcgen05_e2m1", _) => slots_fold(Format::Float { limit: 2, double: false }, 64, 1, seed, iterations),
                 (kernel, variant) if kernel.starts_with("compute_") && mode == EXACT => {
                     let mut sizes = variant.trim_start_matches('m').split(['n', 'k']);
                     let mut next = || sizes.next().and_then(|size| size.parse().ok());

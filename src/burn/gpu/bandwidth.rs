@@ -109,6 +109,10 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
             at += region;
         }
     }
+    if card.over() {
+        card.missing(Quantity::SlowestRegion, Some("the time was over before all regions were read".to_owned()));
+        return Ok(());
+    }
     rates.sort_unstable();
     let (Some(&slowest), Some(&median)) = (rates.first(), rates.get(rates.len() / 2)) else {
         card.missing(Quantity::SlowestRegion, Some("the memory is smaller than a region".to_owned()));
@@ -120,7 +124,8 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
         return Ok(());
     }
     let permille = u128::from(slowest) * 1000 / u128::from(median.max(1));
-    let method = format!("best of {REGION_RUNS} reads of each of {} regions of {} bytes", rates.len(), region * VECTOR_BYTES);
+    let method =
+        format!("best of {REGION_RUNS} reads of each of {} regions of {} bytes", rates.len(), region * VECTOR_BYTES);
     card.measured(Quantity::SlowestRegion, vec![permille as u64], &method, Some("bandwidth_read"));
     Ok(())
 }
@@ -128,7 +133,12 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
 /// Copies from and to pinned memory of the host.
 pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
     let bytes = card.staging[0].words() * 8;
-    let places: Vec<u64> = card.chunks.iter().filter(|chunk| chunk.vectors * VECTOR_BYTES >= 2 * bytes as u64).map(|it| it.address).collect();
+    let places: Vec<u64> = card
+        .chunks
+        .iter()
+        .filter(|chunk| chunk.vectors * VECTOR_BYTES >= 2 * bytes as u64)
+        .map(|it| it.address)
+        .collect();
     for (quantity, to, from) in
         [(Quantity::HostToDevice, true, false), (Quantity::DeviceToHost, false, true), (Quantity::BothWays, true, true)]
     {
@@ -158,7 +168,13 @@ pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
             card.device.wait()?;
             let up = card.device.seconds(0, 1)?;
             let down = card.device.seconds(2, 3)?;
-            let seconds = if to && from { up.max(down) } else if to { up } else { down };
+            let seconds = if to && from {
+                up.max(down)
+            } else if to {
+                up
+            } else {
+                down
+            };
             let moved = u64::from(COPIES) * bytes as u64 * (u64::from(to) + u64::from(from));
             values.push((moved as f64 / seconds.max(1e-9) / 1e6) as u64);
             card.progress(quantity.as_str(), moved as f64 / seconds.max(1e-9) / 1e9, "GB/s");

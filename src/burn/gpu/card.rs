@@ -105,7 +105,19 @@ impl Card {
         let (free_bytes, total_bytes) = device.memory()?;
         let counters = Counters { free_bytes, total_bytes, ..Counters::default() };
         let kernels = BTreeMap::new();
-        Ok(Self { device, kernels, chunks: Vec::new(), log, out, staging, counters, control, seed, suspect: None, told: 0 })
+        Ok(Self {
+            device,
+            kernels,
+            chunks: Vec::new(),
+            log,
+            out,
+            staging,
+            counters,
+            control,
+            seed,
+            suspect: None,
+            told: 0,
+        })
     }
 
     pub(super) fn over(&self) -> bool {
@@ -185,7 +197,9 @@ impl Card {
             return Ok(());
         }
         let not_text = not_text.map_or(String::new(), |failure| format!("; as text, {failure}"));
-        Err(format!("{not_fatbin}{not_text}; driver R525 takes the machine code of known cards, R575 the text for others"))
+        Err(format!(
+            "{not_fatbin}{not_text}; driver R525 takes the machine code of known cards, R575 the text for others"
+        ))
     }
 
     /// Looks for the kernels of a file. Those that are there already come from a newer text, and stay.

@@ -156,7 +156,10 @@ pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
             let blocks = launch(card, &work, 1, iterations, mode)?.1;
             let right = blocks.iter().filter(|block| block.fold == known).count();
             if right == 0 {
-                failure = Some(format!("all SMs give {:016x} instead of {known:016x}", blocks.first().map_or(0, |it| it.fold)));
+                failure = Some(format!(
+                    "all SMs give {:016x} instead of {known:016x}",
+                    blocks.first().map_or(0, |it| it.fold)
+                ));
                 break;
             }
         }
@@ -183,7 +186,11 @@ fn launch(card: &mut Card, work: &Work, times: u32, iterations: u32, mode: u32) 
     let parameters = [card.out.device, iterations.into(), card.seed.into(), mode.into()];
     let seconds = card.run(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)?;
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
-    let said = (0..blocks).map(|block| Block { fold: record(block, 0), sm: record(block, 1) as u32, clocks: record(block, 2) });
+    let said = (0..blocks).map(|block| Block {
+        fold: record(block, 0),
+        sm: record(block, 1) as u32,
+        clocks: record(block, 2),
+    });
     Ok((seconds, said.collect()))
 }
 
@@ -291,9 +298,8 @@ pub(super) fn load(card: &mut Card, until: Instant, load: &mut Load) -> Result<(
     const SLICE: Duration = Duration::from_millis(1500);
     let capability = card.device.identity.compute_capability;
     let form = |kernel: &str| card.kernels.get(kernel).map(|kernel| kernel.form);
-    let first_valid = |number: NumberType| {
-        works(number, capability, form).into_iter().find(|work| card.valid(work.kernel).is_some())
-    };
+    let first_valid =
+        |number: NumberType| works(number, capability, form).into_iter().find(|work| card.valid(work.kernel).is_some());
     let main = first_valid(NumberType::Fp16);
     let others: Vec<Work> = number_types(capability).into_iter().filter_map(first_valid).collect();
     while Instant::now() < until && !card.over() {
@@ -333,7 +339,12 @@ pub(super) fn split(card: &mut Card) -> Result<(), Failure> {
     let (_, blocks) = launch(card, &work, 1, iterations, FULL)?;
     let done = work.per_iteration as f64 * f64::from(iterations);
     let values = blocks.iter().map(|block| (done * 1000.0 / block.clocks.max(1) as f64) as u64).collect();
-    card.measured(Quantity::ClocksFp32Split, values, "clocks of each block's loop, as its SM counts them", Some(KERNEL));
+    card.measured(
+        Quantity::ClocksFp32Split,
+        values,
+        "clocks of each block's loop, as its SM counts them",
+        Some(KERNEL),
+    );
     Ok(())
 }
 

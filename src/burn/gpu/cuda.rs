@@ -222,7 +222,8 @@ impl Device {
     pub(super) fn open(device: sys::CUdevice, identity: Identity) -> Result<Self, Failure> {
         if has("cuDevicePrimaryCtxSetFlags_v2") {
             // Blocking synchronisation only saves processor time: a driver that refuses is fine.
-            let _ = call!(cuDevicePrimaryCtxSetFlags_v2(device, sys::CUctx_flags_enum::CU_CTX_SCHED_BLOCKING_SYNC as u32));
+            let _ =
+                call!(cuDevicePrimaryCtxSetFlags_v2(device, sys::CUctx_flags_enum::CU_CTX_SCHED_BLOCKING_SYNC as u32));
         }
         let mut context = std::ptr::null_mut();
         call!(cuDevicePrimaryCtxRetain(&mut context, device))?;
@@ -293,7 +294,8 @@ impl Device {
         [blocks, threads, shared_bytes]: [u32; 3],
         parameters: &[u64],
     ) -> Result<(), Failure> {
-        let mut pointers: Vec<*mut c_void> = parameters.iter().map(|it| std::ptr::from_ref(it).cast_mut().cast()).collect();
+        let mut pointers: Vec<*mut c_void> =
+            parameters.iter().map(|it| std::ptr::from_ref(it).cast_mut().cast()).collect();
         let list = pointers.as_mut_ptr();
         let stream = self.stream[0];
         let none = std::ptr::null_mut();

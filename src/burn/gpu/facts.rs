@@ -19,7 +19,11 @@ const OWN: &[FactDef] = &[
         Bool,
         "whether every step of the GPU's test ended and its worker ran until the time was used",
     ),
-    FactDef::new("gpu.burn.steps", List, "steps of the test that ended: setup, self-test, allocate, address, bandwidth …"),
+    FactDef::new(
+        "gpu.burn.steps",
+        List,
+        "steps of the test that ended: setup, self-test, allocate, address, bandwidth …",
+    ),
     FactDef::new(
         "gpu.burn.not_measured",
         List,
@@ -34,16 +38,28 @@ const OWN: &[FactDef] = &[
     FactDef::new("gpu.burn.lost", Bool, "whether the driver lost the GPU, or its context, in the middle of the test"),
     FactDef::new("gpu.burn.lost_reason", Text, "what CUDA said then; absent where it was not lost"),
     FactDef::new("gpu.burn.hung_step", Text, "the step in which the GPU never answered again; absent where it did"),
-    FactDef::new("gpu.burn.crashed_step", Text, "the step in which the GPU's worker process died; absent where it did not"),
+    FactDef::new(
+        "gpu.burn.crashed_step",
+        Text,
+        "the step in which the GPU's worker process died; absent where it did not",
+    ),
     FactDef::new("gpu.burn.total_bytes", Integer, "memory that CUDA says the GPU has, in bytes"),
     FactDef::new("gpu.burn.free_bytes", Integer, "memory that was free before the test, in bytes"),
-    FactDef::new("gpu.burn.tested_bytes", Integer, "memory that held its own addresses when all of it was written, in bytes"),
+    FactDef::new(
+        "gpu.burn.tested_bytes",
+        Integer,
+        "memory that held its own addresses when all of it was written, in bytes",
+    ),
     FactDef::new(
         "gpu.burn.coverage_permille",
         Integer,
         "tested memory in thousandths of what CUDA says the GPU has, rounded down",
     ),
-    FactDef::new("gpu.burn.memory_errors", Integer, "16-byte vectors that did not hold what was written, all passes added"),
+    FactDef::new(
+        "gpu.burn.memory_errors",
+        Integer,
+        "16-byte vectors that did not hold what was written, all passes added",
+    ),
     FactDef::new(
         "gpu.burn.aliased_vectors",
         Integer,
@@ -54,7 +70,11 @@ const OWN: &[FactDef] = &[
         Text,
         "smallest offset with another address's content, hexadecimal; absent where there is none",
     ),
-    FactDef::new("gpu.burn.first_wrong_address", Text, "smallest wrong offset, hexadecimal; absent where there is none"),
+    FactDef::new(
+        "gpu.burn.first_wrong_address",
+        Text,
+        "smallest wrong offset, hexadecimal; absent where there is none",
+    ),
     FactDef::new("gpu.burn.last_wrong_address", Text, "largest wrong offset, hexadecimal; absent where there is none"),
     FactDef::new(
         "gpu.burn.wrong_bits",
@@ -72,7 +92,11 @@ const OWN: &[FactDef] = &[
     FactDef::new("gpu.burn.cuda.clock_mhz", Integer, "highest SM clock that the CUDA driver gives"),
     FactDef::new("gpu.burn.cuda.memory_clock_mhz", Integer, "highest memory clock that the CUDA driver gives"),
     FactDef::new("gpu.burn.cuda.bus_width_bits", Integer, "width of the memory bus that the CUDA driver gives"),
-    FactDef::new("gpu.burn.cuda.l2_bytes", Integer, "second-level cache that the CUDA driver says the GPU has, in bytes"),
+    FactDef::new(
+        "gpu.burn.cuda.l2_bytes",
+        Integer,
+        "second-level cache that the CUDA driver says the GPU has, in bytes",
+    ),
     FactDef::new("gpu.burn.cuda.compute_mode", Text, "default, exclusive-process or prohibited"),
     FactDef::new("gpu.burn.cuda.driver_version", Integer, "what the CUDA driver speaks: 12080 for CUDA 12.8"),
     FactDef::new(
@@ -203,8 +227,11 @@ fn test(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) {
     let tested = gpu.done.contains(&Step::SelfTest);
     let kernels: Reading = gpu.not_validated().into();
     add("gpu.burn.kernels_not_validated", if tested { kernels } else { failed(why) });
-    let mut files: Vec<String> =
-        gpu.kernels.values().map(|test| format!("{} {:?} {}", test.file, test.form, test.sha256).to_lowercase()).collect();
+    let mut files: Vec<String> = gpu
+        .kernels
+        .values()
+        .map(|test| format!("{} {:?} {}", test.file, test.form, test.sha256).to_lowercase())
+        .collect();
     files.sort();
     files.dedup();
     add("gpu.burn.kernel_files", if tested { files.into() } else { failed(why) });

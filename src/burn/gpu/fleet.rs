@@ -476,7 +476,11 @@ impl Gpu {
             (Some((reason, true)), _) => Outcome::Lost { step: self.step.unwrap_or(Step::Setup), reason },
             (Some((reason, false)), _) => Outcome::NotMeasured { reason },
             (None, Some(status)) if self.finished && status.success() => {
-                if stopping { Outcome::Stopped } else { Outcome::Finished }
+                if stopping {
+                    Outcome::Stopped
+                } else {
+                    Outcome::Finished
+                }
             }
             (None, status) => {
                 let stderr = self.worker.as_mut().and_then(|worker| worker.stderr.take()).filter(|_| status.is_some());

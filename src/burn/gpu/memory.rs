@@ -102,7 +102,8 @@ pub(super) fn allocate(card: &mut Card, percent: u8, max_bytes: Option<u64>) -> 
 pub(super) fn address(card: &mut Card) -> Result<(), Failure> {
     let mut held = u64::MAX;
     for (descending, seed) in [(false, card.seed), (true, !card.seed)] {
-        let pass = Pass { kernel: "memory_fill", mode: ADDRESS, seed, descending, step: Step::Address, what: "addresses" };
+        let pass =
+            Pass { kernel: "memory_fill", mode: ADDRESS, seed, descending, step: Step::Address, what: "addresses" };
         run(card, pass)?;
         let (checked, wrong) = run(card, Pass { kernel: "memory_verify", what: "own addresses", ..pass })?;
         held = held.min(checked.saturating_sub(wrong));
@@ -215,8 +216,14 @@ fn thrash(card: &mut Card, seed: u32) -> Result<(), Failure> {
     let Some(function) = card.valid("memory_thrash") else { return Ok(()) };
     card.enter(Step::Patterns, "bank rows");
     let row_vectors = ROW_BYTES / VECTOR_BYTES;
-    let pass =
-        Pass { kernel: "memory_thrash", mode: RANDOM, seed, descending: false, step: Step::Patterns, what: "bank rows" };
+    let pass = Pass {
+        kernel: "memory_thrash",
+        mode: RANDOM,
+        seed,
+        descending: false,
+        step: Step::Patterns,
+        what: "bank rows",
+    };
     let mut pace = Pace::new();
     for chunk in card.chunks.clone() {
         let mut done = 0;
@@ -268,9 +275,8 @@ fn collect(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
     let mask = u128::from(log(WRONG_BITS_HIGH)) << 64 | u128::from(log(WRONG_BITS_LOW));
     let (lost, gained, aliased) = (log(BITS_LOST), log(BITS_GAINED), log(KIND_ALIAS));
     let stored = log(RECORDS).min(log(CAPACITY)) as usize;
-    let records: Vec<[u64; RECORD]> = (0..stored)
-        .map(|record| std::array::from_fn(|word| log(HEADER + record * RECORD + word)))
-        .collect();
+    let records: Vec<[u64; RECORD]> =
+        (0..stored).map(|record| std::array::from_fn(|word| log(HEADER + record * RECORD + word))).collect();
     let counters = &mut card.counters;
     counters.memory_errors += wrong;
     counters.aliased += aliased;
@@ -283,7 +289,9 @@ fn collect(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
     let mut records = records;
     records.sort_unstable();
     for record in records {
-        let words = |at: usize| [record[at] as u32, (record[at] >> 32) as u32, record[at + 1] as u32, (record[at + 1] >> 32) as u32];
+        let words = |at: usize| {
+            [record[at] as u32, (record[at] >> 32) as u32, record[at + 1] as u32, (record[at + 1] >> 32) as u32]
+        };
         let (index, expected, found) = (record[0], words(2), words(4));
         let named = answers::named_index(found, pass.mode, pass.seed).filter(|named| *named != index);
         if let Some(named) = named {

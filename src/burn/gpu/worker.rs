@@ -86,7 +86,8 @@ fn set_up(assignment: &Assignment, control: Control) -> Result<Card, End> {
     send(&Message::Step { step: Step::Setup, what: "driver".to_owned(), seconds: 60 });
     cuda::preflight().map_err(End::NotMeasured)?;
     cuda::init().map_err(refused(": check NVIDIA's driver with nvidia-smi"))?;
-    let (device, identity) = Device::find(&assignment.gpu).map_err(refused(": the CUDA driver does not know the GPU"))?;
+    let (device, identity) =
+        Device::find(&assignment.gpu).map_err(refused(": the CUDA driver does not know the GPU"))?;
     send(&Message::Identity(identity.clone()));
     if identity.compute_mode == "prohibited" {
         let why = "the compute mode is prohibited: set it to default (nvidia-smi -c 0), then burn again";
@@ -298,7 +299,8 @@ fn bandwidth_self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
 
     launch(card, "bandwidth_triad", &[third, scratch, second, count, 3])?;
     let triad = read_back(card, third, count)?;
-    let right = written.iter().zip(&triad).all(|(v, sum)| v.map(|word| word.wrapping_add(word.wrapping_mul(3))) == *sum);
+    let right =
+        written.iter().zip(&triad).all(|(v, sum)| v.map(|word| word.wrapping_add(word.wrapping_mul(3))) == *sum);
     card.judge("bandwidth_triad", (!right).then(|| "its sums are wrong".to_owned()));
     Ok(())
 }
