@@ -95,6 +95,7 @@ pub enum Outcome {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a few records live at a time, and each becomes a line at once")]
 pub enum Record {
     /// The first line.
     Start {

@@ -401,35 +401,10 @@ impl Replay {
     /// A record about one GPU, or about the run as a whole.
     fn gpu(&mut self, line: &Line, record: &Record) -> Result<(), &'static str> {
         let Some(summary) = &mut self.summary else { return Ok(()) };
-        let mut is_finding = false;
-        let gpus = &mut summary.gpus;
-        match record {
-            Record::GpuStart { gpu, .. } => tested(gpus, gpu, true)?.start()?,
-            Record::GpuIdentity { gpu, identity } => tested(gpus, gpu, false)?.identity(identity)?,
-            Record::GpuKernel { gpu, test } => tested(gpus, gpu, false)?.kernel(test)?,
-            Record::GpuMeasurement { gpu, measurement } => tested(gpus, gpu, false)?.measured(measurement)?,
-            Record::GpuMissing { gpu, missing } => tested(gpus, gpu, false)?.missing(missing),
-            Record::GpuStep { gpu, step, counters } => tested(gpus, gpu, false)?.done(*step, counters)?,
-            Record::GpuMemoryError { gpu, .. } => {
-                tested(gpus, gpu, false)?.memory_error();
-                is_finding = true;
-            }
-            Record::GpuComputeError { gpu, error } => {
-                tested(gpus, gpu, false)?.compute_error(error.sm);
-                is_finding = true;
-            }
-            Record::GpuSample { gpu, step, counters, telemetry } => {
-                tested(gpus, gpu, true)?.sample(line.elapsed_ms, *step, counters.as_ref(), telemetry)?;
-            }
-            Record::GpuEnd { gpu, outcome, last_step, counters } => {
-                // One that could not even be started ends as well.
-                tested(gpus, gpu, true)?.end(*last_step, outcome, counters.as_ref())?;
-                is_finding = !matches!(outcome, gpu::Outcome::Finished | gpu::Outcome::Stopped);
-            }
-            record => return self.whole(line, record),
-        }
-        if is_finding {
-            found(summary, line);
+        match gpu::apply(&mut summary.gpus, line.elapsed_ms, record)? {
+            None => return self.whole(line, record),
+            Some(true) => found(summary, line),
+            Some(false) => {}
         }
         Ok(())
     }
@@ -557,19 +532,6 @@ fn phases(summary: &mut Summary, load: Load) -> &mut Phases {
     match load {
         Load::Memory => &mut summary.memory_phases,
         Load::Cpu => &mut summary.cpu_phases,
-    }
-}
-
-/// The GPU of a record; `starts` where its worker need not run.
-fn tested<'a>(
-    gpus: &'a mut BTreeMap<String, GpuSummary>,
-    gpu: &String,
-    starts: bool,
-) -> Result<&'a mut GpuSummary, &'static str> {
-    match gpus.get_mut(gpu) {
-        Some(gpu) if starts || gpu.is_running() => Ok(gpu),
-        Some(_) => Err("it belongs to a GPU whose worker does not run"),
-        None => Err("it belongs to a GPU that is not tested"),
     }
 }
 

@@ -93,7 +93,7 @@ fn element_hash(seed: u32, matrix: u32, row: u32, column: u32) -> u32 {
 }
 
 fn small_integer(hash: u32, limit: u32) -> i64 {
-    i64::from((hash >> 16) * (2 * limit + 1) >> 16) - i64::from(limit)
+    i64::from(((hash >> 16) * (2 * limit + 1)) >> 16) - i64::from(limit)
 }
 
 /// An element of A in exact mode (`a_element`).

@@ -22,6 +22,7 @@ mod kernels;
 mod measure;
 mod memory;
 mod message;
+mod replay;
 mod summary;
 mod worker;
 
@@ -37,3 +38,4 @@ pub use worker::run_gpu_worker;
 
 pub(super) use facts::add_evidence;
 pub(super) use fleet::{Fleet, addresses};
+pub(super) use replay::apply;
