@@ -44,6 +44,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "tables": tables,
     });
     fs::write(PathBuf::from(env::var("OUT_DIR")?).join("signatures.json"), serde_json::to_vec(&prepared)?)?;
+    compress_kernels()
+}
+
+/// The portable form of the kernels is text, and a tenth of its size when compressed.
+fn compress_kernels() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("kernels/built");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if let (Some("ptx"), Some(name)) = (path.extension().and_then(|it| it.to_str()), path.file_name()) {
+            let out = PathBuf::from(env::var("OUT_DIR")?).join(format!("{}.zst", name.to_string_lossy()));
+            fs::write(out, zstd::encode_all(&fs::read(&path)?[..], 19)?)?;
+        }
+    }
     Ok(())
 }
 

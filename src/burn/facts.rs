@@ -1,5 +1,6 @@
 //! What a burn says, as facts.
 
+use super::gpu;
 use super::replay::Summary;
 use crate::evidence::{EvidenceBuilder, FactDef, Kind, Reading, Value};
 
@@ -38,7 +39,7 @@ pub const FACTS: &[FactDef] = &[
     ),
 ];
 
-/// Adds the part `burn` with every fact of [`FACTS`]. A test that has looked at nothing gives `Failed` with the reason,
+/// Adds the part `burn` with every fact of [`FACTS`], and those of [`gpu::FACTS`](super::GPU_FACTS) to the part of each GPU. A test that has looked at nothing gives `Failed` with the reason,
 /// and never a number of errors.
 pub fn add_evidence(summary: &Summary, out: &mut EvidenceBuilder) {
     let memory = |value: Value| assessed(summary.memory_assessed(), value);
@@ -91,6 +92,7 @@ pub fn add_evidence(summary: &Summary, out: &mut EvidenceBuilder) {
     for (path, reading) in facts {
         part.fact(path, reading, "burn records");
     }
+    gpu::add_evidence(summary, out);
 }
 
 fn assessed(assessed: Result<(), String>, value: Value) -> Reading {

@@ -10,6 +10,7 @@
 
 mod cpu;
 mod facts;
+pub mod gpu;
 mod log;
 mod machine;
 mod memory;
@@ -27,10 +28,11 @@ use std::path::PathBuf;
 
 pub use cpu::{CpuError, FMA_BLOCK_FLOPS, Loop};
 pub use facts::{FACTS, add_evidence};
+pub use gpu::{GPU_FACTS, run_gpu_worker};
 pub use log::FILE_NAME;
 pub use machine::available_memory_bytes;
 pub use memory::{BLOCK_BYTES, MemoryError, Mismatch, Pattern, Persistence, Sweep};
-pub use profile::{CpuProfile, MemoryProfile, Profile, ProfileError};
+pub use profile::{CpuProfile, GpuProfile, MemoryProfile, Profile, ProfileError};
 pub use records::{FORMAT, Line, Load, MAX_LINE_BYTES, Outcome, Record, RecordError};
 pub use replay::{Ending, FoundAt, Phases, Point, Summary, replay};
 pub use supervisor::{Event, Progress, Request, Start, run};

@@ -29,6 +29,9 @@ pub struct Profile {
     pub memory: Option<MemoryProfile>,
     /// CPU; left out, it is not tested.
     pub cpu: Option<CpuProfile>,
+    /// NVIDIA GPUs, all together and beside the other loads for the whole run; left out, they are not tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuProfile>,
 }
 
 /// Host memory in a profile.
@@ -53,6 +56,57 @@ pub struct MemoryProfile {
 pub struct CpuProfile {
     /// Length of one CPU phase.
     pub phase_seconds: u64,
+}
+
+/// GPUs in a profile. Capacity, bandwidth, arithmetic and identity are measured first; what is left of the time alternates
+/// between the three loads below.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpuProfile {
+    /// Share of the free memory to test, 1 to 100. With less than 97 the capacity stays unproven.
+    #[serde(default = "default_gpu_share")]
+    pub share_percent: u8,
+    /// An upper bound in bytes.
+    pub max_bytes: Option<u64>,
+    /// Length of a turn of memory patterns; 0 leaves them out.
+    #[serde(default = "default_gpu_patterns")]
+    pub patterns_seconds: u64,
+    /// Length of a turn of arithmetic at full power; 0 leaves it out.
+    #[serde(default = "default_gpu_load")]
+    pub load_seconds: u64,
+    /// Length of a turn of the square wave of power, in phase on all GPUs; 0 leaves it out.
+    #[serde(default = "default_gpu_pulse")]
+    pub pulse_seconds: u64,
+    /// Time between writing and reading again in the retention pass.
+    #[serde(default = "default_gpu_retention")]
+    pub retention_seconds: u64,
+}
+
+impl GpuProfile {
+    /// Length of all turns.
+    pub fn cycle_seconds(&self) -> u64 {
+        self.patterns_seconds + self.load_seconds + self.pulse_seconds
+    }
+}
+
+fn default_gpu_share() -> u8 {
+    100
+}
+
+fn default_gpu_patterns() -> u64 {
+    300
+}
+
+fn default_gpu_load() -> u64 {
+    540
+}
+
+fn default_gpu_pulse() -> u64 {
+    60
+}
+
+fn default_gpu_retention() -> u64 {
+    30
 }
 
 fn default_telemetry() -> u64 {
@@ -109,23 +163,31 @@ impl Profile {
     /// Names of the profiles that need no file.
     pub const BUILTIN: &[&str] = &["quick", "24h", "72h", "168h"];
 
-    /// The profile of that name: `quick` takes a minute and tests a smaller share, `24h`, `72h` and `168h` alternate
-    /// 50 minutes of memory with 10 minutes of CPU.
+    /// The profile of that name: `quick` takes two minutes and tests a smaller share of the host's memory, `24h`, `72h` and
+    /// `168h` alternate 50 minutes of memory with 10 minutes of CPU. All test every GPU as a whole.
     pub fn builtin(name: &str) -> Option<Self> {
         let hours = match name {
             "quick" => {
                 return Some(Self {
                     name: name.to_owned(),
-                    duration_seconds: 60,
+                    duration_seconds: 120,
                     telemetry_interval_seconds: 2,
                     watchdog_seconds: 20,
                     memory: Some(MemoryProfile {
                         share_percent: 30,
                         max_bytes: None,
-                        phase_seconds: 40,
+                        phase_seconds: 80,
                         retention_seconds: 5,
                     }),
-                    cpu: Some(CpuProfile { phase_seconds: 15 }),
+                    cpu: Some(CpuProfile { phase_seconds: 35 }),
+                    gpu: Some(GpuProfile {
+                        share_percent: default_gpu_share(),
+                        max_bytes: None,
+                        patterns_seconds: 10,
+                        load_seconds: 20,
+                        pulse_seconds: 4,
+                        retention_seconds: 2,
+                    }),
                 });
             }
             "24h" => 24,
@@ -145,6 +207,14 @@ impl Profile {
                 retention_seconds: default_retention(),
             }),
             cpu: Some(CpuProfile { phase_seconds: 600 }),
+            gpu: Some(GpuProfile {
+                share_percent: default_gpu_share(),
+                max_bytes: None,
+                patterns_seconds: default_gpu_patterns(),
+                load_seconds: default_gpu_load(),
+                pulse_seconds: default_gpu_pulse(),
+                retention_seconds: default_gpu_retention(),
+            }),
         })
     }
 
@@ -190,13 +260,21 @@ impl Profile {
         if let Some(cpu) = &self.cpu {
             ranges.push(("cpu.phase_seconds", cpu.phase_seconds, 1, MAX_DURATION_SECONDS));
         }
+        if let Some(gpu) = &self.gpu {
+            ranges.push(("gpu.share_percent", gpu.share_percent.into(), 1, 100));
+            ranges.push(("gpu.patterns_seconds", gpu.patterns_seconds, 0, 86_400));
+            ranges.push(("gpu.load_seconds", gpu.load_seconds, 0, 86_400));
+            ranges.push(("gpu.pulse_seconds", gpu.pulse_seconds, 0, 86_400));
+            ranges.push(("gpu.retention_seconds", gpu.retention_seconds, 0, 3600));
+            ranges.push(("gpu.max_bytes", gpu.max_bytes.unwrap_or(1 << 20), 1 << 20, 1 << 50));
+        }
         for (field, value, least, most) in ranges {
             if !(least..=most).contains(&value) {
                 return invalid(format!("{field} is {value}, and must lie between {least} and {most}"));
             }
         }
-        if self.memory.is_none() && self.cpu.is_none() {
-            return invalid("it has neither [memory] nor [cpu], so there is nothing to run".to_owned());
+        if self.memory.is_none() && self.cpu.is_none() && self.gpu.is_none() {
+            return invalid("it has neither [memory] nor [cpu] nor [gpu], so there is nothing to run".to_owned());
         }
         if self.name.is_empty() || self.name.len() > 64 {
             return invalid("name must have 1 to 64 bytes".to_owned());
@@ -238,5 +316,16 @@ mod tests {
         let text = "name = \"x\"\nduration_seconds = 10\n[memory]\nphase_seconds = 5\nshare_percent = 96\n";
         let error = Profile::parse(text, "p").unwrap_err().to_string();
         assert!(error.contains("memory.share_percent is 96, and must lie between 1 and 95"), "{error}");
+        for (line, complaint) in [
+            ("share_percent = 0", "gpu.share_percent is 0, and must lie between 1 and 100"),
+            ("share_percent = 400", "line 4"),
+            ("max_bytes = 4096", "gpu.max_bytes is 4096"),
+            ("load_seconds = 86401", "gpu.load_seconds is 86401"),
+            ("pulse = true", "unknown field"),
+        ] {
+            let text = format!("name = \"x\"\nduration_seconds = 10\n[gpu]\n{line}\n");
+            let error = Profile::parse(&text, "p").unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
     }
 }

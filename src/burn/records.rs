@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cpu::CpuError;
+use super::gpu;
 use super::memory::MemoryError;
 use super::profile::Profile;
 use super::telemetry::Sample;
@@ -94,6 +95,7 @@ pub enum Outcome {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a few records live at a time, and each becomes a line at once")]
 pub enum Record {
     /// The first line.
     Start {
@@ -186,6 +188,92 @@ pub enum Record {
         outcome: Outcome,
         /// All of it, as far as the worker told.
         counters: Option<Counters>,
+    },
+    /// The GPUs that the session tests.
+    Gpus {
+        /// PCI addresses.
+        addresses: Vec<String>,
+    },
+    /// The worker of a GPU is started.
+    GpuStart {
+        /// PCI address.
+        gpu: String,
+        /// Process id.
+        pid: u32,
+    },
+    /// What the CUDA driver says of a GPU.
+    GpuIdentity {
+        /// PCI address.
+        gpu: String,
+        /// All of it.
+        identity: gpu::Identity,
+    },
+    /// A kernel was tested by known answers.
+    GpuKernel {
+        /// PCI address.
+        gpu: String,
+        /// Which, and how.
+        test: gpu::KernelTest,
+    },
+    /// A result.
+    GpuMeasurement {
+        /// PCI address.
+        gpu: String,
+        /// Of what.
+        measurement: gpu::Measurement,
+    },
+    /// Something that could not be measured.
+    GpuMissing {
+        /// PCI address.
+        gpu: String,
+        /// What, and why.
+        missing: gpu::Missing,
+    },
+    /// A step of a GPU's burn has ended.
+    GpuStep {
+        /// PCI address.
+        gpu: String,
+        /// Which.
+        step: gpu::Step,
+        /// So far in this session.
+        counters: gpu::Counters,
+    },
+    /// A wrong vector in a GPU's memory.
+    GpuMemoryError {
+        /// PCI address.
+        gpu: String,
+        /// Where, and what.
+        error: gpu::MemoryError,
+    },
+    /// An SM that calculated wrongly.
+    GpuComputeError {
+        /// PCI address.
+        gpu: String,
+        /// Which, and what.
+        error: gpu::ComputeError,
+    },
+    /// Telemetry of a GPU over an interval, and how far its worker is.
+    GpuSample {
+        /// PCI address.
+        gpu: String,
+        /// What its worker runs.
+        step: Option<gpu::Step>,
+        /// So far in this session.
+        counters: Option<gpu::Counters>,
+        /// What NVML said.
+        telemetry: Reading<gpu::Window>,
+    },
+    /// The end of a GPU's burn in this session.
+    GpuEnd {
+        /// PCI address.
+        gpu: String,
+        /// How.
+        #[serde(flatten)]
+        outcome: gpu::Outcome,
+        /// The step that ran.
+        last_step: Option<gpu::Step>,
+        /// All of it, as far as the worker told.
+        counters: Option<gpu::Counters>,
     },
     /// The wall clock was set, or the machine was suspended.
     ClockJump {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::gpu::{self, GpuSummary};
 use super::profile::Profile;
 use super::records::{FORMAT, Line, Load, MAX_LINE_BYTES, Outcome, Record, RecordError, hash};
 use super::telemetry::{Counts, Growth, Sample};
@@ -14,6 +15,8 @@ use crate::evidence::Reading;
 const MAX_POINTS: usize = 512;
 /// Findings that a summary keeps in full; all are counted.
 const MAX_FINDINGS: usize = 256;
+/// GPUs of one machine.
+const MAX_GPUS: usize = 256;
 /// What a run may leave of its time: too little for another phase.
 const MAX_UNUSED_MS: u64 = 10_000;
 
@@ -122,6 +125,8 @@ pub struct Summary {
     pub throttle: Growth,
     /// Hottest sensor over all samples, millidegrees Celsius.
     pub hottest_millicelsius: Reading<i64>,
+    /// GPUs by PCI address.
+    pub gpus: BTreeMap<String, GpuSummary>,
     /// The first findings: errors, and phases that did not end well.
     pub findings: Vec<FoundAt>,
     /// Series for reports.
@@ -149,11 +154,13 @@ impl Summary {
     pub fn ending(&self) -> Ending {
         let counters = [&self.uncorrected, &self.machine_checks];
         let grown = counters.iter().any(|growth| growth.total().known().is_some_and(|&count| count > 0));
-        if self.errors() > 0 || self.workers_crashed > 0 || self.workers_hung > 0 || grown {
+        let gpus = self.gpus.values().any(GpuSummary::has_errors);
+        if self.errors() > 0 || self.workers_crashed > 0 || self.workers_hung > 0 || grown || gpus {
             Ending::ErrorsFound
         } else if !self.completed
             || self.profile.memory.is_some() && self.memory_assessed().is_err()
             || self.profile.cpu.is_some() && self.cpu_assessed().is_err()
+            || self.gpus.values().any(|gpu| gpu.assessed().is_err())
         {
             Ending::Undecided
         } else {
@@ -303,6 +310,7 @@ impl Replay {
                 ] {
                     growth.open_session();
                 }
+                summary.gpus.values_mut().for_each(GpuSummary::close);
             }
             Record::Sample(sample) => self.sample(line.elapsed_ms, sample),
             Record::PhaseStart { phase, load, .. } => {
@@ -377,12 +385,39 @@ impl Replay {
                     found(summary, line);
                 }
             }
+            Record::Gpus { addresses } => {
+                if summary.profile.gpu.is_none() || addresses.len() > MAX_GPUS {
+                    return Err("GPUs that were not to be tested");
+                }
+                for address in addresses {
+                    summary.gpus.entry(address.clone()).or_default();
+                }
+            }
+            record => self.gpu(line, record)?,
+        }
+        Ok(())
+    }
+
+    /// A record about one GPU, or about the run as a whole.
+    fn gpu(&mut self, line: &Line, record: &Record) -> Result<(), &'static str> {
+        let Some(summary) = &mut self.summary else { return Ok(()) };
+        match gpu::apply(&mut summary.gpus, line.elapsed_ms, record)? {
+            None => return self.whole(line, record),
+            Some(true) => found(summary, line),
+            Some(false) => {}
+        }
+        Ok(())
+    }
+
+    fn whole(&mut self, line: &Line, record: &Record) -> Result<(), &'static str> {
+        let Some(summary) = &mut self.summary else { return Ok(()) };
+        match record {
             Record::ClockJump { seconds } => {
                 summary.clock_jump_seconds = summary.clock_jump_seconds.saturating_add(seconds.unsigned_abs());
             }
             Record::Interrupted => summary.interrupted = true,
             Record::Finish { completed } => {
-                if running.is_some() {
+                if self.phase.is_some() || summary.gpus.values().any(GpuSummary::is_running) {
                     return Err("the run ends inside of a phase");
                 }
                 // A record may say what it likes: the time has to be used, and each load must have had most of its phases.
@@ -392,9 +427,11 @@ impl Replay {
                     !wanted || phases.started > 0 && phases.refused.saturating_mul(10) <= phases.started
                 };
                 let loads = had(summary.profile.memory.is_some(), &summary.memory_phases)
-                    && had(summary.profile.cpu.is_some(), &summary.cpu_phases);
+                    && had(summary.profile.cpu.is_some(), &summary.cpu_phases)
+                    && summary.gpus.values().all(|gpu| gpu.assessed().is_ok());
                 (summary.finished, summary.completed) = (true, *completed && used && loads);
             }
+            _ => {}
         }
         Ok(())
     }
@@ -551,6 +588,7 @@ fn start(line: &Line) -> Result<Summary, &'static str> {
         machine_checks: Growth::default(),
         throttle: Growth::default(),
         hottest_millicelsius: Reading::Failed("never sampled".to_owned()),
+        gpus: BTreeMap::new(),
         findings: Vec::new(),
         series: Vec::new(),
         phases: 0,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use super::gpu::{self, Fleet, GpuProgress};
 use super::log::Log;
 use super::machine;
 use super::process::{Arrival, Process, signal};
@@ -84,10 +85,10 @@ pub struct Progress<'a> {
     pub planned_seconds: u64,
     /// Time left.
     pub eta_seconds: u64,
-    /// Number of the phase.
-    pub phase: u32,
+    /// Number of the phase; none while only GPUs run.
+    pub phase: Option<u32>,
     /// What it runs.
-    pub load: Load,
+    pub load: Option<Load>,
     /// What its worker is at.
     pub stage: &'a str,
     /// Memory: bytes written and verified a second. CPU: blocks checked a second. Over the last seconds.
@@ -96,6 +97,8 @@ pub struct Progress<'a> {
     pub errors: u64,
     /// Hottest sensor at the last sample, millidegrees Celsius.
     pub hottest_millicelsius: Option<i64>,
+    /// How far each GPU is.
+    pub gpus: Vec<GpuProgress>,
 }
 
 /// Runs a burn to its end, or until `cancel` is set. The summary comes from the records, complete or not.
@@ -153,12 +156,14 @@ pub fn run(
         last_sample: now,
         last_checkpoint: now,
         clock: Clock::default(),
+        fleet: Fleet::none(),
         log,
         profile,
     };
     run.record(first)?;
     run.record(Record::Sensors { temperatures: run.sensors.names() })?;
     run.sample()?;
+    run.start_gpus()?;
     run.phases()?;
     match run.log.summary() {
         Some(summary) => Ok(summary.clone()),
@@ -180,10 +185,50 @@ struct Run<'a> {
     last_sample: Instant,
     last_checkpoint: Instant,
     clock: Clock,
+    fleet: Fleet,
     log: Log,
 }
 
 impl Run<'_> {
+    /// The GPUs' burn begins, and goes on beside everything else until the time is used.
+    fn start_gpus(&mut self) -> Result<(), BurnError> {
+        let Some(gpu) = &self.profile.gpu else { return Ok(()) };
+        let addresses = gpu::addresses(self.host);
+        let times =
+            [self.remaining().as_secs(), self.profile.telemetry_interval_seconds, self.profile.watchdog_seconds];
+        let nothing = std::collections::BTreeMap::new();
+        let before = self.log.summary().map_or(&nothing, |summary| &summary.gpus);
+        let (fleet, records) = Fleet::start(&self.worker, gpu, times, self.seed, before, &addresses);
+        self.fleet = fleet;
+        records.into_iter().try_for_each(|record| self.record(record))
+    }
+
+    /// What has come from the GPUs' workers is written down.
+    fn poll_gpus(&mut self) -> Result<(), BurnError> {
+        if self.cancelled() {
+            self.fleet.stop();
+        }
+        self.fleet.poll().into_iter().try_for_each(|record| self.record(record))
+    }
+
+    /// Waits for the GPUs' workers, which end with the time or when they are told to.
+    fn finish_gpus(&mut self) -> Result<(), BurnError> {
+        let interval = Duration::from_secs(self.profile.telemetry_interval_seconds);
+        let mut shown = Instant::now();
+        while self.fleet.is_running() {
+            self.poll_gpus()?;
+            std::thread::sleep(TICK);
+            if self.last_sample.elapsed() >= interval {
+                self.sample()?;
+            }
+            if shown.elapsed() >= PROGRESS_INTERVAL {
+                shown = Instant::now();
+                self.progress(None, "gpus", 0, 0);
+            }
+        }
+        Ok(())
+    }
+
     fn record(&mut self, record: Record) -> Result<(), BurnError> {
         let line = self.log.append(record)?;
         (self.events)(&Event::Record(&line));
@@ -239,9 +284,11 @@ impl Run<'_> {
                 let end = Instant::now() + Duration::from_secs(1);
                 while Instant::now() < end && !self.cancelled() {
                     std::thread::sleep(TICK);
+                    self.poll_gpus()?;
                 }
             }
         }
+        self.finish_gpus()?;
         self.sample()?;
         if self.cancelled() {
             return self.record(Record::Interrupted);
@@ -331,7 +378,11 @@ impl Run<'_> {
                     let rate = rate.of(now);
                     if shown.is_none_or(|shown: Instant| shown.elapsed() >= PROGRESS_INTERVAL) {
                         shown = Some(Instant::now());
-                        self.progress(phase, load, &stage, rate, now);
+                        let errors = match now {
+                            Counters::Memory(now) => now.errors,
+                            Counters::Cpu(now) => now.errors,
+                        };
+                        self.progress(Some((phase, load)), &stage, rate, errors);
                     }
                 }
                 Arrival::Message(Message::MemoryError(error)) => {
@@ -355,6 +406,7 @@ impl Run<'_> {
                 Arrival::Garbage | Arrival::Nothing => {}
                 Arrival::Closed => break,
             }
+            self.poll_gpus()?;
             if self.cancelled() {
                 process.stop();
                 watch.stopping();
@@ -387,24 +439,21 @@ impl Run<'_> {
         Ok((outcome, counters))
     }
 
-    fn progress(&mut self, phase: u32, load: Load, stage: &str, rate: u64, now: Counters) {
+    fn progress(&mut self, phase: Option<(u32, Load)>, stage: &str, rate: u64, errors: u64) {
         let before = self.log.summary().map_or(0, Summary::errors);
-        let errors = match now {
-            Counters::Memory(now) => now.errors,
-            Counters::Cpu(now) => now.errors,
-        };
         let eta_seconds = self.remaining().as_secs();
         (self.events)(&Event::Progress(Progress {
             kind: "progress",
             elapsed_seconds: self.log.elapsed().as_secs(),
             planned_seconds: self.planned.as_secs(),
             eta_seconds,
-            phase,
-            load,
+            phase: phase.map(|(phase, _)| phase),
+            load: phase.map(|(_, load)| load),
             stage,
             rate,
             errors: before.max(errors),
             hottest_millicelsius: self.hottest,
+            gpus: self.fleet.progress(),
         }));
     }
 }

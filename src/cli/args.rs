@@ -74,6 +74,12 @@ pub enum Command {
     /// Ask NVML
     #[command(hide = true)]
     NvmlReader,
+    /// Burn one GPU
+    #[command(hide = true)]
+    GpuWorker,
+    /// Watch GPUs
+    #[command(hide = true)]
+    GpuTelemetry,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
     /// Show what is in a file that was read from a part

@@ -39,7 +39,7 @@ pub struct CertifyArgs {
     /// Folder for the report; made when it is missing [default: yanji-report-TIME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// What to burn in, and for how long: quick (60 s), 24h, 72h, 168h, or a TOML file
+    /// What to burn in, and for how long: quick (2 minutes), 24h, 72h, 168h, or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "quick")]
     pub profile: String,
     /// Private key to sign with [default: this machine's own, made on first use]

@@ -9,6 +9,7 @@ mod decode;
 mod error;
 mod exit;
 mod generate;
+mod gpu;
 mod inspect;
 mod key;
 mod nvml_reader;
@@ -62,6 +63,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Certify(certify) => certify::run(certify, global),
         Command::Worker => worker::run().map(|()| Exit::Success),
         Command::NvmlReader => nvml_reader::run().map(|()| Exit::Success),
+        Command::GpuWorker => gpu::work().map(|()| Exit::Success),
+        Command::GpuTelemetry => gpu::watch().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use yanji::burn::gpu::{self, GpuProgress};
 use yanji::burn::{Counters, Event, Load, Outcome, Record};
 use yanji::report::for_terminal;
 
@@ -70,8 +71,9 @@ impl Reporter {
             Event::Progress(progress) => {
                 let Some(bar) = &self.bar else { return };
                 let rate = match progress.load {
-                    Load::Memory => format!("{:.1} GB/s", progress.rate as f64 / 1e9),
-                    Load::Cpu => format!("{} blocks/s", progress.rate),
+                    Some(Load::Memory) => format!("{:.1} GB/s", progress.rate as f64 / 1e9),
+                    Some(Load::Cpu) => format!("{} blocks/s", progress.rate),
+                    None => String::new(),
                 };
                 let temperature = match progress.hottest_millicelsius {
                     Some(millidegrees) => format!("{} C", millidegrees / 1000),
@@ -79,13 +81,17 @@ impl Reporter {
                 };
                 bar.set_length(progress.planned_seconds);
                 bar.set_position(progress.elapsed_seconds);
-                bar.set_message(format!(
+                let mut message = format!(
                     "{} ({})  {rate}  {} left  {temperature}  {} errors",
-                    progress.load.as_str(),
+                    progress.load.map_or("host idle", Load::as_str),
                     progress.stage,
                     duration(progress.eta_seconds),
                     progress.errors,
-                ));
+                );
+                for gpu in &progress.gpus {
+                    message += &format!("\n  {}", gpu_line(gpu));
+                }
+                bar.set_message(message);
             }
             Event::Record(line) => {
                 if let Some(text) = text(&line.record) {
@@ -151,6 +157,78 @@ fn text(record: &Record) -> Option<String> {
         Record::Sensors { .. } | Record::Sample(_) | Record::WorkerStarted { .. } | Record::Checkpoint { .. } => {
             return None;
         }
+        record => return gpu_text(record),
+    })
+}
+
+/// One GPU in a line: what runs, how fast, how hot, at which power.
+fn gpu_line(gpu: &GpuProgress) -> String {
+    let step = gpu.step.map_or("start", gpu::Step::as_str);
+    if gpu.ended {
+        return format!("gpu {}  ended in {step}  {} errors", gpu.gpu, gpu.errors);
+    }
+    let rate = match gpu.unit.as_str() {
+        "" => String::new(),
+        unit => format!("  {:.1} {unit}", gpu.rate as f64 / 1000.0),
+    };
+    let celsius = gpu.celsius.map_or(String::new(), |celsius| format!("  {celsius} C"));
+    let watts = gpu.milliwatts.map_or(String::new(), |milliwatts| format!("  {} W", milliwatts / 1000));
+    format!("gpu {}  {step} ({}){rate}{celsius}{watts}  {} errors", gpu.gpu, gpu.what, gpu.errors)
+}
+
+/// What a record of a GPU tells a person; `None` for the routine ones.
+fn gpu_text(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Gpus { addresses } if addresses.is_empty() => return None,
+        Record::Gpus { addresses } => format!("{} GPUs beside the host: {}", addresses.len(), addresses.join(", ")),
+        Record::GpuIdentity { gpu, identity } => format!(
+            "gpu {gpu}: {}, {} SMs, {:.1} GB",
+            identity.name,
+            identity.sm_count,
+            identity.memory_bytes as f64 / 1e9
+        ),
+        Record::GpuKernel { gpu, test } => {
+            format!("gpu {gpu}: kernel {} not validated on this driver: {}", test.kernel, test.failure.as_ref()?)
+        }
+        Record::GpuMeasurement { gpu, measurement } => format!(
+            "gpu {gpu}: {} {} {}",
+            measurement.quantity.as_str(),
+            measurement.distribution.median,
+            measurement.unit.as_str()
+        ),
+        Record::GpuMissing { gpu, missing } => {
+            format!("gpu {gpu}: {} not measured: {}", missing.quantity.as_str(), missing.reason.as_ref()?)
+        }
+        Record::GpuMemoryError { gpu, error } => format!(
+            "GPU MEMORY ERROR on {gpu} at {}{}: expected {}, found {}, {}, {}",
+            error.offset,
+            error.content_of.as_ref().map_or(String::new(), |of| format!(" (content of {of})")),
+            error.expected,
+            error.found,
+            error.fault,
+            error.pattern
+        ),
+        Record::GpuComputeError { gpu, error } => format!(
+            "GPU COMPUTE ERROR on {gpu}, SM {}: {} gave {} instead of {}",
+            error.sm, error.kernel, error.found, error.expected
+        ),
+        Record::GpuEnd { gpu, outcome, counters, .. } => {
+            let errors = counters.as_ref().map_or(0, |counters| counters.memory_errors + counters.compute_errors);
+            let step = |step: &Option<gpu::Step>| step.map_or("start", gpu::Step::as_str);
+            match outcome {
+                gpu::Outcome::Finished => format!("gpu {gpu}: finished, {errors} errors"),
+                gpu::Outcome::Stopped => format!("gpu {gpu}: stopped, {errors} errors"),
+                gpu::Outcome::NotMeasured { reason } => format!("GPU {gpu} NOT MEASURED: {reason}"),
+                gpu::Outcome::Lost { step, reason } => format!("GPU {gpu} LOST in {}: {reason}", step.as_str()),
+                gpu::Outcome::WorkerCrashed { step: at, signal, status, stderr } => {
+                    format!("GPU {gpu}: WORKER CRASHED in {} (signal {signal:?}, status {status:?}) {stderr}", step(at))
+                }
+                gpu::Outcome::WorkerHung { step: at, seconds } => {
+                    format!("GPU {gpu}: HUNG in {}, no word for {seconds} s", step(at))
+                }
+            }
+        }
+        _ => return None,
     })
 }
 

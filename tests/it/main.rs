@@ -8,6 +8,7 @@ mod cli;
 mod collect;
 mod drives;
 mod duplicates;
+mod gpu_burn;
 mod gpu_rigs;
 mod gpu_rules;
 mod memory_rules;

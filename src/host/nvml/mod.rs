@@ -11,11 +11,13 @@ mod calls;
 mod library;
 mod reader;
 mod supervisor;
+mod telemetry;
 
 use serde::{Deserialize, Serialize};
 
 pub use reader::run_reader;
 pub(super) use supervisor::ask;
+pub use telemetry::{GpuSample, TelemetryAssignment, run_telemetry};
 
 /// Bytes of the nonce that goes into an attestation report (`NVML_CC_GPU_CEC_NONCE_SIZE`).
 pub const NONCE_BYTES: usize = 32;

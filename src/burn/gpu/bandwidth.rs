@@ -1,0 +1,188 @@
+//! How fast memory and copies are.
+
+use std::time::{Duration, Instant};
+
+use super::card::{Card, Chunk, THREADS};
+use super::cuda::Failure;
+use super::measure::Quantity;
+use super::message::Step;
+
+const VECTOR_BYTES: u64 = 16;
+/// Runs of one measurement, as far as the time allows.
+const RUNS: usize = 7;
+const BUDGET: Duration = Duration::from_secs(3);
+/// Regions that are compared with each other.
+const REGIONS: u64 = 128;
+/// A region that fits a cache says nothing about memory, but the beginning of a launch.
+const MIN_REGION_BYTES: u64 = 4 << 20;
+const REGION_RUNS: usize = 3;
+/// Copies in a row.
+const COPIES: u32 = 8;
+
+/// Read, write, copy and triad over the card, then reads region by region.
+pub(super) fn memory(card: &mut Card) -> Result<(), Failure> {
+    for (quantity, kernel) in [
+        (Quantity::Write, "bandwidth_write"),
+        (Quantity::Read, "bandwidth_read"),
+        (Quantity::Copy, "bandwidth_copy"),
+        (Quantity::Triad, "bandwidth_triad"),
+    ] {
+        card.enter(Step::Bandwidth, quantity.as_str());
+        let Some(function) = card.valid(kernel) else {
+            card.missing(quantity, Some(card.why_not(kernel)));
+            continue;
+        };
+        let shape = [card.memory_blocks(), THREADS, 0];
+        let mut values = Vec::new();
+        let start = Instant::now();
+        // The first one fills caches and translations, and does not count where there are others.
+        let mut chunks = card.chunks.clone();
+        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < BUDGET) {
+            let begin = Instant::now();
+            card.device.mark(0, 0)?;
+            let mut bytes = 0;
+            for &chunk in &chunks {
+                let (parameters, moved) = transfer(card, quantity, chunk);
+                card.device.launch(function, shape, &parameters)?;
+                bytes += moved;
+            }
+            card.device.mark(1, 0)?;
+            card.device.wait()?;
+            let seconds = card.device.seconds(0, 1)?;
+            values.push((bytes as f64 / seconds.max(1e-9) / 1e6) as u64);
+            card.progress(quantity.as_str(), bytes as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+            // Where a pass takes long, a part of the memory has to do.
+            if begin.elapsed() > Duration::from_secs(1) {
+                chunks.truncate(chunks.len().div_ceil(2));
+            }
+        }
+        if values.len() > 1 {
+            values.remove(0);
+        }
+        card.measured(quantity, values, "passes over the memory under test, timed by events on the card", Some(kernel));
+    }
+    regions(card)
+}
+
+/// Parameters of a launch over a chunk, and the bytes that it moves.
+fn transfer(card: &Card, quantity: Quantity, chunk: Chunk) -> (Vec<u64>, u64) {
+    let part = |parts: u64| chunk.vectors / parts / 2048 * 2048;
+    let at = |vectors: u64| chunk.address + vectors * VECTOR_BYTES;
+    match quantity {
+        Quantity::Write => (vec![chunk.address, chunk.vectors, card.seed.into()], chunk.vectors * VECTOR_BYTES),
+        Quantity::Copy => (vec![at(part(2)), chunk.address, part(2)], part(2) * 2 * VECTOR_BYTES),
+        Quantity::Triad => {
+            let third = part(3);
+            (vec![chunk.address, at(third), at(2 * third), third, 3], third * 3 * VECTOR_BYTES)
+        }
+        _ => (vec![chunk.address, chunk.vectors, card.out.device], chunk.vectors * VECTOR_BYTES),
+    }
+}
+
+/// The slowest region against the median: a channel or a stack that is slow, or cooled badly.
+fn regions(card: &mut Card) -> Result<(), Failure> {
+    card.enter(Step::Bandwidth, "regions");
+    let Some(function) = card.valid("bandwidth_read") else {
+        card.missing(Quantity::SlowestRegion, Some(card.why_not("bandwidth_read")));
+        return Ok(());
+    };
+    let total: u64 = card.chunks.iter().map(|chunk| chunk.vectors).sum();
+    let region = (total / REGIONS).max(MIN_REGION_BYTES / VECTOR_BYTES);
+    let shape = [card.memory_blocks(), THREADS, 0];
+    let mut rates = Vec::new();
+    let start = Instant::now();
+    for chunk in card.chunks.clone() {
+        let mut at = 0;
+        while chunk.vectors - at >= region && !card.over() {
+            let parameters = [chunk.address + at * VECTOR_BYTES, region, card.out.device];
+            let mut best = 0u64;
+            for run in 0..REGION_RUNS {
+                if run > 0 && start.elapsed() > BUDGET {
+                    break;
+                }
+                let seconds = card.run(function, shape, &parameters)?;
+                let rate = (region * VECTOR_BYTES) as f64 / seconds.max(1e-9);
+                best = best.max((rate / 1e3) as u64);
+                card.progress("regions", rate / 1e9, "GB/s");
+            }
+            rates.push(best);
+            at += region;
+        }
+    }
+    if card.over() {
+        card.missing(Quantity::SlowestRegion, Some("the time was over before all regions were read".to_owned()));
+        return Ok(());
+    }
+    rates.sort_unstable();
+    let (Some(&slowest), Some(&median)) = (rates.first(), rates.get(rates.len() / 2)) else {
+        card.missing(Quantity::SlowestRegion, Some("the memory is smaller than a region".to_owned()));
+        return Ok(());
+    };
+    if rates.len() < 4 {
+        let why = format!("{} regions are too few to compare", rates.len());
+        card.missing(Quantity::SlowestRegion, Some(why));
+        return Ok(());
+    }
+    let permille = u128::from(slowest) * 1000 / u128::from(median.max(1));
+    let method =
+        format!("best of {REGION_RUNS} reads of each of {} regions of {} bytes", rates.len(), region * VECTOR_BYTES);
+    card.measured(Quantity::SlowestRegion, vec![permille as u64], &method, Some("bandwidth_read"));
+    Ok(())
+}
+
+/// Copies from and to pinned memory of the host.
+pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
+    let bytes = card.staging[0].words() * 8;
+    let places: Vec<u64> = card
+        .chunks
+        .iter()
+        .filter(|chunk| chunk.vectors * VECTOR_BYTES >= 2 * bytes as u64)
+        .map(|it| it.address)
+        .collect();
+    for (quantity, to, from) in
+        [(Quantity::HostToDevice, true, false), (Quantity::DeviceToHost, false, true), (Quantity::BothWays, true, true)]
+    {
+        card.enter(Step::Transfer, quantity.as_str());
+        let Some(&address) = places.first() else {
+            card.missing(quantity, Some("no piece of memory is large enough".to_owned()));
+            continue;
+        };
+        let mut values = Vec::new();
+        let start = Instant::now();
+        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < BUDGET) {
+            card.device.wait()?;
+            for stream in 0..2 {
+                card.device.mark(stream * 2, stream)?;
+            }
+            for _ in 0..COPIES {
+                if to {
+                    card.device.upload(address, &card.staging[0], bytes, 0)?;
+                }
+                if from {
+                    card.device.download(&card.staging[1], address + bytes as u64, bytes, 1)?;
+                }
+            }
+            for stream in 0..2 {
+                card.device.mark(stream * 2 + 1, stream)?;
+            }
+            card.device.wait()?;
+            let up = card.device.seconds(0, 1)?;
+            let down = card.device.seconds(2, 3)?;
+            let seconds = if to && from {
+                up.max(down)
+            } else if to {
+                up
+            } else {
+                down
+            };
+            let moved = u64::from(COPIES) * bytes as u64 * (u64::from(to) + u64::from(from));
+            values.push((moved as f64 / seconds.max(1e-9) / 1e6) as u64);
+            card.progress(quantity.as_str(), moved as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+        }
+        if values.len() > 1 {
+            values.remove(0);
+        }
+        card.measured(quantity, values, "copies of 16 MiB in a row from and to pinned memory, timed by events", None);
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! A GPU under test: its kernels, its memory, what was found, and the voice towards the supervisor.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::cuda::{Device, Failure, Function, Module, Pinned};
+use super::kernels::{FILES, File, TCGEN05, WGMMA};
+use super::measure::{Distribution, Measurement, Quantity};
+use super::message::{Counters, KernelForm, KernelTest, Message, Missing, Step};
+
+/// Signs of life are sent at least as often, and at most.
+const PROGRESS: Duration = Duration::from_millis(250);
+/// Silence that the supervisor is told to bear in a step where nothing may take long.
+const SILENCE_SECONDS: u64 = 20;
+/// Errors that are told one by one; all are counted.
+const MAX_TOLD: u64 = 64;
+/// Blocks that have room for their records.
+pub(super) const MAX_BLOCKS: u32 = 8192;
+/// Dynamic shared memory of `wgmma` and `tcgen05` kernels.
+pub(super) const TILE_BYTES: u32 = 65_536;
+/// Threads of a block of most kernels.
+pub(super) const THREADS: u32 = 256;
+
+/// A kernel that the driver took.
+#[derive(Debug, Clone)]
+pub(super) struct Kernel {
+    pub(super) function: Function,
+    pub(super) form: KernelForm,
+    file: String,
+    sha256: String,
+    /// Whether it gave its known answers.
+    pub(super) valid: bool,
+}
+
+/// A piece of the memory under test.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk {
+    pub(super) address: u64,
+    pub(super) vectors: u64,
+    /// Index of its first vector in the numbering of the whole card.
+    pub(super) first_index: u64,
+}
+
+/// Ends and voice of a worker.
+pub(super) struct Control {
+    deadline: Instant,
+    stop: &'static AtomicBool,
+    last_progress: Instant,
+}
+
+impl Control {
+    pub(super) fn new(seconds: u64, stop: &'static AtomicBool) -> Self {
+        let now = Instant::now();
+        Self { deadline: now + Duration::from_secs(seconds), stop, last_progress: now }
+    }
+
+    pub(super) fn over(&self) -> bool {
+        self.stopped() || Instant::now() >= self.deadline
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+/// Sends a line. A supervisor that is gone is noticed on standard input.
+pub(super) fn send(message: &Message) {
+    let Ok(mut line) = serde_json::to_vec(message) else { return };
+    line.push(b'\n');
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(&line).and_then(|()| output.flush());
+}
+
+/// A GPU under test.
+pub(super) struct Card {
+    pub(super) device: Device,
+    pub(super) kernels: BTreeMap<&'static str, Kernel>,
+    pub(super) chunks: Vec<Chunk>,
+    /// The error log of memory kernels.
+    pub(super) log: Pinned,
+    /// Records of blocks.
+    pub(super) out: Pinned,
+    /// What copies go through.
+    pub(super) staging: [Pinned; 2],
+    pub(super) counters: Counters,
+    pub(super) control: Control,
+    pub(super) seed: u32,
+    /// The kernel that is tested, where a driver that cannot run it breaks the context.
+    pub(super) suspect: Option<&'static str>,
+    told: u64,
+}
+
+impl Card {
+    pub(super) fn new(device: Device, control: Control, seed: u32) -> Result<Self, Failure> {
+        const STAGING_WORDS: usize = 2 << 20;
+        let log = device.pinned(16 + 8 * 256)?;
+        let out = device.pinned(4 * MAX_BLOCKS as usize)?;
+        let staging = [device.pinned(STAGING_WORDS)?, device.pinned(STAGING_WORDS)?];
+        let (free_bytes, total_bytes) = device.memory()?;
+        let counters = Counters { free_bytes, total_bytes, ..Counters::default() };
+        let kernels = BTreeMap::new();
+        Ok(Self {
+            device,
+            kernels,
+            chunks: Vec::new(),
+            log,
+            out,
+            staging,
+            counters,
+            control,
+            seed,
+            suspect: None,
+            told: 0,
+        })
+    }
+
+    pub(super) fn over(&self) -> bool {
+        self.control.over()
+    }
+
+    /// Tells that something begins that may take so long.
+    pub(super) fn begin(&mut self, step: Step, what: &str, seconds: u64) {
+        send(&Message::Step { step, what: what.to_owned(), seconds });
+    }
+
+    /// The same with the usual patience.
+    pub(super) fn enter(&mut self, step: Step, what: &str) {
+        self.begin(step, what, SILENCE_SECONDS);
+    }
+
+    /// A sign of life, with a rate: `GB/s` or `TFLOPS`.
+    pub(super) fn progress(&mut self, what: &str, rate: f64, unit: &str) {
+        if self.control.last_progress.elapsed() < PROGRESS {
+            return;
+        }
+        self.control.last_progress = Instant::now();
+        send(&Message::Progress {
+            counters: self.counters.clone(),
+            what: what.to_owned(),
+            rate: (rate * 1000.0) as u64,
+            unit: unit.to_owned(),
+        });
+    }
+
+    /// Whether one more error is to be told.
+    pub(super) fn tell(&mut self) -> bool {
+        self.told += 1;
+        self.told <= MAX_TOLD
+    }
+
+    /// Takes every kernel file, machine code first. Gives what the driver would not take.
+    pub(super) fn load_kernels(&mut self, avoid: &[String]) -> Vec<String> {
+        let mut refused = Vec::new();
+        let own: Option<&'static File> = match self.device.identity.compute_capability {
+            [9, 0] => Some(&WGMMA),
+            [10, 0 | 3] => Some(&TCGEN05),
+            _ => None,
+        };
+        for file in FILES.iter().chain(own) {
+            self.begin(Step::Setup, &format!("kernels of {}", file.name), 60);
+            let shared_bytes = if own.is_some_and(|own| own.name == file.name) { TILE_BYTES } else { 0 };
+            if let Err(why) = self.load_file(file, shared_bytes) {
+                refused.push(format!("{}: {why}", file.name));
+            }
+        }
+        self.kernels.retain(|name, _| !avoid.iter().any(|avoided| avoided == name));
+        refused
+    }
+
+    fn load_file(&mut self, file: &'static File, shared_bytes: u32) -> Result<(), String> {
+        let image = file.fatbin();
+        let not_fatbin = match self.device.load(&image.bytes) {
+            Ok(module) => {
+                self.take(file, module, (&image.file, &image.sha256, image.form), shared_bytes);
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        let mut taken = false;
+        let mut not_text = None;
+        for image in file.ptx(self.device.identity.compute_capability) {
+            match self.device.load(&image.bytes) {
+                Ok(module) => {
+                    self.take(file, module, (&image.file, &image.sha256, image.form), shared_bytes);
+                    taken = true;
+                }
+                Err(failure) => not_text = Some(failure),
+            }
+        }
+        if taken {
+            return Ok(());
+        }
+        let not_text = not_text.map_or(String::new(), |failure| format!("; as text, {failure}"));
+        Err(format!(
+            "{not_fatbin}{not_text}; driver R525 takes the machine code of known cards, R575 the text for others"
+        ))
+    }
+
+    /// Looks for the kernels of a file. Those that are there already come from a newer text, and stay.
+    fn take(&mut self, file: &'static File, module: Module, image: (&str, &str, KernelForm), shared_bytes: u32) {
+        for &name in file.kernels {
+            if self.kernels.contains_key(name) {
+                continue;
+            }
+            if let Ok(function) = self.device.function(module, name, shared_bytes) {
+                let (file, sha256, form) = (image.0.to_owned(), image.1.to_owned(), image.2);
+                self.kernels.insert(name, Kernel { function, form, file, sha256, valid: false });
+            }
+        }
+    }
+
+    /// Writes down what the self-test of a kernel said.
+    pub(super) fn judge(&mut self, name: &'static str, failure: Option<String>) {
+        let Some(kernel) = self.kernels.get_mut(name) else { return };
+        kernel.valid = failure.is_none();
+        send(&Message::Kernel(KernelTest {
+            kernel: name.to_owned(),
+            file: kernel.file.clone(),
+            sha256: kernel.sha256.clone(),
+            form: kernel.form,
+            failure,
+        }));
+    }
+
+    /// A kernel whose results count.
+    pub(super) fn valid(&self, name: &str) -> Option<Function> {
+        self.kernels.get(name).filter(|kernel| kernel.valid).map(|kernel| kernel.function)
+    }
+
+    /// Why a kernel's results do not count.
+    pub(super) fn why_not(&self, name: &str) -> String {
+        match self.kernels.get(name) {
+            Some(_) => format!("kernel {name} not validated on this driver"),
+            None => format!("the driver took no kernel {name}"),
+        }
+    }
+
+    /// Launches, waits, and gives the seconds that it took on the card.
+    pub(super) fn run(&self, function: Function, shape: [u32; 3], parameters: &[u64]) -> Result<f64, Failure> {
+        self.device.mark(0, 0)?;
+        self.device.launch(function, shape, parameters)?;
+        self.device.mark(1, 0)?;
+        self.device.wait()?;
+        self.device.seconds(0, 1)
+    }
+
+    /// Writes a result down.
+    pub(super) fn measured(&self, quantity: Quantity, values: Vec<u64>, method: &str, kernel: Option<&str>) {
+        match Distribution::of(values) {
+            Some(distribution) => send(&Message::Measured(Measurement {
+                quantity,
+                unit: quantity.unit(),
+                distribution,
+                method: method.to_owned(),
+                kernel: kernel.map(str::to_owned),
+                seed: kernel.map(|_| self.seed),
+            })),
+            None => self.missing(quantity, Some("the time was over before a single run ended".to_owned())),
+        }
+    }
+
+    /// Writes down that there is no result.
+    pub(super) fn missing(&self, quantity: Quantity, reason: Option<String>) {
+        send(&Message::Missing(Missing { quantity, reason }));
+    }
+
+    /// Blocks that keep every SM busy with a memory kernel.
+    pub(super) fn memory_blocks(&self) -> u32 {
+        (self.device.identity.sm_count * 8).clamp(1, MAX_BLOCKS)
+    }
+}

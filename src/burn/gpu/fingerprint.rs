@@ -1,0 +1,191 @@
+//! What chip this behaves like, and the square wave of power.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::card::{Card, MAX_BLOCKS, THREADS};
+use super::compute;
+use super::cuda::Failure;
+use super::measure::Quantity;
+use super::message::Step;
+
+/// How long each block of the census stays, so that all SMs fill.
+const SPIN_NS: u64 = 500_000;
+const MAX_POLLS: u64 = 20_000;
+/// Bytes between the nodes of a ring of pointers: a cache line.
+const NODE_WORDS: u64 = 32;
+const MULTIPLIER: u64 = 421;
+const INCREMENT: u64 = 1009;
+const MAX_HOPS: u64 = 4096;
+/// A ring that is no longer in the cache is slower by half.
+const MISS: f64 = 1.5;
+const BUDGET: Duration = Duration::from_secs(6);
+/// The square wave: 5 Hz, as long up as down.
+const PERIOD_NS: u64 = 200_000_000;
+
+pub(super) fn measure(card: &mut Card) -> Result<(), Failure> {
+    census(card)?;
+    compute::split(card)?;
+    cache(card)
+}
+
+/// SMs that run blocks, and their clock.
+fn census(card: &mut Card) -> Result<(), Failure> {
+    const KERNEL: &str = "fingerprint_census";
+    card.enter(Step::Fingerprint, KERNEL);
+    let Some(function) = card.valid(KERNEL) else {
+        card.missing(Quantity::SmCount, Some(card.why_not(KERNEL)));
+        card.missing(Quantity::SmClock, Some(card.why_not(KERNEL)));
+        return Ok(());
+    };
+    let blocks = (card.device.identity.sm_count * 4).clamp(1, MAX_BLOCKS);
+    let mut sms = BTreeSet::new();
+    let mut clocks = Vec::new();
+    for _ in 0..2 {
+        card.run(function, [blocks, 32, 0], &[SPIN_NS, MAX_POLLS, card.out.device])?;
+        for block in 0..blocks as usize {
+            let [_, sm, cycles, ns] = [0, 1, 2, 3].map(|word| card.out.get(4 * block + word));
+            sms.insert(sm as u32);
+            clocks.extend((ns > 0).then(|| (u128::from(cycles) * 1_000_000 / u128::from(ns.max(1))) as u64));
+        }
+    }
+    card.measured(Quantity::SmCount, vec![sms.len() as u64], "numbers of the SMs on which blocks ran", Some(KERNEL));
+    card.measured(Quantity::SmClock, clocks, "clocks over nanoseconds of the card's timer", Some(KERNEL));
+    Ok(())
+}
+
+/// Clocks of one hop in a ring of that many nodes, in thousandths; and whether it ended where it should.
+fn hop(card: &Card, ring: u64, nodes: u64) -> Result<Option<(u64, bool)>, Failure> {
+    let (Some(make), Some(chase)) = (kernel(card, "fingerprint_ring"), kernel(card, "fingerprint_chase")) else {
+        return Ok(None);
+    };
+    card.run(make, [card.memory_blocks(), THREADS, 0], &[ring, nodes, NODE_WORDS, MULTIPLIER, INCREMENT])?;
+    let hops = nodes.min(MAX_HOPS);
+    card.run(chase, [1, 32, 0], &[ring, 0, nodes, hops, card.out.device])?;
+    // After `nodes` hops the walk is where it began.
+    let end = (0..hops).fold(0u64, |at, _| (at * MULTIPLIER + INCREMENT) % nodes) * NODE_WORDS;
+    Ok(Some((card.out.get(0) * 1000 / hops.max(1), card.out.get(2) == end)))
+}
+
+fn kernel(card: &Card, name: &str) -> Option<super::cuda::Function> {
+    card.kernels.get(name).map(|kernel| kernel.function)
+}
+
+/// Size and latency of the second-level cache: rings of pointers, each half as large again as the one before, until hops
+/// get slow.
+fn cache(card: &mut Card) -> Result<(), Failure> {
+    const KERNEL: &str = "fingerprint_chase";
+    card.enter(Step::Fingerprint, "second-level cache");
+    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let (Some(chunk), true) = (largest, card.valid(KERNEL).is_some()) else {
+        card.missing(Quantity::L2Bytes, Some(card.why_not(KERNEL)));
+        card.missing(Quantity::L2Latency, Some(card.why_not(KERNEL)));
+        return Ok(());
+    };
+    let limit = (chunk.vectors * 16).min(card.device.identity.l2_bytes.unwrap_or(128 << 20).max(1 << 20) * 3);
+    let start = Instant::now();
+    let (mut fastest, mut fits, mut ended) = (u64::MAX, 0, false);
+    // 1 MiB, 1.5, 2, 3, 4 …
+    let sizes = (13..23).flat_map(|power| [1u64 << power, 3u64 << (power - 1)]);
+    for nodes in sizes.take_while(|nodes| nodes * NODE_WORDS * 4 <= limit) {
+        if card.over() || start.elapsed() > BUDGET {
+            break;
+        }
+        let Some((clocks, _)) = hop(card, chunk.address, nodes)? else { break };
+        card.progress("second-level cache", 0.0, "");
+        fastest = fastest.min(clocks);
+        if clocks as f64 > fastest as f64 * MISS {
+            ended = true;
+            break;
+        }
+        fits = nodes * NODE_WORDS * 4;
+    }
+    if fits > 0 {
+        card.measured(Quantity::L2Latency, vec![fastest / 1000], "hops of a ring of pointers past L1", Some(KERNEL));
+    } else {
+        card.missing(Quantity::L2Latency, Some("no ring was small enough".to_owned()));
+    }
+    if ended && fits > 0 {
+        let method = "largest ring of pointers before hops take half as long again; sizes are half an octave apart";
+        card.measured(Quantity::L2Bytes, vec![fits], method, Some(KERNEL));
+    } else {
+        card.missing(Quantity::L2Bytes, Some("no ring was larger than the cache in the time there was".to_owned()));
+    }
+    Ok(())
+}
+
+/// Known answers: a ring that is walked ends where it should, and all blocks of the others agree with themselves.
+pub(super) fn self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
+    let walked = hop(card, scratch, 4096)?;
+    let failure = match walked {
+        Some((_, true)) => None,
+        Some((_, false)) => Some("the walk ends elsewhere".to_owned()),
+        None => Some("one of two kernels is missing".to_owned()),
+    };
+    card.judge("fingerprint_ring", failure.clone());
+    card.judge("fingerprint_chase", failure);
+    compute::split_self_test(card)?;
+    if let Some(function) = kernel(card, "fingerprint_census") {
+        card.out.clear(8);
+        card.run(function, [1, 32, 0], &[20_000, 1000, card.out.device])?;
+        let [polls, sm, cycles, _] = [0, 1, 2, 3].map(|word| card.out.get(word));
+        let sane = polls > 0 && cycles > 0 && (sm as u32) < (sm >> 32) as u32;
+        card.judge("fingerprint_census", (!sane).then(|| "its record cannot be".to_owned()));
+    }
+    if let Some(function) = kernel(card, "pulse") {
+        card.out.clear(8);
+        card.run(function, [2, THREADS, 0], &[0, 1000, u64::MAX / 2, 1, 2, card.seed.into(), card.out.device])?;
+        let word = |index| card.out.get(index);
+        let sane = word(0) as u32 == 0 && word(4) as u32 == 0 && word(1) == 2 && word(2) == word(6);
+        card.judge("pulse", (!sane).then(|| "two blocks disagree, or did not work".to_owned()));
+    }
+    Ok(())
+}
+
+/// The square wave, from the turn's begin on: half of each period at full power, half asleep. The timers of all GPUs are
+/// set against the same clock of the host, so that the waves are in phase.
+pub(super) fn pulse(card: &mut Card, begin: Instant, until: Instant) -> Result<(), Failure> {
+    const KERNEL: &str = "pulse";
+    let Some(function) = card.valid(KERNEL) else {
+        card.missing(Quantity::PulseBursts, Some(card.why_not(KERNEL)));
+        return Ok(());
+    };
+    card.begin(Step::Pulse, KERNEL, 30);
+    let seed = u64::from(card.seed);
+    // With no period at all, the kernel's last word is the timer.
+    let before = Instant::now();
+    card.run(function, [1, THREADS, 0], &[0, PERIOD_NS, 0, 0, 1, seed, card.out.device])?;
+    let now_ns = card.out.get(3);
+    let middle = before + before.elapsed() / 2;
+    // A burst takes microseconds on a card and far longer on a simulator.
+    let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS);
+    let one = Instant::now();
+    card.run(function, [blocks, THREADS, 0], &[0, PERIOD_NS, u64::MAX / 2, 1, 2, seed, card.out.device])?;
+    let burst = one.elapsed() / 3;
+    let mut bursts = Vec::new();
+    let mut start = begin.max(Instant::now() + Duration::from_millis(50));
+    while start + Duration::from_nanos(PERIOD_NS) <= until && !card.over() {
+        // A second at a time, so that the wave can be stopped.
+        let periods = ((until - start).as_nanos() as u64 / PERIOD_NS).clamp(1, 5);
+        let since = start.checked_duration_since(middle).unwrap_or_default().as_nanos() as u64;
+        let most = (u128::from(periods) * u128::from(PERIOD_NS) / burst.as_nanos().max(1)).max(1) as u64;
+        let parameters = [now_ns + since, PERIOD_NS, PERIOD_NS / 2, periods, most, seed, card.out.device];
+        card.out.clear(4 * blocks as usize);
+        card.run(function, [blocks, THREADS, 0], &parameters)?;
+        for block in 0..blocks as usize {
+            let (wrong, done) = (card.out.get(4 * block), card.out.get(4 * block + 1));
+            bursts.push(done);
+            card.counters.checked_blocks += 1;
+            if wrong as u32 > 0 {
+                card.counters.compute_errors += 1;
+                card.counters.bad_sms.insert((wrong >> 32) as u32);
+            }
+        }
+        card.progress("pulse at 5 Hz", 0.0, "");
+        start = (start + Duration::from_nanos(periods * PERIOD_NS)).max(Instant::now());
+    }
+    if !bursts.is_empty() {
+        card.measured(Quantity::PulseBursts, bursts, "bursts of a block in up to a second at 5 Hz", Some(KERNEL));
+    }
+    Ok(())
+}
