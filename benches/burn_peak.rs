@@ -74,6 +74,7 @@ fn burn(memory: Option<MemoryProfile>, cpu: Option<CpuProfile>, seconds: u64) ->
         watchdog_seconds: 60,
         memory,
         cpu,
+        gpu: None,
     };
     let request = Request {
         folder: folder.path().join("burn"),

@@ -379,8 +379,9 @@ fn a_page_that_repeats_another_voids_everything_but_itself() {
         let inspection = assess(&modules);
         expect(&inspection, &[rule]);
         for check in inspection.checks.iter().filter(|check| check.id.starts_with("dimm.") && check.id != rule) {
-            let from_spd =
-                !["smbios", "serial-", "kit-mixed", "alias", "unstable", "claim"].iter().any(|it| check.id.contains(it));
+            let from_spd = !["smbios", "serial-", "kit-mixed", "alias", "unstable", "claim"]
+                .iter()
+                .any(|it| check.id.contains(it));
             if from_spd && check.id != "dimm.error-log" {
                 assert!(matches!(check.outcome, Outcome::Inconclusive { .. }), "{check:?}");
             }
