@@ -270,7 +270,7 @@ pub enum Record {
         #[serde(flatten)]
         outcome: gpu::Outcome,
         /// The step that ran.
-        at: Option<gpu::Step>,
+        last_step: Option<gpu::Step>,
         /// All of it, as far as the worker told.
         counters: Option<gpu::Counters>,
     },

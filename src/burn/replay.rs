@@ -421,9 +421,9 @@ impl Replay {
             Record::GpuSample { gpu, step, counters, telemetry } => {
                 tested(gpus, gpu, true)?.sample(line.elapsed_ms, *step, counters.as_ref(), telemetry)?;
             }
-            Record::GpuEnd { gpu, outcome, at, counters } => {
+            Record::GpuEnd { gpu, outcome, last_step, counters } => {
                 // One that could not even be started ends as well.
-                tested(gpus, gpu, true)?.end(*at, outcome, counters.as_ref())?;
+                tested(gpus, gpu, true)?.end(*last_step, outcome, counters.as_ref())?;
                 is_finding = !matches!(outcome, gpu::Outcome::Finished | gpu::Outcome::Stopped);
             }
             record => return self.whole(line, record),

@@ -24,7 +24,7 @@ use super::{inspect, output};
 /// Arguments of `yanji burn`.
 #[derive(Debug, Args)]
 pub struct BurnArgs {
-    /// quick (60 s), 24h, 72h, 168h, or a TOML file
+    /// quick (2 minutes), 24h, 72h, 168h, or a TOML file
     #[arg(long, value_name = "NAME|FILE", default_value = "quick", conflicts_with = "resume")]
     profile: String,
     /// Folder for the records; must not hold those of another burn

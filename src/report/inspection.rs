@@ -319,6 +319,12 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
         }
     }
     let mut text = section("Burn-in", &table.render(), style);
+    for part in inspection.evidence.scope("gpu") {
+        let title = format!("GPU {}", for_terminal(part.id.trim_start_matches("gpu:"), style));
+        if let Some(table) = gpu_burn(part, style) {
+            text += &section(&title, &table, style);
+        }
+    }
     text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
     text += &section("Not checkable", &blind(inspection), style);
     let ending = match summary.ending() {
@@ -328,6 +334,23 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
     };
     text += &format!("\nResult: {ending} ({} records, chain head {})\n", summary.records, summary.head);
     text + &counts_line(inspection.judgement.counts)
+}
+
+/// What the burn of a GPU says, as a table; `None` where there was none.
+fn gpu_burn(part: &Part, style: Style) -> Option<String> {
+    let mut table = Table::new(&["measured", "value"]);
+    let mut any = false;
+    for (path, fact) in &part.facts {
+        let Some(name) = path.as_str().strip_prefix("gpu.burn.") else { continue };
+        any = true;
+        let value = match &fact.reading {
+            Reading::Known(value) => value_plain(path.as_str(), value, style),
+            Reading::Failed(reason) => format!("(not measured: {})", for_terminal(reason, style)),
+            other => format!("({})", other.state()),
+        };
+        table.row([name.to_owned(), value]);
+    }
+    any.then(|| table.render())
 }
 
 /// The last line of every report.

@@ -5,6 +5,7 @@ mod attest;
 mod burn;
 mod cli;
 mod collect;
+mod gpu_burn;
 mod gpu_rigs;
 mod gpu_rules;
 mod nvml;

@@ -107,10 +107,6 @@ impl Collector {
         self.begin.elapsed()
     }
 
-    pub(super) fn last(&self) -> Option<&GpuSample> {
-        self.samples.last().map(|(sample, _)| sample)
-    }
-
     /// The window of everything so far; `None` without a sample. A new one begins.
     pub(super) fn close(&mut self) -> Option<Window> {
         let samples = std::mem::take(&mut self.samples);

@@ -157,8 +157,9 @@ pub(super) fn tensor_fold(shape: Shape, seed: u32, iterations: u32) -> u64 {
     fold
 }
 
-/// The fold of a block of a kernel of `wgmma.cu` in exact mode: eight slots of A with the B that belongs to each.
-pub(super) fn wgmma_fold(format: Format, k: u32, seed: u32, iterations: u32) -> u64 {
+/// The fold of a block of a kernel of `wgmma.cu` (one sum) or `tcgen05.cu` (one or two) in exact mode: eight slots of A with
+/// the B that belongs to each, and one slot more.
+pub(super) fn slots_fold(format: Format, k: u32, sums: u32, seed: u32, iterations: u32) -> u64 {
     let slot_b = |slot: u32| (slot >> 1 & 2) | (slot & 1);
     let mut fold = 0u64;
     for row in 0..128 {
@@ -167,13 +168,19 @@ pub(super) fn wgmma_fold(format: Format, k: u32, seed: u32, iterations: u32) -> 
             .map(|slot| (0..k).map(|inner| a_element(format, seed, slot >> 2, slot & 3, row, inner)).collect())
             .collect();
         for column in 0..256 {
-            let mut sum = 0i64;
+            let mut totals = [0i64; 2];
             for inner in 0..k {
                 let b = [0, 1, 2, 3].map(|tile| b_element(format, seed, 0, tile, inner, column));
-                let all: i64 = (0..8).map(|slot| a[slot as usize][inner as usize] * b[slot_b(slot) as usize]).sum();
-                sum += i64::from(iterations) * all + a[0][inner as usize] * b[0];
+                let product = |slot: u32| a[slot as usize][inner as usize] * b[slot_b(slot) as usize];
+                let all: i64 = (0..8).map(product).sum();
+                for (total, last) in totals.iter_mut().zip([0, 4]) {
+                    *total += i64::from(iterations) * all + product(last);
+                }
             }
-            fold = fold.wrapping_add(fold_part(bits(format, sum), row * 256 + column));
+            for (sum, total) in (0..sums).zip(totals) {
+                let position = sum * (128 * 256) + row * 256 + column;
+                fold = fold.wrapping_add(fold_part(bits(format, total), position));
+            }
         }
     }
     fold
@@ -246,9 +253,9 @@ impl Rotation {
     }
 }
 
-/// The sums of `bandwidth_read` over vectors.
+/// The sums of `bandwidth_read` over vectors, as two words of the host's.
 pub(super) fn read_sums(vectors: impl Iterator<Item = [u32; 4]>) -> [u64; 2] {
-    let all = vectors.fold([0u32; 4], |sum, v| [sum[0] ^ v[0], sum[1] ^ v[1], sum[2] ^ v[2], sum[3] ^ v[3]]);
+    let all = vectors.fold([0u32; 4], |sum, v| std::array::from_fn(|word| sum[word].wrapping_add(v[word])));
     [u64::from(all[1]) << 32 | u64::from(all[0]), u64::from(all[3]) << 32 | u64::from(all[2])]
 }
 
@@ -274,9 +281,14 @@ mod tests {
                 ("compute_f32", _) => rotation_fold(Rotation::Single, seed, iterations, mode),
                 ("compute_f64", _) => rotation_fold(Rotation::Double, seed, iterations, mode),
                 ("fingerprint_f32_split", _) => rotation_fold(Rotation::Split, seed, iterations, mode),
-                ("wgmma_f16", _) => wgmma_fold(half, 16, seed, iterations),
-                ("wgmma_tf32", _) => wgmma_fold(half, 8, seed, iterations),
-                ("wgmma_s8", _) => wgmma_fold(Format::Int8, 32, seed, iterations),
+                ("wgmma_f16", _) => slots_fold(half, 16, 1, seed, iterations),
+                ("wgmma_tf32", _) => slots_fold(half, 8, 1, seed, iterations),
+                ("wgmma_s8", _) => slots_fold(Format::Int8, 32, 1, seed, iterations),
+                ("tcgen05_f16", _) => slots_fold(half, 16, 2, seed, iterations),
+                ("tcgen05_s8", _) => slots_fold(Format::Int8, 32, 2, seed, iterations),
+                ("tcgen05_e2m1", _) => {
+                    slots_fold(Format::Float { limit: 2, double: false }, 64, 1, seed, iterations)
+                }
                 (kernel, variant) if kernel.starts_with("compute_") && mode == EXACT => {
                     let mut sizes = variant.trim_start_matches('m').split(['n', 'k']);
                     let mut next = || sizes.next().and_then(|size| size.parse().ok());

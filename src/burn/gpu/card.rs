@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::cuda::{Device, Failure, Function, Module, Pinned};
-use super::kernels::{FILES, File, WGMMA};
+use super::kernels::{FILES, File, TCGEN05, WGMMA};
 use super::measure::{Distribution, Measurement, Quantity};
 use super::message::{Counters, KernelForm, KernelTest, Message, Missing, Step};
 
@@ -18,8 +18,8 @@ const SILENCE_SECONDS: u64 = 20;
 const MAX_TOLD: u64 = 64;
 /// Blocks that have room for their records.
 pub(super) const MAX_BLOCKS: u32 = 8192;
-/// Dynamic shared memory of `wgmma` kernels.
-pub(super) const WGMMA_SHARED_BYTES: u32 = 65_536;
+/// Dynamic shared memory of `wgmma` and `tcgen05` kernels.
+pub(super) const TILE_BYTES: u32 = 65_536;
 /// Threads of a block of most kernels.
 pub(super) const THREADS: u32 = 256;
 
@@ -91,6 +91,8 @@ pub(super) struct Card {
     pub(super) counters: Counters,
     pub(super) control: Control,
     pub(super) seed: u32,
+    /// The kernel that is tested, where a driver that cannot run it breaks the context.
+    pub(super) suspect: Option<&'static str>,
     told: u64,
 }
 
@@ -103,7 +105,7 @@ impl Card {
         let (free_bytes, total_bytes) = device.memory()?;
         let counters = Counters { free_bytes, total_bytes, ..Counters::default() };
         let kernels = BTreeMap::new();
-        Ok(Self { device, kernels, chunks: Vec::new(), log, out, staging, counters, control, seed, told: 0 })
+        Ok(Self { device, kernels, chunks: Vec::new(), log, out, staging, counters, control, seed, suspect: None, told: 0 })
     }
 
     pub(super) fn over(&self) -> bool {
@@ -141,16 +143,21 @@ impl Card {
     }
 
     /// Takes every kernel file, machine code first. Gives what the driver would not take.
-    pub(super) fn load_kernels(&mut self) -> Vec<String> {
+    pub(super) fn load_kernels(&mut self, avoid: &[String]) -> Vec<String> {
         let mut refused = Vec::new();
-        let hopper = self.device.identity.compute_capability == [9, 0];
-        for file in FILES.iter().chain(hopper.then_some(&WGMMA)) {
+        let own: Option<&'static File> = match self.device.identity.compute_capability {
+            [9, 0] => Some(&WGMMA),
+            [10, 0 | 3] => Some(&TCGEN05),
+            _ => None,
+        };
+        for file in FILES.iter().chain(own) {
             self.begin(Step::Setup, &format!("kernels of {}", file.name), 60);
-            let shared_bytes = if file.name == WGMMA.name { WGMMA_SHARED_BYTES } else { 0 };
+            let shared_bytes = if own.is_some_and(|own| own.name == file.name) { TILE_BYTES } else { 0 };
             if let Err(why) = self.load_file(file, shared_bytes) {
                 refused.push(format!("{}: {why}", file.name));
             }
         }
+        self.kernels.retain(|name, _| !avoid.iter().any(|avoided| avoided == name));
         refused
     }
 

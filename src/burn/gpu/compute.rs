@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::answers::{self, EXACT, FULL, Format, Rotation, Shape};
-use super::card::{Card, MAX_BLOCKS, THREADS, WGMMA_SHARED_BYTES, send};
+use super::card::{Card, MAX_BLOCKS, THREADS, TILE_BYTES, send};
 use super::cuda::Failure;
 use super::measure::{NumberType, Quantity};
 use super::message::{ComputeError, KernelForm, Message, Step, number_types};
@@ -22,9 +22,9 @@ const RUNS: usize = 12;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Work {
     pub(super) kernel: &'static str,
-    number: NumberType,
     /// Multiply-adds of a block in an iteration.
     per_iteration: u64,
+    threads: u32,
     shared_bytes: u32,
     answer: Answer,
 }
@@ -33,7 +33,8 @@ pub(super) struct Work {
 enum Answer {
     Rotation(Rotation),
     Tensor(Shape),
-    Wgmma(Format, u32),
+    /// Format, elements along K, sums.
+    Slots(Format, u32, u32),
 }
 
 impl Work {
@@ -41,7 +42,7 @@ impl Work {
         match self.answer {
             Answer::Rotation(rotation) => answers::rotation_fold(rotation, seed, iterations.min(4), FULL),
             Answer::Tensor(shape) => answers::tensor_fold(shape, seed, iterations),
-            Answer::Wgmma(format, k) => answers::wgmma_fold(format, k, seed, iterations),
+            Answer::Slots(format, k, sums) => answers::slots_fold(format, k, sums, seed, iterations),
         }
     }
 
@@ -64,22 +65,29 @@ fn works(number: NumberType, compute_capability: [u32; 2], form: impl Fn(&str) -
     let mut works = Vec::new();
     let wgmma = |kernel, format, k: u32| Work {
         kernel,
-        number,
         per_iteration: u64::from(8 * 128 * 256 * k),
-        shared_bytes: WGMMA_SHARED_BYTES,
-        answer: Answer::Wgmma(format, k),
+        threads: THREADS,
+        shared_bytes: TILE_BYTES,
+        answer: Answer::Slots(format, k, 1),
+    };
+    let tcgen05 = |kernel, format, k: u32, sums: u32| Work {
+        kernel,
+        per_iteration: u64::from(8 * 128 * 256 * k * sums),
+        threads: 128,
+        shared_bytes: TILE_BYTES,
+        answer: Answer::Slots(format, k, sums),
     };
     let tensor = |kernel, [m, n, k]: [u32; 3], format| Work {
         kernel,
-        number,
         per_iteration: u64::from(8 * 64 * m * n * k),
+        threads: THREADS,
         shared_bytes: 0,
         answer: Answer::Tensor(Shape { m, n, k, format }),
     };
     let rotation = |kernel, rotation| Work {
         kernel,
-        number,
         per_iteration: 32_768,
+        threads: THREADS,
         shared_bytes: 0,
         answer: Answer::Rotation(rotation),
     };
@@ -92,7 +100,7 @@ fn works(number: NumberType, compute_capability: [u32; 2], form: impl Fn(&str) -
             works.push(tensor("compute_f64_tensor", shape, Format::Float { limit: 7, double: true }));
         }
         NumberType::Fp16 => {
-            works.push(wgmma("wgmma_f16", HALF, 16));
+            works.extend([tcgen05("tcgen05_f16", HALF, 16, 2), wgmma("wgmma_f16", HALF, 16)]);
             let shape = match level {
                 ..75 => [32, 8, 4],
                 75..80 => [16, 8, 8],
@@ -100,14 +108,32 @@ fn works(number: NumberType, compute_capability: [u32; 2], form: impl Fn(&str) -
             };
             works.push(tensor("compute_f16", shape, HALF));
         }
-        NumberType::Bf16 => works.extend([wgmma("wgmma_bf16", HALF, 16), tensor("compute_bf16", [16, 8, 16], HALF)]),
-        NumberType::Tf32 => works.extend([wgmma("wgmma_tf32", HALF, 8), tensor("compute_tf32", [16, 8, 8], HALF)]),
+        NumberType::Bf16 => works.extend([
+            tcgen05("tcgen05_bf16", HALF, 16, 2),
+            wgmma("wgmma_bf16", HALF, 16),
+            tensor("compute_bf16", [16, 8, 16], HALF),
+        ]),
+        NumberType::Tf32 => works.extend([
+            tcgen05("tcgen05_tf32", HALF, 8, 2),
+            wgmma("wgmma_tf32", HALF, 8),
+            tensor("compute_tf32", [16, 8, 8], HALF),
+        ]),
         NumberType::Int8 => {
             let shape = if level < 80 { [8, 8, 16] } else { [16, 8, 32] };
-            works.extend([wgmma("wgmma_s8", Format::Int8, 32), tensor("compute_s8", shape, Format::Int8)]);
+            works.extend([
+                tcgen05("tcgen05_s8", Format::Int8, 32, 2),
+                wgmma("wgmma_s8", Format::Int8, 32),
+                tensor("compute_s8", shape, Format::Int8),
+            ]);
         }
-        NumberType::Fp8 => works.extend([wgmma("wgmma_e4m3", SMALL, 32), tensor("compute_e4m3", [16, 8, 32], SMALL)]),
-        NumberType::Fp4 => works.push(tensor("compute_e2m1", [16, 8, 64], SMALL)),
+        NumberType::Fp8 => works.extend([
+            tcgen05("tcgen05_e4m3", SMALL, 32, 2),
+            wgmma("wgmma_e4m3", SMALL, 32),
+            tensor("compute_e4m3", [16, 8, 32], SMALL),
+        ]),
+        NumberType::Fp4 => {
+            works.extend([tcgen05("tcgen05_e2m1", SMALL, 64, 1), tensor("compute_e2m1", [16, 8, 64], SMALL)]);
+        }
     }
     works.retain(|work| form(work.kernel).is_some());
     works
@@ -123,6 +149,7 @@ fn all_works(card: &Card) -> Vec<Work> {
 pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
     for work in all_works(card) {
         let mut failure = None;
+        card.suspect = (work.shared_bytes > 0).then_some(work.kernel);
         for iterations in TEST_ITERATIONS {
             let (iterations, mode) = work.known(iterations);
             let known = work.answer(card.seed, iterations);
@@ -133,6 +160,7 @@ pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
                 break;
             }
         }
+        card.suspect = None;
         card.judge(work.kernel, failure);
     }
     Ok(())
@@ -148,10 +176,12 @@ struct Block {
 /// One launch with `times` blocks for each SM. Gives its seconds and what its blocks said.
 fn launch(card: &mut Card, work: &Work, times: u32, iterations: u32, mode: u32) -> Result<(f64, Vec<Block>), Failure> {
     let Some(kernel) = card.kernels.get(work.kernel) else { return Ok((0.0, Vec::new())) };
+    // A block with tiles in shared memory has its SM for itself.
+    let times = if work.shared_bytes > 0 { 1 } else { times };
     let blocks = (card.device.identity.sm_count * times).clamp(1, MAX_BLOCKS);
     card.out.clear(4 * blocks as usize);
     let parameters = [card.out.device, iterations.into(), card.seed.into(), mode.into()];
-    let seconds = card.run(kernel.function, [blocks, THREADS, work.shared_bytes], &parameters)?;
+    let seconds = card.run(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)?;
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
     let said = (0..blocks).map(|block| Block { fold: record(block, 0), sm: record(block, 1) as u32, clocks: record(block, 2) });
     Ok((seconds, said.collect()))
@@ -310,8 +340,8 @@ pub(super) fn split(card: &mut Card) -> Result<(), Failure> {
 fn split_work() -> Work {
     Work {
         kernel: "fingerprint_f32_split",
-        number: NumberType::Fp32,
         per_iteration: 32_768,
+        threads: THREADS,
         shared_bytes: 0,
         answer: Answer::Rotation(Rotation::Split),
     }

@@ -31,6 +31,8 @@ const END: Duration = Duration::from_secs(5);
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(15);
 /// How often it is started again.
 const MAX_TELEMETRY_STARTS: u32 = 3;
+/// Kernels that a GPU's workers can do without before it is given up.
+const MAX_AVOIDED: usize = 16;
 /// Messages of one worker in one look: an errant one must not keep the others waiting.
 const MAX_MESSAGES: usize = 512;
 
@@ -158,6 +160,8 @@ struct Gpu {
     step: Option<Step>,
     counters: Option<Counters>,
     failure: Option<(String, bool)>,
+    assignment: Assignment,
+    avoid: Option<String>,
     finished: bool,
     heard: Instant,
     patience: Duration,
@@ -228,6 +232,7 @@ impl Fleet {
                 retention_seconds: profile.retention_seconds,
                 done: before.get(address).map(|gpu| gpu.done.clone()).unwrap_or_default(),
                 epoch_ms,
+                avoid: Vec::new(),
                 supervisor: std::process::id(),
             };
             let worker = match Teller::start(program, "gpu-worker", &assignment) {
@@ -245,6 +250,8 @@ impl Fleet {
                 step: None,
                 counters: None,
                 failure: None,
+                assignment,
+                avoid: None,
                 finished: false,
                 heard: Instant::now(),
                 patience: Duration::from_secs(60),
@@ -307,7 +314,7 @@ impl Fleet {
                 continue;
             }
             let step = gpu.step;
-            let ended = gpu.hear(address, limits, &mut records);
+            let ended = gpu.hear(address, &self.program, limits, &mut records);
             if step != gpu.step || ended.is_some() || gpu.collector.age() >= self.interval {
                 // A window is that of one step.
                 let telemetry = match (gpu.collector.close(), &gpu.no_telemetry) {
@@ -381,6 +388,7 @@ impl Gpu {
     fn hear(
         &mut self,
         address: &str,
+        program: &Path,
         (watchdog, stopping, end_at): (Duration, Option<Instant>, Instant),
         records: &mut Vec<Record>,
     ) -> Option<Teller<Message>> {
@@ -398,6 +406,15 @@ impl Gpu {
             };
             self.heard = Instant::now();
             self.take(&gpu, message, records);
+        }
+        let again = closed && stopping.is_none() && self.assignment.avoid.len() < MAX_AVOIDED;
+        if let Some(kernel) = self.avoid.take().filter(|_| again) {
+            self.assignment.avoid.push(kernel);
+            self.assignment.seconds = end_at.saturating_duration_since(Instant::now()).as_secs();
+            if let Ok(worker) = Teller::start(program, "gpu-worker", &self.assignment) {
+                (self.failure, self.heard) = (None, Instant::now());
+                return self.worker.replace(worker).and(None);
+            }
         }
         let outcome = if closed {
             self.cause_of_end(stopping.is_some())
@@ -436,8 +453,9 @@ impl Gpu {
                 self.count(&counters);
                 (self.progress.what, self.progress.rate, self.progress.unit) = (what, rate, unit);
             }
-            Message::Failed { reason, lost, counters } => {
+            Message::Failed { reason, lost, avoid, counters } => {
                 self.count(&counters);
+                self.avoid = avoid;
                 self.failure = Some((reason, lost));
             }
             Message::Finished { counters } => {
@@ -473,6 +491,6 @@ impl Gpu {
     }
 }
 
-fn end(address: &str, outcome: Outcome, at: Option<Step>, counters: Option<Counters>) -> Record {
-    Record::GpuEnd { gpu: address.to_owned(), outcome, at, counters }
+fn end(address: &str, outcome: Outcome, last_step: Option<Step>, counters: Option<Counters>) -> Record {
+    Record::GpuEnd { gpu: address.to_owned(), outcome, last_step, counters }
 }

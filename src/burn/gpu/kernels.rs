@@ -83,6 +83,14 @@ pub(super) const WGMMA: File = File {
     kernels: &["wgmma_f16", "wgmma_bf16", "wgmma_tf32", "wgmma_e4m3", "wgmma_s8"],
 };
 
+/// The file for Blackwell's own tensor instructions (compute capability 10.0 and 10.3), which nothing else can run.
+pub(super) const TCGEN05: File = File {
+    name: "tcgen05",
+    fatbin: built!("tcgen05.fatbin"),
+    ptx: &[],
+    kernels: &["tcgen05_f16", "tcgen05_bf16", "tcgen05_tf32", "tcgen05_e4m3", "tcgen05_e2m1", "tcgen05_s8"],
+};
+
 /// One image of a file, as the driver wants it.
 #[derive(Debug)]
 pub(super) struct Image {
@@ -127,7 +135,7 @@ mod tests {
     #[test]
     fn every_file_is_the_one_that_was_built() {
         let sums = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/kernels/built/SHA256SUMS"));
-        for file in FILES.iter().chain([&WGMMA]) {
+        for file in FILES.iter().chain([&WGMMA, &TCGEN05]) {
             for image in file.ptx([12, 1]).into_iter().chain([file.fatbin()]) {
                 assert!(sums.contains(&format!("{}  {}\n", image.sha256, image.file)), "{}", image.file);
             }

@@ -92,6 +92,8 @@ pub struct Assignment {
     pub pulse_seconds: u64,
     /// Seconds between writing and reading again in the retention pass.
     pub retention_seconds: u64,
+    /// Kernels that broke the context of an earlier worker: not to be loaded again.
+    pub avoid: Vec<String>,
     /// Steps that an earlier session has ended.
     pub done: BTreeSet<Step>,
     /// Wall clock, milliseconds since 1970, from which all GPUs count their turns.
@@ -293,6 +295,8 @@ pub enum Message {
         reason: String,
         /// Whether the driver said that the GPU is gone, or the context with it.
         lost: bool,
+        /// The kernel that did it before it was validated: another worker should do without.
+        avoid: Option<String>,
         /// So far.
         counters: Counters,
     },

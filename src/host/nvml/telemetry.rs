@@ -6,6 +6,7 @@
 //! ```
 
 #![allow(unsafe_code)]
+#![allow(non_upper_case_globals, reason = "the bindings keep the names of NVIDIA's header")]
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

@@ -135,7 +135,8 @@ impl Record {
         let at = now();
         let since = self.at.load(Ordering::Relaxed);
         let ended = self.ended.load(Ordering::Relaxed);
-        let busy = self.running.load(Ordering::Relaxed) > 0 || ended != 0 && at.saturating_sub(ended) < AFTERGLOW_NANOSECONDS;
+        let busy =
+            self.running.load(Ordering::Relaxed) > 0 || ended != 0 && at.saturating_sub(ended) < AFTERGLOW_NANOSECONDS;
         let idle = f64::from(gpu.power.draw_milliwatts.unwrap_or(20_000));
         let limit = gpu.power.enforced_limit_milliwatts.or(gpu.power.current_limit_milliwatts);
         let limit = f64::from(limit.or(gpu.power.default_limit_milliwatts).unwrap_or(300_000));
@@ -203,5 +204,39 @@ impl Record {
             *ecc.aggregate_uncorrected.entry(dram).or_default() += uncorrected;
         }
         gpu
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+    use crate::rig::Rig;
+
+    fn card(cuda: &str) -> Gpu {
+        let head = "title = \"\"\nabout = \"\"\nexpect.failure = true\n";
+        let text = format!("{head}[[gpu]]\nlike = \"h100-sxm\"\ncuda = {{ {cuda} }}\n");
+        Rig::parse(&text).unwrap().gpus.remove(0).gpu
+    }
+
+    #[test]
+    fn load_warms_and_throttles() {
+        let usual = card("boost_mhz = 1980.0");
+        let record = Record::default();
+        assert!(!record.is_used() && record.conditions(&usual).reasons == IDLE);
+        record.begin(&usual);
+        let it = record.conditions(&usual);
+        assert!(it.busy && it.reasons == 0 && it.clock_mhz == 1980.0 && it.milliwatts > 600_000.0, "{it:?}");
+        let hungry = card("boost_mhz = 1980.0, demand_milliwatts = 1_400_000");
+        let it = record.conditions(&hungry);
+        assert!(it.reasons == POWER_CAP && it.milliwatts == 700_000.0 && it.clock_mhz < 1500.0, "{it:?}");
+        // Warm at once, and above the slowdown temperature.
+        let hot = card("boost_mhz = 1980.0, rise_celsius = 90.0, thermal_seconds = 0.01");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        let it = record.conditions(&hot);
+        assert!(it.reasons == THERMAL_SLOWDOWN && it.clock_mhz < 1200.0 && it.celsius_above_idle > 80.0, "{it:?}");
+        let shown = record.shown(&hot);
+        assert_eq!(shown.throttle_reasons, Some(THERMAL_SLOWDOWN));
+        assert!(shown.temperature.gpu_celsius.unwrap() > 110 && shown.utilization_percent == 100);
     }
 }

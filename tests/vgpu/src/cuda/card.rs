@@ -60,7 +60,9 @@ impl Card {
     pub fn new(rig: &Rig, ordinal: usize, gpu: &Gpu) -> Result<Self, Failure> {
         let is_partition = gpu.mig.as_ref().is_some_and(|it| it.enabled);
         let forced = std::env::var("VGPU_CUDA_MIB").ok().and_then(|it| it.parse().ok());
-        let mib = forced.or(gpu.cuda.memory_mib).unwrap_or(gpu.memory.total_mib - gpu.memory.reserved_mib.min(gpu.memory.total_mib / 2));
+        let mib = forced
+            .or(gpu.cuda.memory_mib)
+            .unwrap_or(gpu.memory.total_mib - gpu.memory.reserved_mib.min(gpu.memory.total_mib / 2));
         let total = if is_partition { mib / 8 } else { mib }.max(1) * MIB;
         let real = gpu.cuda.real_mib.map_or(total, |it| it * MIB).min(total);
         let effects: Vec<CudaFault> =
@@ -99,7 +101,8 @@ impl Card {
     /// Takes memory.
     pub fn allocate(&self, bytes: u64) -> Result<u64, Failure> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let refused = |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfMemory { allocation } if number >= allocation);
+        let refused =
+            |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfMemory { allocation } if number >= allocation);
         if self.effects.iter().any(refused) {
             return Err(OUT_OF_MEMORY);
         }
@@ -167,7 +170,9 @@ impl Card {
     /// The multiprocessor that computes wrongly, and how often.
     pub fn bad_multiprocessor(&self, launch: u64) -> Option<(u32, u64, &AtomicU64)> {
         self.effects_of(launch).find_map(|it| match it {
-            CudaEffect::BadMultiprocessor { multiprocessor, one_in } => Some((*multiprocessor, *one_in, &self.bad_instructions)),
+            CudaEffect::BadMultiprocessor { multiprocessor, one_in } => {
+                Some((*multiprocessor, *one_in, &self.bad_instructions))
+            }
             _ => None,
         })
     }
@@ -199,7 +204,12 @@ fn reserve(total: u64, real: u64) -> Result<u64, Failure> {
         // SAFETY: new mappings, and then mappings in the place of the first, which nobody else knows yet.
         unsafe {
             let spare = 2 * MIB;
-            let start = mmap_anonymous(std::ptr::null_mut(), (total + spare) as usize, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)?;
+            let start = mmap_anonymous(
+                std::ptr::null_mut(),
+                (total + spare) as usize,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )?;
             let first = (start as u64).next_multiple_of(spare);
             let mut at = 0;
             while at < total {

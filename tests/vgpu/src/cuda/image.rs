@@ -68,5 +68,6 @@ unsafe fn from_fatbin(image: *const u8) -> Result<String, (Failure, String)> {
         }
         at = start + size as usize;
     }
-    best.map(|(_, text)| text).ok_or_else(|| (NO_BINARY, "no uncompressed PTX in the fatbin: the virtual driver runs nothing else".into()))
+    best.map(|(_, text)| text)
+        .ok_or_else(|| (NO_BINARY, "no uncompressed PTX in the fatbin: the virtual driver runs nothing else".into()))
 }

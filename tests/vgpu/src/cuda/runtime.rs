@@ -135,7 +135,9 @@ fn load() -> Result<Runtime, Failure> {
         let all = std::mem::take(&mut cards);
         for word in chosen.split(',') {
             let word = word.trim();
-            let by_uuid = |gpu: &crate::rig::Gpu| gpu.uuid.as_ref().and_then(|it| it.plain()).is_some_and(|it| it.starts_with(word));
+            let by_uuid = |gpu: &crate::rig::Gpu| {
+                gpu.uuid.as_ref().and_then(|it| it.plain()).is_some_and(|it| it.starts_with(word))
+            };
             let found = match word.parse::<usize>() {
                 Ok(index) => all.get(index),
                 Err(_) => all.iter().find(|(_, gpu)| !word.is_empty() && by_uuid(gpu)),
@@ -148,7 +150,10 @@ fn load() -> Result<Runtime, Failure> {
     if cards.is_empty() {
         return Err(NO_DEVICE);
     }
-    let cards = cards.into_iter().map(|(ordinal, gpu)| Card::new(&rig, ordinal, gpu).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+    let cards = cards
+        .into_iter()
+        .map(|(ordinal, gpu)| Card::new(&rig, ordinal, gpu).map(Arc::new))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Runtime {
         defaults: cards.iter().map(|card| Arc::new(Stream::new(card, true))).collect(),
         cards,

@@ -63,7 +63,7 @@ fn copy_async(to: u64, from: u64, bytes: usize, stream: usize) -> Result<(), Fai
 
 fn fill(to: u64, value: u32, width: u32, count: usize, stream: Option<usize>) -> Result<(), Failure> {
     let runtime = runtime()?;
-    if to % u64::from(width) != 0 {
+    if !to.is_multiple_of(u64::from(width)) {
         return Err(INVALID_VALUE);
     }
     on_device(runtime, to, count as u64 * u64::from(width))?;

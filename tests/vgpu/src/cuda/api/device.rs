@@ -104,7 +104,13 @@ fn attribute_of(card: &Card, attribute: c_uint) -> Result<c_int, Failure> {
     let shared = shared_limit(major, minor);
     Ok(match attribute {
         // Threads of a block, along x and y; along z.
-        1..=3 => if attribute == 3 { 64 } else { 1024 },
+        1..=3 => {
+            if attribute == 3 {
+                64
+            } else {
+                1024
+            }
+        }
         4 => 64,
         // Blocks of a grid.
         5 => c_int::MAX,
@@ -118,7 +124,13 @@ fn attribute_of(card: &Card, attribute: c_uint) -> Result<c_int, Failure> {
         12 | 82 => 65536,
         13 => (gpu.boost_mhz() * 1000.0) as c_int,
         16 => (chip.multiprocessors / if card.is_partition { 7 } else { 1 }).max(1) as c_int,
-        20 => if matches!(gpu.compute_mode, 2 | 3) { gpu.compute_mode as c_int } else { 0 },
+        20 => {
+            if matches!(gpu.compute_mode, 2 | 3) {
+                gpu.compute_mode as c_int
+            } else {
+                0
+            }
+        }
         32 => gpu.ecc.as_ref().is_some_and(|it| it.enabled).into(),
         33 => address.bus.into(),
         34 => address.device.into(),
@@ -140,7 +152,7 @@ fn attribute_of(card: &Card, attribute: c_uint) -> Result<c_int, Failure> {
         // host pointers of registered memory, registration, memory pools.
         15 | 19 | 31 | 41 | 78..=80 | 91 | 99 | 115 => 1,
         // What there is no need for: textures, managed memory, cooperative launches, virtual memory management.
-        1..=149 => 0,
+        attribute if attribute < 150 => 0,
         _ => return Err(INVALID_VALUE),
     })
 }

@@ -83,7 +83,8 @@ unsafe fn launch(
     }
     // SAFETY: the caller's.
     let params = unsafe { params(&function, each, extra)? };
-    let request = Request { program: function.program.clone(), grid: *grid, block: *block, dynamic_shared: shared, params };
+    let request =
+        Request { program: function.program.clone(), grid: *grid, block: *block, dynamic_shared: shared, params };
     let card = stream.card.clone();
     runtime.submit(&stream, Box::new(move |time| work::launch(runtime, &card, &request, time)));
     Ok(())

@@ -69,7 +69,6 @@ macro_rules! functions {
             &[$((stringify!($name), super::Address($name as *const ()))),*];
 
         $(
-            #[unsafe(no_mangle)]
             #[allow(non_snake_case, reason = "the names are those of cuda.h")]
             #[allow(clippy::too_many_arguments, reason = "so are the parameters")]
             unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
@@ -81,6 +80,22 @@ macro_rules! functions {
                 })
             }
         )*
+
+        /// What the library exports: the table above must not need the exported names, which a rig can take away.
+        mod exported {
+            #[allow(unused_imports, reason = "the types of the parameters")]
+            use super::*;
+
+            $(
+                #[unsafe(no_mangle)]
+                #[allow(non_snake_case, reason = "the names are those of cuda.h")]
+                #[allow(clippy::too_many_arguments, reason = "so are the parameters")]
+                unsafe extern "C" fn $name($($argument: $type),*) -> u32 {
+                    // SAFETY: the caller's.
+                    unsafe { super::$name($($argument),*) }
+                }
+            )*
+        }
     };
 }
 

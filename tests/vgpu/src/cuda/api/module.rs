@@ -67,7 +67,10 @@ fn refused(module: &ptx::Module, cuda_version: i32, [major, minor]: [i32; 2]) ->
     let newest = cuda_version / 1000 - 4;
     if module.version.0 as i32 > newest {
         let (a, b) = module.version;
-        return Some((UNSUPPORTED_PTX_VERSION, format!("PTX {a}.{b} is too new for a driver of CUDA {}", cuda_version / 1000)));
+        return Some((
+            UNSUPPORTED_PTX_VERSION,
+            format!("PTX {a}.{b} is too new for a driver of CUDA {}", cuda_version / 1000),
+        ));
     }
     let target = module.target.strip_prefix("sm_")?;
     let number: i32 = target.trim_end_matches(|it: char| it.is_ascii_alphabetic()).parse().ok()?;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::launch::{Launch, Outcome, Stop, Trap};
 use super::lanes::LANES;
+use super::launch::{Launch, Outcome, Stop, Trap};
 use super::memory::Located;
 use super::mma::Shape;
 use super::program::{BarrierOp, BarrierReduce, Class, Special};
@@ -151,7 +151,9 @@ pub struct Waiting {
 fn release(warps: &mut [Warp], block: &mut Block<'_>) -> bool {
     let mut moved = false;
     for id in 0..16u32 {
-        let Some(count) = warps.iter().flat_map(|it| &it.waiting).find(|it| it.id == id).map(|it| it.count) else { continue };
+        let Some(count) = warps.iter().flat_map(|it| &it.waiting).find(|it| it.id == id).map(|it| it.count) else {
+            continue;
+        };
         let complete = match count {
             Some(count) => {
                 let threads: u32 = warps
@@ -176,9 +178,11 @@ fn release(warps: &mut [Warp], block: &mut Block<'_>) -> bool {
         let all = || warps.iter().flat_map(|it| &it.waiting).filter(|it| it.id == id);
         let yes: u32 = all().map(|it| (it.votes & it.lanes).count_ones()).sum();
         let threads: u32 = all().map(|it| it.lanes.count_ones()).sum();
-        let latest = warps.iter().filter(|it| it.waiting.iter().any(|it| it.id == id)).map(|it| it.cycles).fold(0.0, f64::max);
+        let latest =
+            warps.iter().filter(|it| it.waiting.iter().any(|it| it.id == id)).map(|it| it.cycles).fold(0.0, f64::max);
         for warp in warps.iter_mut() {
-            let (released, waiting) = std::mem::take(&mut warp.waiting).into_iter().partition(|it: &Waiting| it.id == id);
+            let (released, waiting) =
+                std::mem::take(&mut warp.waiting).into_iter().partition(|it: &Waiting| it.id == id);
             warp.waiting = waiting;
             let released: Vec<Waiting> = released;
             for group in released {

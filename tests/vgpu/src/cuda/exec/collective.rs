@@ -50,7 +50,9 @@ pub fn run(warp: &mut Warp, code: &Code, mask: u32, members: u32) {
         Code::Match(it) => {
             let values = warp.bits(it.a);
             let same = |lane: usize| {
-                (0..LANES).filter(|other| mask & members & 1 << other != 0 && values[*other] == values[lane]).fold(0u32, |sum, it| sum | 1 << it)
+                (0..LANES)
+                    .filter(|other| mask & members & 1 << other != 0 && values[*other] == values[lane])
+                    .fold(0u32, |sum, it| sum | 1 << it)
             };
             let mut results = [0; LANES];
             for lane in active {

@@ -72,7 +72,7 @@ impl Conversion {
         match (self.from.is_integer(), self.to.is_integer()) {
             (true, true) => self.integer(integer(bits, self.from)),
             (true, false) => self.float(integer(bits, self.from)),
-            (false, true) => self.to_integer(self.value(bits)),
+            (false, true) => self.whole(self.value(bits)),
             (false, false) => self.store(self.value(bits)),
         }
     }
@@ -100,7 +100,7 @@ impl Conversion {
         self.whole.map_or(value, |round| if self.to.is_integer() { value } else { round_to_integer(value, round) })
     }
 
-    fn to_integer(&self, value: f64) -> u64 {
+    fn whole(&self, value: f64) -> u64 {
         if value.is_nan() {
             // Zero, but for the types that have the bits for a sign of it.
             return if self.to.bits == 64 { 1 << 63 } else { 0 };

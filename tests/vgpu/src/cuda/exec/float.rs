@@ -4,7 +4,9 @@
 //! `sqrt`, which are to the nearest only. The `.approx` functions are computed exactly and rounded: real ones differ in the
 //! last places.
 
-use super::lanes::{Run, map1, map2, map3, test};
+#![allow(clippy::double_comparisons, clippy::neg_cmp_op_on_partial_ord, reason = "NaN is neither less nor more")]
+
+use super::lanes::{Run, conjure, map1, map2, map3, rare_test, rare1, rare2, rare3};
 use super::number::{BF16, F16, Round, Small, round_to_f32, round_to_f64, round_to_odd, two_sum};
 use crate::cuda::ptx::{Kind, Ty};
 
@@ -65,15 +67,13 @@ pub fn compare(name: &str, ty: Ty, flush: bool) -> Option<Run> {
 fn ordered<T: Copy, V: PartialOrd, F: Fn(T) -> V + Copy>(name: &str, _: F) -> Option<Run> {
     macro_rules! by {
         (|$a:ident, $b:ident| $body:expr) => {
-            test(|a: T, b: T| {
-                // SAFETY: a closure that captures nothing has one value, and `test` takes only such.
-                let value = unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() };
+            rare_test(|a: T, b: T| {
+                let value = conjure::<F>();
                 let ($a, $b) = (value(a), value(b));
                 $body
             })
         };
     }
-    const { assert!(size_of::<F>() == 0) };
     Some(match name {
         "eq" => by!(|a, b| a == b),
         "ne" => by!(|a, b| a < b || a > b),
@@ -131,34 +131,52 @@ fn single<const FLUSH: bool, const SATURATE: bool>(name: &str, round: Round) -> 
     }
     let nearest = round == Round::Nearest;
     Some(match name {
-        "add" if nearest => op!(map2 |a, b| a + b),
-        "sub" if nearest => op!(map2 |a, b| a - b),
-        "mul" if nearest => op!(map2 |a, b| a * b),
-        "fma" if nearest => op!(map3 |a, b, c| a.mul_add(b, c)),
-        "div" if nearest => op!(map2 |a, b| a / b),
-        "rcp" if nearest => op!(map1 |a| 1.0 / a),
-        "sqrt" if nearest => op!(map1 |a| a.sqrt()),
-        "add" => directed!(map2 |a, b| sum(a.into(), b.into())),
-        "sub" => directed!(map2 |a, b| sum(a.into(), -f64::from(b))),
-        "mul" => directed!(map2 |a, b| f64::from(a) * f64::from(b)),
-        "fma" => directed!(map3 |a, b, c| sum(f64::from(a) * f64::from(b), c.into())),
-        "div" => directed!(map2 |a, b| quotient(a.into(), b.into())),
-        "rcp" => directed!(map1 |a| quotient(1.0, a.into())),
-        "sqrt" => directed!(map1 |a| root(a.into())),
-        "min" => op!(map2 |a, b| if a.is_nan() { b } else if b.is_nan() { a } else { lesser(a, b) }),
-        "max" => op!(map2 |a, b| if a.is_nan() { b } else if b.is_nan() { a } else { -lesser(-a, -b) }),
-        "min.NaN" => op!(map2 |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else { lesser(a, b) }),
-        "max.NaN" => op!(map2 |a, b| if a.is_nan() || b.is_nan() { f32::NAN } else { -lesser(-a, -b) }),
+        "add" if nearest => op!(map2 | a, b | a + b),
+        "sub" if nearest => op!(map2 | a, b | a - b),
+        "mul" if nearest => op!(map2 | a, b | a * b),
+        "fma" if nearest => op!(map3 | a, b, c | a.mul_add(b, c)),
+        "div" if nearest => op!(map2 | a, b | a / b),
+        "rcp" if nearest => op!(map1 | a | 1.0 / a),
+        "sqrt" if nearest => op!(map1 | a | a.sqrt()),
+        "add" => directed!(rare2 | a, b | sum(a.into(), b.into())),
+        "sub" => directed!(rare2 | a, b | sum(a.into(), -f64::from(b))),
+        "mul" => directed!(rare2 | a, b | f64::from(a) * f64::from(b)),
+        "fma" => directed!(rare3 | a, b, c | sum(f64::from(a) * f64::from(b), c.into())),
+        "div" => directed!(rare2 | a, b | quotient(a.into(), b.into())),
+        "rcp" => directed!(rare1 | a | quotient(1.0, a.into())),
+        "sqrt" => directed!(rare1 | a | root(a.into())),
+        "min" => op!(
+            rare2 | a,
+            b | if a.is_nan() {
+                b
+            } else if b.is_nan() {
+                a
+            } else {
+                lesser(a, b)
+            }
+        ),
+        "max" => op!(
+            rare2 | a,
+            b | if a.is_nan() {
+                b
+            } else if b.is_nan() {
+                a
+            } else {
+                -lesser(-a, -b)
+            }
+        ),
+        "min.NaN" => op!(rare2 | a, b | if a.is_nan() || b.is_nan() { f32::NAN } else { lesser(a, b) }),
+        "max.NaN" => op!(rare2 | a, b | if a.is_nan() || b.is_nan() { f32::NAN } else { -lesser(-a, -b) }),
         "abs" => map1(|a: f32| input::<FLUSH>(a.abs())),
         "neg" => map1(|a: f32| input::<FLUSH>(-a)),
         // The sign of the first, the rest of the second.
-        "copysign" => map2(|a: f32, b: f32| b.copysign(a)),
-        "rsqrt.approx" => op!(map1 |a| (1.0 / f64::from(a).sqrt()) as f32),
-        "sin.approx" => op!(map1 |a| f64::from(a).sin() as f32),
-        "cos.approx" => op!(map1 |a| f64::from(a).cos() as f32),
-        "ex2.approx" => op!(map1 |a| f64::from(a).exp2() as f32),
-        "lg2.approx" => op!(map1 |a| f64::from(a).log2() as f32),
-        "tanh.approx" => op!(map1 |a| f64::from(a).tanh() as f32),
+        "copysign" => rare2(|a: f32, b: f32| b.copysign(a)),
+        "rsqrt.approx" => op!(rare1 | a | (1.0 / f64::from(a).sqrt()) as f32),
+        "sin.approx" => op!(rare1 | a | f64::from(a).sin() as f32),
+        "cos.approx" => op!(rare1 | a | f64::from(a).cos() as f32),
+        "ex2.approx" => op!(rare1 | a | f64::from(a).exp2() as f32),
+        "lg2.approx" => op!(rare1 | a | f64::from(a).log2() as f32),
+        "tanh.approx" => op!(rare1 | a | f64::from(a).tanh() as f32),
         _ => return None,
     })
 }
@@ -192,9 +210,18 @@ fn double(name: &str, round: Round) -> Option<Run> {
     macro_rules! directed {
         (|$a:ident, $b:ident| $pair:expr) => {
             match round {
-                Round::Zero => map2(|$a: f64, $b: f64| { let (value, lost) = $pair; round_to_f64(value, lost, Round::Zero) }),
-                Round::Down => map2(|$a: f64, $b: f64| { let (value, lost) = $pair; round_to_f64(value, lost, Round::Down) }),
-                Round::Up => map2(|$a: f64, $b: f64| { let (value, lost) = $pair; round_to_f64(value, lost, Round::Up) }),
+                Round::Zero => rare2(|$a: f64, $b: f64| {
+                    let (value, lost) = $pair;
+                    round_to_f64(value, lost, Round::Zero)
+                }),
+                Round::Down => rare2(|$a: f64, $b: f64| {
+                    let (value, lost) = $pair;
+                    round_to_f64(value, lost, Round::Down)
+                }),
+                Round::Up => rare2(|$a: f64, $b: f64| {
+                    let (value, lost) = $pair;
+                    round_to_f64(value, lost, Round::Up)
+                }),
                 _ => return None,
             }
         };
@@ -205,19 +232,19 @@ fn double(name: &str, round: Round) -> Option<Run> {
         "sub" if nearest => map2(|a: f64, b: f64| a - b),
         "mul" if nearest => map2(|a: f64, b: f64| a * b),
         "fma" if nearest => map3(|a: f64, b: f64, c: f64| a.mul_add(b, c)),
-        "div" if nearest => map2(|a: f64, b: f64| a / b),
+        "div" if nearest => rare2(|a: f64, b: f64| a / b),
         "rcp" if nearest => map1(|a: f64| 1.0 / a),
         "sqrt" if nearest => map1(|a: f64| a.sqrt()),
         "add" => directed!(|a, b| two_sum(a, b)),
         "sub" => directed!(|a, b| two_sum(a, -b)),
         "mul" => directed!(|a, b| (a * b, a.mul_add(b, -(a * b)))),
-        "min" => map2(|a: f64, b: f64| if a.is_nan() || b < a || a == b && b.is_sign_negative() { b } else { a }),
-        "max" => map2(|a: f64, b: f64| if a.is_nan() || b > a || a == b && b.is_sign_positive() { b } else { a }),
+        "min" => rare2(|a: f64, b: f64| if a.is_nan() || b < a || a == b && b.is_sign_negative() { b } else { a }),
+        "max" => rare2(|a: f64, b: f64| if a.is_nan() || b > a || a == b && b.is_sign_positive() { b } else { a }),
         "abs" => map1(|a: f64| a.abs()),
         "neg" => map1(|a: f64| -a),
-        "copysign" => map2(|a: f64, b: f64| b.copysign(a)),
-        "rcp.approx" => map1(|a: f64| 1.0 / a),
-        "rsqrt.approx" => map1(|a: f64| 1.0 / a.sqrt()),
+        "copysign" => rare2(|a: f64, b: f64| b.copysign(a)),
+        "rcp.approx" => rare1(|a: f64| 1.0 / a),
+        "rsqrt.approx" => rare1(|a: f64| 1.0 / a.sqrt()),
         _ => return None,
     })
 }
@@ -269,16 +296,20 @@ fn half<T: Packed, const BRAIN: bool, const AFTER: u8>(name: &str) -> Option<Run
         (@three $a:ident, $b:ident, $c:ident) => { ($a, $b, $c) };
     }
     Some(match name {
-        "add" => op!(map2(x, y) |a, b, _c| sum(a, b)),
-        "sub" => op!(map2(x, y) |a, b, _c| sum(a, -b)),
-        "mul" => op!(map2(x, y) |a, b, _c| a * b),
-        "fma" => op!(map3(x, y, z) |a, b, c| sum(a * b, c)),
-        "min" => op!(map2(x, y) |a, b, _c| if a.is_nan() || b < a || a == b && b.is_sign_negative() { b } else { a }),
-        "max" => op!(map2(x, y) |a, b, _c| if a.is_nan() || b > a || a == b && b.is_sign_positive() { b } else { a }),
-        "neg" => map1(|x: T| T::each(x, x, x, |a, _, _| a ^ 0x8000)),
-        "abs" => map1(|x: T| T::each(x, x, x, |a, _, _| a & 0x7fff)),
-        "tanh.approx" => op!(map1(x) |a, _b, _c| a.tanh()),
-        "ex2.approx" => op!(map1(x) |a, _b, _c| a.exp2()),
+        "add" => op!(rare2(x, y) | a, b, _c | sum(a, b)),
+        "sub" => op!(rare2(x, y) | a, b, _c | sum(a, -b)),
+        "mul" => op!(rare2(x, y) | a, b, _c | a * b),
+        "fma" => op!(rare3(x, y, z) | a, b, c | sum(a * b, c)),
+        "min" => {
+            op!(rare2(x, y) | a, b, _c | if a.is_nan() || b < a || a == b && b.is_sign_negative() { b } else { a })
+        }
+        "max" => {
+            op!(rare2(x, y) | a, b, _c | if a.is_nan() || b > a || a == b && b.is_sign_positive() { b } else { a })
+        }
+        "neg" => rare1(|x: T| T::each(x, x, x, |a, _, _| a ^ 0x8000)),
+        "abs" => rare1(|x: T| T::each(x, x, x, |a, _, _| a & 0x7fff)),
+        "tanh.approx" => op!(rare1(x) | a, _b, _c | a.tanh()),
+        "ex2.approx" => op!(rare1(x) | a, _b, _c | a.exp2()),
         _ => return None,
     })
 }

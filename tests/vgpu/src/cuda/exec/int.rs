@@ -1,6 +1,6 @@
 //! Integer and logic instructions (PTX ISA 8.8, sections 9.7.1, 9.7.2 and 9.7.8).
 
-use super::lanes::{Run, map1, map2, map3, test};
+use super::lanes::{Run, map1, map2, map3, rare1, rare2, rare3, test};
 use crate::cuda::ptx::Ty;
 
 /// What the integer types have in common.
@@ -99,17 +99,17 @@ fn plain_of<T: Int>(name: &str) -> Option<Run> {
     Some(match name {
         "add" => map2(|a: T, b: T| a.add(b)),
         "sub" => map2(|a: T, b: T| a.sub(b)),
-        "add.sat" => map2(|a: T, b: T| a.add_sat(b)),
-        "sub.sat" => map2(|a: T, b: T| a.sub_sat(b)),
+        "add.sat" => rare2(|a: T, b: T| a.add_sat(b)),
+        "sub.sat" => rare2(|a: T, b: T| a.sub_sat(b)),
         "mul.lo" => map2(|a: T, b: T| a.mul(b)),
         "mul.hi" => map2(|a: T, b: T| a.high(b)),
         "mad.lo" => map3(|a: T, b: T, c: T| a.mul(b).add(c)),
-        "mad.hi" => map3(|a: T, b: T, c: T| a.high(b).add(c)),
-        "mad.hi.sat" => map3(|a: T, b: T, c: T| a.high(b).add_sat(c)),
-        "mul24.lo" => map2(|a: T, b: T| T::of((low24::<T>(a) as u64).wrapping_mul(low24::<T>(b) as u64))),
-        "mad24.lo" => map3(|a: T, b: T, c: T| T::of((low24::<T>(a) as u64).wrapping_mul(low24::<T>(b) as u64)).add(c)),
-        "div" => map2(|a: T, b: T| a.div(b)),
-        "rem" => map2(|a: T, b: T| a.rem(b)),
+        "mad.hi" => rare3(|a: T, b: T, c: T| a.high(b).add(c)),
+        "mad.hi.sat" => rare3(|a: T, b: T, c: T| a.high(b).add_sat(c)),
+        "mul24.lo" => rare2(|a: T, b: T| T::of((low24::<T>(a) as u64).wrapping_mul(low24::<T>(b) as u64))),
+        "mad24.lo" => rare3(|a: T, b: T, c: T| T::of((low24::<T>(a) as u64).wrapping_mul(low24::<T>(b) as u64)).add(c)),
+        "div" => rare2(|a: T, b: T| a.div(b)),
+        "rem" => rare2(|a: T, b: T| a.rem(b)),
         "min" => map2(|a: T, b: T| a.min(b)),
         "max" => map2(|a: T, b: T| a.max(b)),
         "abs" => map1(|a: T| if a < T::default() { a.neg() } else { a }),
@@ -118,21 +118,20 @@ fn plain_of<T: Int>(name: &str) -> Option<Run> {
         "or" => map2(|a: T, b: T| a.or(b)),
         "xor" => map2(|a: T, b: T| a.xor(b)),
         "not" => map1(|a: T| a.not()),
-        "cnot" => map1(|a: T| T::of((a == T::default()).into())),
-        "sad" => map3(|a: T, b: T, c: T| c.add(if a < b { b.sub(a) } else { a.sub(b) })),
+        "cnot" => rare1(|a: T| T::of((a == T::default()).into())),
+        "sad" => rare3(|a: T, b: T, c: T| c.add(if a < b { b.sub(a) } else { a.sub(b) })),
         "mov" => map1(|a: T| a),
         "shl" => map2(|a: T, by: u32| a.shl(by)),
         "shr" => map2(|a: T, by: u32| a.shr(by)),
         "popc" => map1(|a: T| a.bits().count_ones()),
-        "clz" => map1(|a: T| a.bits().leading_zeros() - (64 - T::BITS)),
-        "brev" => map1(|a: T| T::of(a.bits().reverse_bits() >> (64 - T::BITS))),
-        "bfind" => map1(|a: T| bfind(a)),
-        "bfind.shiftamt" => map1(|a: T| match bfind(a) {
+        "clz" => rare1(|a: T| a.bits().leading_zeros() - (64 - T::BITS)),
+        "brev" => rare1(|a: T| T::of(a.bits().reverse_bits() >> (64 - T::BITS))),
+        "bfind" => rare1(|a: T| bfind(a)),
+        "bfind.shiftamt" => rare1(|a: T| match bfind(a) {
             u32::MAX => u32::MAX,
             at => T::BITS - 1 - at,
         }),
-        "bfe" => map3(|a: T, at: u32, length: u32| bfe(a, at & 255, length & 255)),
-        "lop.and.not" => map2(|a: T, b: T| a.and(b.not())),
+        "bfe" => rare3(|a: T, at: u32, length: u32| bfe(a, at & 255, length & 255)),
         _ => return None,
     })
 }
@@ -243,10 +242,10 @@ pub fn dot(name: &str, a: Ty, b: Ty) -> Option<Run> {
         return None;
     }
     Some(match (a.is_signed(), b.is_signed()) {
-        (false, false) => map3(|a: u32, b: u32, c: u32| four(a, b, c, false, false)),
-        (false, true) => map3(|a: u32, b: u32, c: u32| four(a, b, c, false, true)),
-        (true, false) => map3(|a: u32, b: u32, c: u32| four(a, b, c, true, false)),
-        (true, true) => map3(|a: u32, b: u32, c: u32| four(a, b, c, true, true)),
+        (false, false) => rare3(|a: u32, b: u32, c: u32| four(a, b, c, false, false)),
+        (false, true) => rare3(|a: u32, b: u32, c: u32| four(a, b, c, false, true)),
+        (true, false) => rare3(|a: u32, b: u32, c: u32| four(a, b, c, true, false)),
+        (true, true) => rare3(|a: u32, b: u32, c: u32| four(a, b, c, true, true)),
     })
 }
 

@@ -106,7 +106,8 @@ pub fn run(launch: &Launch<'_>) -> Result<Outcome, Stop> {
     let next = AtomicU64::new(0);
     let failed = AtomicBool::new(false);
     let work = || -> Result<Outcome, Stop> {
-        let mut outcome = Outcome { cycles: vec![0.0; launch.chip.multiprocessors.max(1) as usize], ..Outcome::default() };
+        let mut outcome =
+            Outcome { cycles: vec![0.0; launch.chip.multiprocessors.max(1) as usize], ..Outcome::default() };
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             if index >= blocks || failed.load(Ordering::Relaxed) {
@@ -118,14 +119,17 @@ pub fn run(launch: &Launch<'_>) -> Result<Outcome, Stop> {
             }
         }
     };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(usize::try_from(blocks).unwrap_or(usize::MAX));
+    let workers =
+        thread::available_parallelism().map_or(1, usize::from).min(usize::try_from(blocks).unwrap_or(usize::MAX));
     let results: Vec<Result<Outcome, Stop>> = if workers <= 1 {
         vec![work()]
     } else {
         thread::scope(|scope| {
             let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
             let join = |handle: thread::ScopedJoinHandle<'_, _>| {
-                handle.join().unwrap_or_else(|_| Err(Stop { trap: Trap::Trapped, what: "the executor panicked".into() }))
+                handle
+                    .join()
+                    .unwrap_or_else(|_| Err(Stop { trap: Trap::Trapped, what: "the executor panicked".into() }))
             };
             handles.into_iter().map(join).collect()
         })

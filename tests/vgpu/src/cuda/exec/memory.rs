@@ -3,13 +3,13 @@
 //! Blocks run at once on several threads, and a kernel may race with itself: every access to memory is one relaxed atomic
 //! access of the element's size, as it is on a GPU.
 
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::block::Block;
-use super::launch::{Stop, Trap};
 use super::lanes::{ALL, LANES};
-use super::number::{BF16, F16, Round, two_sum, round_to_odd};
+use super::launch::{Stop, Trap};
+use super::number::{BF16, F16, Round, round_to_odd, two_sum};
 use super::program::{Access, Address, Atomic, AtomicOp, CopyShared, LoadMatrix, Reg, Space};
 use super::warp::Warp;
 use crate::cuda::ptx::{Kind, Ty};
@@ -102,7 +102,7 @@ impl Caches {
     /// Cycles that a load takes (measured on several chips, rounded; they tell levels apart, nothing else).
     fn latency(&mut self, address: u64, l1_bytes: u64, l2_bytes: u64, uncached: bool) -> f64 {
         let line = address / 128 + 1;
-        let mut hit = |tags: &mut Vec<u64>, bytes: u64| {
+        let hit = |tags: &mut Vec<u64>, bytes: u64| {
             tags.resize((bytes / 128).max(1) as usize, 0);
             let at = (line % tags.len() as u64) as usize;
             std::mem::replace(&mut tags[at], line) == line
@@ -132,8 +132,15 @@ impl Warp {
     }
 
     /// Where the bytes of a lane are.
-    fn locate(&mut self, block: &mut Block<'_>, space: Space, address: u64, lane: usize, bytes: u64) -> Result<*mut u8, Stop> {
-        if address % bytes != 0 {
+    fn locate(
+        &mut self,
+        block: &mut Block<'_>,
+        space: Space,
+        address: u64,
+        lane: usize,
+        bytes: u64,
+    ) -> Result<*mut u8, Stop> {
+        if !address.is_multiple_of(bytes) {
             return Err(Stop { trap: Trap::Misaligned, what: format!("address {address:#x} of {bytes} bytes") });
         }
         let illegal = || Stop { trap: Trap::IllegalAddress, what: format!("address {address:#x} of {bytes} bytes") };
@@ -196,7 +203,8 @@ impl Warp {
             /// Moves one element of each lane between memory of a type and a register of another.
             macro_rules! element {
                 ($atomic:ident $memory:ty, $register:ty) => {{
-                    let mut values: [$register; LANES] = if access.is_store || mask != ALL { self.values(reg.slot) } else { [0; LANES] };
+                    let mut values: [$register; LANES] =
+                        if access.is_store || mask != ALL { self.values(reg.slot) } else { [0; LANES] };
                     for lane in 0..LANES {
                         if mask >> lane & 1 == 1 {
                             // SAFETY: located, aligned, and of that many bytes.
@@ -265,7 +273,7 @@ impl Warp {
             block.outcome.host_bytes += lanes * bytes;
             block.located.polls += 1;
             self.cycles += 700.0;
-            if block.located.polls % POLLS == 0 {
+            if block.located.polls.is_multiple_of(POLLS) {
                 std::thread::yield_now();
             }
             return;
@@ -283,14 +291,21 @@ impl Warp {
         }
     }
 
-    fn load_param(&mut self, block: &Block<'_>, access: &Access, addresses: &[u64; LANES], mask: u32) -> Result<(), Stop> {
+    fn load_param(
+        &mut self,
+        block: &Block<'_>,
+        access: &Access,
+        addresses: &[u64; LANES],
+        mask: u32,
+    ) -> Result<(), Stop> {
         for (index, reg) in access.regs.iter().enumerate() {
             let Some(reg) = reg else { continue };
             let mut values = [0u64; LANES];
             for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
                 let at = addresses[lane] as usize + index * access.bytes as usize;
                 let bytes = block.launch.params.get(at..at + access.bytes as usize);
-                let bytes = bytes.ok_or_else(|| Stop { trap: Trap::IllegalAddress, what: format!("parameter byte {at}") })?;
+                let bytes =
+                    bytes.ok_or_else(|| Stop { trap: Trap::IllegalAddress, what: format!("parameter byte {at}") })?;
                 let value = bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
                 let unused = 64 - 8 * access.bytes;
                 values[lane] = if access.signed { ((value << unused) as i64 >> unused) as u64 } else { value };
@@ -333,7 +348,8 @@ impl Warp {
             // SAFETY: located and aligned, of that many bytes.
             before[lane] = unsafe {
                 match bytes {
-                    8 => AtomicU64::from_ptr(place.cast()).fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| Some(update(old))),
+                    8 => AtomicU64::from_ptr(place.cast())
+                        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| Some(update(old))),
                     4 => AtomicU32::from_ptr(place.cast())
                         .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |old| Some(update(old.into()) as u32))
                         .map(u64::from)
@@ -427,7 +443,8 @@ impl Warp {
             }
             let values: [u32; LANES] = std::array::from_fn(|lane| {
                 let (row, column) = (lane / 4, lane % 4 * 2);
-                let at = |column: usize| u32::from(if load.transposed { halves[column][row] } else { halves[row][column] });
+                let at =
+                    |column: usize| u32::from(if load.transposed { halves[column][row] } else { halves[row][column] });
                 at(column) | at(column + 1) << 16
             });
             self.set(slot, &values);
@@ -456,13 +473,43 @@ fn updated(op: AtomicOp, ty: Ty, old: u64, a: u64, b: u64) -> u64 {
         AtomicOp::And => old & a,
         AtomicOp::Or => old | a,
         AtomicOp::Xor => old ^ a,
-        AtomicOp::Min if ty.is_signed() => if signed(old) <= signed(a) { old } else { a },
-        AtomicOp::Max if ty.is_signed() => if signed(old) >= signed(a) { old } else { a },
+        AtomicOp::Min if ty.is_signed() => {
+            if signed(old) <= signed(a) {
+                old
+            } else {
+                a
+            }
+        }
+        AtomicOp::Max if ty.is_signed() => {
+            if signed(old) >= signed(a) {
+                old
+            } else {
+                a
+            }
+        }
         AtomicOp::Min => old.min(a),
         AtomicOp::Max => old.max(a),
         AtomicOp::Exchange => a,
-        AtomicOp::CompareAndSwap => if old == a { b } else { old },
-        AtomicOp::Increment => if old >= a { 0 } else { old + 1 },
-        AtomicOp::Decrement => if old == 0 || old > a { a } else { old - 1 },
+        AtomicOp::CompareAndSwap => {
+            if old == a {
+                b
+            } else {
+                old
+            }
+        }
+        AtomicOp::Increment => {
+            if old >= a {
+                0
+            } else {
+                old + 1
+            }
+        }
+        AtomicOp::Decrement => {
+            if old == 0 || old > a {
+                a
+            } else {
+                old - 1
+            }
+        }
     }
 }

@@ -64,21 +64,24 @@ impl Shape {
         }
     }
 
-    /// Row and column of an element of A: the register and the place in it, for a lane.
+    /// Row and column of the first element of a lane's register of A.
     ///
     /// All shapes but the old m8n8k4 follow one plan: a lane belongs to row `lane / 4` and holds, in each of its registers,
-    /// the elements that start at column `lane % 4` times their number. Further registers go down 8 rows first, then along.
-    fn place_a(&self, lane: usize, element: usize, each: usize) -> (usize, usize) {
-        let (register, within) = (element / each, element % each);
+    /// the `each` elements that start at column `lane % 4` times their number. Further registers go down 8 rows first, then
+    /// along.
+    #[inline(always)]
+    fn place_a(&self, lane: usize, register: usize, each: usize) -> (usize, usize) {
         let (down, along) = if self.m == 16 { (register % 2, register / 2) } else { (0, register) };
-        (lane / 4 + 8 * down, lane % 4 * each + within + 4 * each * along)
+        (lane / 4 + 8 * down, lane % 4 * each + 4 * each * along)
     }
 
-    fn place_b(&self, lane: usize, element: usize, each: usize) -> (usize, usize) {
-        let (register, within) = (element / each, element % each);
-        (lane % 4 * each + within + 4 * each * register, lane / 4)
+    /// The same of B, whose elements follow each other down a column.
+    #[inline(always)]
+    fn place_b(lane: usize, register: usize, each: usize) -> (usize, usize) {
+        (lane % 4 * each + 4 * each * register, lane / 4)
     }
 
+    #[inline(always)]
     fn place_d(lane: usize, element: usize) -> (usize, usize) {
         (lane / 4 + 8 * (element / 2), lane % 4 * 2 + element % 2)
     }
@@ -90,97 +93,122 @@ impl Shape {
 ///
 /// The file holds registers of the shape's types at the instruction's places.
 pub unsafe fn run(file: *mut u8, mma: &Mma) {
-    // SAFETY: the caller's, in all of them.
+    // SAFETY: the caller's; the processor has what the wide version needs.
     unsafe {
-        let shape = &mma.shape;
-        if shape.m == 8 && shape.k == 4 && shape.a.bits == 16 {
+        if mma.shape.m == 8 && mma.shape.k == 4 && mma.shape.a.bits == 16 {
             return quad_pairs(file, mma);
         }
-        if shape.a.is_integer() {
-            return integers(file, mma);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return run_wide(file, mma);
         }
-        let mut a = [[0f64; MAX_K]; 16];
-        let mut b = [[0f64; 8]; MAX_K];
-        fill(file, &mma.a, shape.a, |lane, element, each, value| {
-            let (row, column) = shape.place_a(lane, element, each);
-            a[row][column] = value;
-        });
-        fill(file, &mma.b, shape.b, |lane, element, each, value| {
-            let (row, column) = shape.place_b(lane, element, each);
-            b[row][column] = value;
-        });
-        let mut sums = accumulators(file, mma);
-        multiply(&a, &b, &mut sums, shape);
-        store(file, mma, &sums);
-    }
-}
-
-#[inline(always)]
-fn products(a: &[[f64; MAX_K]; 16], b: &[[f64; 8]; MAX_K], sums: &mut [[f64; 8]; 16], shape: &Shape) {
-    for row in 0..shape.m {
-        let mut sum = sums[row];
-        for k in 0..shape.k {
-            for column in 0..8 {
-                sum[column] = a[row][k].mul_add(b[k][column], sum[column]);
-            }
-        }
-        sums[row] = sum;
+        multiply(file, mma);
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn products_wide(a: &[[f64; MAX_K]; 16], b: &[[f64; 8]; MAX_K], sums: &mut [[f64; 8]; 16], shape: &Shape) {
-    products(a, b, sums, shape);
+unsafe fn run_wide(file: *mut u8, mma: &Mma) {
+    // SAFETY: the caller's.
+    unsafe { multiply(file, mma) }
 }
 
-fn multiply(a: &[[f64; MAX_K]; 16], b: &[[f64; 8]; MAX_K], sums: &mut [[f64; 8]; 16], shape: &Shape) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: the processor has both.
-        return unsafe { products_wide(a, b, sums, shape) };
-    }
-    products(a, b, sums, shape);
-}
-
-/// Gives each element of an operand to its lane.
-unsafe fn fill(file: *const u8, regs: &[u32], ty: Ty, mut put: impl FnMut(usize, usize, usize, f64)) {
-    let each = (32 / ty.bits).max(1) as usize;
-    for (register, &slot) in regs.iter().enumerate() {
-        if ty.bits == 64 {
-            // SAFETY: the caller's.
-            let words: [f64; LANES] = unsafe { read(file, slot) };
-            for (lane, &value) in words.iter().enumerate() {
-                put(lane, register, each, value);
-            }
-            continue;
-        }
+#[inline(always)]
+unsafe fn multiply(file: *mut u8, mma: &Mma) {
+    let shape = &mma.shape;
+    if shape.a.is_integer() {
         // SAFETY: the caller's.
-        let words: [u32; LANES] = unsafe { read(file, slot) };
-        for (lane, &word) in words.iter().enumerate() {
-            for within in 0..each {
-                let bits = word >> (within as u32 * ty.bits);
-                let value = match (ty.kind, ty.bits) {
-                    (Kind::Float, 16) => f16_to_f32(bits as u16).into(),
-                    (Kind::BFloat, _) => bf16_to_f32(bits as u16).into(),
-                    // The lower bits of a TF32 are not looked at.
-                    (Kind::Tf32, _) => f32::from_bits(bits & !0x1fff).into(),
-                    (Kind::E4m3, _) => small_table(E4M3, bits as u8),
-                    _ => small_table(E5M2, bits as u8),
-                };
-                put(lane, register * each + within, each, value);
+        return unsafe { integers(file, mma) };
+    }
+    let mut a = [[0f64; MAX_K]; 16];
+    let mut b = [[0f64; 8]; MAX_K];
+    // SAFETY: the caller's, in all of them.
+    unsafe {
+        for (register, &slot) in mma.a.iter().enumerate() {
+            let (each, values) = elements(file, slot, shape.a);
+            for lane in 0..LANES {
+                let (row, column) = shape.place_a(lane, register, each);
+                for within in 0..each {
+                    a[row][column + within] = values[within][lane];
+                }
             }
+        }
+        for (register, &slot) in mma.b.iter().enumerate() {
+            let (each, values) = elements(file, slot, shape.b);
+            for lane in 0..LANES {
+                let (row, column) = Shape::place_b(lane, register, each);
+                for within in 0..each {
+                    b[row + within][column] = values[within][lane];
+                }
+            }
+        }
+        let mut sums = accumulators(file, mma);
+        for row in 0..shape.m {
+            let mut sum = sums[row];
+            for k in 0..shape.k {
+                for column in 0..8 {
+                    sum[column] = a[row][k].mul_add(b[k][column], sum[column]);
+                }
+            }
+            sums[row] = sum;
+        }
+        store(file, mma, &sums);
+    }
+}
+
+/// The elements of a register: how many a lane has, and each of them for all lanes.
+#[inline(always)]
+unsafe fn elements(file: *const u8, slot: u32, ty: Ty) -> (usize, [[f64; LANES]; 4]) {
+    let mut values = [[0f64; LANES]; 4];
+    if ty.bits == 64 {
+        // SAFETY: the caller's.
+        values[0] = unsafe { read(file, slot) };
+        return (1, values);
+    }
+    // SAFETY: the caller's.
+    let words: [u32; LANES] = unsafe { read(file, slot) };
+    match (ty.kind, ty.bits) {
+        (Kind::Float, 16) => {
+            for lane in 0..LANES {
+                values[0][lane] = f16_to_f32(words[lane] as u16).into();
+                values[1][lane] = f16_to_f32((words[lane] >> 16) as u16).into();
+            }
+            (2, values)
+        }
+        (Kind::BFloat, _) => {
+            for lane in 0..LANES {
+                values[0][lane] = bf16_to_f32(words[lane] as u16).into();
+                values[1][lane] = bf16_to_f32((words[lane] >> 16) as u16).into();
+            }
+            (2, values)
+        }
+        (Kind::Tf32, _) => {
+            for lane in 0..LANES {
+                // The lower bits of a TF32 are not looked at.
+                values[0][lane] = f32::from_bits(words[lane] & !0x1fff).into();
+            }
+            (1, values)
+        }
+        (kind, _) => {
+            let table = small_table(if kind == Kind::E4m3 { E4M3 } else { E5M2 });
+            for lane in 0..LANES {
+                for (within, byte) in words[lane].to_le_bytes().into_iter().enumerate() {
+                    values[within][lane] = table[usize::from(byte)];
+                }
+            }
+            (4, values)
         }
     }
 }
 
-fn small_table(format: Small, bits: u8) -> f64 {
+fn small_table(format: Small) -> &'static [f64; 256] {
     use std::sync::LazyLock;
     static FOUR: LazyLock<[f64; 256]> = LazyLock::new(|| from_fn(|bits| E4M3.decode(bits as u32)));
     static FIVE: LazyLock<[f64; 256]> = LazyLock::new(|| from_fn(|bits| E5M2.decode(bits as u32)));
-    if format == E4M3 { FOUR[bits as usize] } else { FIVE[bits as usize] }
+    if format == E4M3 { &FOUR } else { &FIVE }
 }
 
+#[inline(always)]
 unsafe fn accumulators(file: *const u8, mma: &Mma) -> [[f64; 8]; 16] {
     let mut sums = [[0.0; 8]; 16];
     for (register, &slot) in mma.c.iter().enumerate() {
@@ -211,6 +239,7 @@ unsafe fn accumulators(file: *const u8, mma: &Mma) -> [[f64; 8]; 16] {
     sums
 }
 
+#[inline(always)]
 unsafe fn store(file: *mut u8, mma: &Mma, sums: &[[f64; 8]; 16]) {
     for (register, &slot) in mma.d.iter().enumerate() {
         let at = |lane: usize, element: usize| {
@@ -242,6 +271,7 @@ fn single(value: f64) -> u32 {
     if value.is_nan() { 0x7fff_ffff } else { value.to_bits() }
 }
 
+#[inline(always)]
 unsafe fn integers(file: *mut u8, mma: &Mma) {
     let shape = &mma.shape;
     let element = |ty: Ty, byte: u8| if ty.is_signed() { i32::from(byte as i8) } else { i32::from(byte) };
@@ -252,8 +282,8 @@ unsafe fn integers(file: *mut u8, mma: &Mma) {
         let words: [u32; LANES] = unsafe { read(file, slot) };
         for (lane, word) in words.iter().enumerate() {
             for (within, byte) in word.to_le_bytes().into_iter().enumerate() {
-                let (row, column) = shape.place_a(lane, register * 4 + within, 4);
-                a[row][column] = element(shape.a, byte);
+                let (row, column) = shape.place_a(lane, register, 4);
+                a[row][column + within] = element(shape.a, byte);
             }
         }
     }
@@ -262,8 +292,8 @@ unsafe fn integers(file: *mut u8, mma: &Mma) {
         let words: [u32; LANES] = unsafe { read(file, slot) };
         for (lane, word) in words.iter().enumerate() {
             for (within, byte) in word.to_le_bytes().into_iter().enumerate() {
-                let (row, column) = shape.place_b(lane, register * 4 + within, 4);
-                b[row][column] = element(shape.b, byte);
+                let (row, column) = Shape::place_b(lane, register, 4);
+                b[row + within][column] = element(shape.b, byte);
             }
         }
     }
@@ -276,11 +306,12 @@ unsafe fn integers(file: *mut u8, mma: &Mma) {
             }
         }
     }
-    let start: Vec<[i32; LANES]> = mma.c.iter().map(|&slot| unsafe { read(file, slot) }).collect();
     for (register, &slot) in mma.d.iter().enumerate() {
+        // SAFETY: the caller's.
+        let start: [i32; LANES] = unsafe { read(file, mma.c[register]) };
         let results: [i32; LANES] = from_fn(|lane| {
             let (row, column) = Shape::place_d(lane, register);
-            let (from, sum) = (start[register][lane], sums[row][column]);
+            let (from, sum) = (start[lane], sums[row][column]);
             if shape.saturates { from.saturating_add(sum) } else { from.wrapping_add(sum) }
         });
         // SAFETY: the caller's.
@@ -293,12 +324,19 @@ unsafe fn quad_pairs(file: *mut u8, mma: &Mma) {
     let single_results = mma.shape.d.bits == 32;
     // SAFETY: the caller's.
     let words = |slot: u32| -> [u32; LANES] { unsafe { read(file, slot) } };
-    let (a, b): (Vec<_>, Vec<_>) = (mma.a.iter().map(|&it| words(it)).collect(), mma.b.iter().map(|&it| words(it)).collect());
-    let c: Vec<_> = mma.c.iter().map(|&it| words(it)).collect();
-    let half = |words: &[[u32; LANES]], lane: usize, element: usize| -> f64 {
-        f16_to_f32((words[element / 2][lane] >> (16 * (element % 2))) as u16).into()
+    // The four halves that each lane holds: a row of A, a column of B.
+    let halves = |regs: &[u32]| -> [[f64; 4]; LANES] {
+        let (low, high) = (words(regs[0]), words(regs[1]));
+        from_fn(|lane| {
+            let of = |bits: u32| f64::from(f16_to_f32(bits as u16));
+            [of(low[lane]), of(low[lane] >> 16), of(high[lane]), of(high[lane] >> 16)]
+        })
     };
-    let mut results = c.clone();
+    let (a, b) = (halves(&mma.a), halves(&mma.b));
+    let mut results = [[0u32; LANES]; 8];
+    for (result, &slot) in results.iter_mut().zip(&mma.c) {
+        *result = words(slot);
+    }
     for lane in 0..LANES {
         let (group, upper) = (lane % 16 / 4, lane / 16);
         // The lane of a row of A, or of a column of B.
@@ -309,16 +347,16 @@ unsafe fn quad_pairs(file: *mut u8, mma: &Mma) {
             } else {
                 (lane % 4 + 4 * upper, element)
             };
-            let mut sum = if single_results { f32::from_bits(c[element][lane]).into() } else { half(&c, lane, element) };
-            for k in 0..4 {
-                sum += half(&a, holder(row), k) * half(&b, holder(column), k);
-            }
+            let (row, column) = (&a[holder(row)], &b[holder(column)]);
+            let product: f64 = (0..4).map(|k| row[k] * column[k]).sum();
             if single_results {
-                results[element][lane] = single(sum);
+                let word = &mut results[element][lane];
+                *word = single(f64::from(f32::from_bits(*word)) + product);
             } else {
-                let bits = F16.encode(sum, Round::Nearest, false) << (16 * (element % 2));
                 let word = &mut results[element / 2][lane];
-                *word = *word & !(0xffff << (16 * (element % 2))) | bits;
+                let at = 16 * (element % 2);
+                let sum = f64::from(f16_to_f32((*word >> at) as u16)) + product;
+                *word = *word & !(0xffff << at) | F16.encode(sum, Round::Nearest, false) << at;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The executor: blocks over the processor's threads, warps of a block in turn, the 32 lanes of a warp at once.
 
+#![allow(clippy::needless_range_loop, reason = "a lane is a place in several registers")]
+
 mod block;
 mod collective;
 pub mod convert;

@@ -41,6 +41,7 @@ impl Small {
     }
 
     /// The value of these bits, exactly.
+    #[inline(never)]
     pub fn decode(self, bits: u32) -> f64 {
         let top = (1 << self.exponent_bits) - 1;
         let exponent = bits >> self.fraction_bits & top;
@@ -62,10 +63,15 @@ impl Small {
     }
 
     /// The bits of the nearest value in that direction. `finite` puts the largest number for infinity.
+    #[inline(never)]
     pub fn encode(self, value: f64, round: Round, finite: bool) -> u32 {
         let sign = u32::from(value.is_sign_negative()) << (self.exponent_bits + self.fraction_bits);
         let top = (1 << self.exponent_bits) - 1;
-        let largest = if self.ieee { (top << self.fraction_bits) - 1 } else { (1 << (self.exponent_bits + self.fraction_bits)) - 2 };
+        let largest = if self.ieee {
+            (top << self.fraction_bits) - 1
+        } else {
+            (1 << (self.exponent_bits + self.fraction_bits)) - 2
+        };
         if value.is_nan() {
             // The NaN of the hardware has no sign.
             return if self.ieee { (top << self.fraction_bits) | ((1 << self.fraction_bits) - 1) } else { largest + 1 };
@@ -206,7 +212,10 @@ mod tests {
                 }
                 if format == F16 {
                     let fast = f64::from(f16_to_f32(bits as u16));
-                    assert!(fast == value && fast.is_sign_negative() == value.is_sign_negative() || value.is_nan() && fast.is_nan());
+                    assert!(
+                        fast == value && fast.is_sign_negative() == value.is_sign_negative()
+                            || value.is_nan() && fast.is_nan()
+                    );
                 }
             }
         }

@@ -35,7 +35,11 @@ pub fn run(warp: &mut Warp, odd: &Odd, mask: u32) {
         OddOp::TestFloat { what, bits } => {
             let mut result = 0;
             for (lane, value) in operand(warp, 0).into_iter().enumerate() {
-                let class = if *bits == 64 { f64::from_bits(value).classify() } else { f32::from_bits(value as u32).classify() };
+                let class = if *bits == 64 {
+                    f64::from_bits(value).classify()
+                } else {
+                    f32::from_bits(value as u32).classify()
+                };
                 use std::num::FpCategory::*;
                 let is = match what {
                     FloatTest::Finite => !matches!(class, Nan | Infinite),
@@ -81,7 +85,11 @@ pub fn unpack(warp: &mut Warp, parts: &[Option<Reg>], a: Reg, mask: u32) {
     for (index, part) in parts.iter().enumerate() {
         if let Some(reg) = part {
             let kept = if width == 64 { u64::MAX } else { (1 << width) - 1 };
-            warp.set_bits(Reg { bytes: reg.bytes.max(2), ..*reg }, &bits.map(|it| it >> (width * index as u32) & kept), mask);
+            warp.set_bits(
+                Reg { bytes: reg.bytes.max(2), ..*reg },
+                &bits.map(|it| it >> (width * index as u32) & kept),
+                mask,
+            );
         }
     }
 }
@@ -103,8 +111,8 @@ pub fn carry(warp: &mut Warp, it: &Carry, mask: u32) {
             CarryOp::Add => a + b + carry_in,
             // The flag is set where nothing was borrowed in the sum with the complement; PTX has it as borrow.
             CarryOp::Subtract => a.wrapping_sub(b).wrapping_sub(carry_in) & (low << 1 | 1),
-            CarryOp::MadLow => (a * b & low) + c + carry_in,
-            CarryOp::MadHigh => (a * b >> bits) + c + carry_in,
+            CarryOp::MadLow => ((a * b) & low) + c + carry_in,
+            CarryOp::MadHigh => ((a * b) >> bits) + c + carry_in,
             CarryOp::MadHighSigned => ((signed(a) * signed(b)) >> bits) as u128 % (low + 1) + c + carry_in,
         };
         results[lane] = (sum & low) as u64;

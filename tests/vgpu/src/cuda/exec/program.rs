@@ -79,9 +79,19 @@ pub enum Code {
     Lanes(Run, Slots),
     /// `setp` with a second result or with a predicate to combine with.
     Compare(Box<Compare>),
-    Pred { op: BoolOp, d: u32, a: PredRef, b: PredRef },
+    Pred {
+        op: BoolOp,
+        d: u32,
+        a: PredRef,
+        b: PredRef,
+    },
     /// A predicate by a predicate.
-    PredSelect { d: u32, a: PredRef, b: PredRef, by: PredRef },
+    PredSelect {
+        d: u32,
+        a: PredRef,
+        b: PredRef,
+        by: PredRef,
+    },
     /// Rare operations of up to four operands, lane by lane.
     Odd(Box<Odd>),
     Pack(Box<(Reg, Vec<Reg>)>),
@@ -91,33 +101,68 @@ pub enum Code {
     Access(Box<Access>),
     Atomic(Box<Atomic>),
     /// Local memory to local memory, for the operands of calls.
-    CopyLocal { to: u32, from: u32, bytes: u32 },
+    CopyLocal {
+        to: u32,
+        from: u32,
+        bytes: u32,
+    },
     /// Shared memory copies that are asynchronous on a GPU: done at once here.
     CopyShared(Box<CopyShared>),
     /// Whether a generic address is in a space.
-    IsSpace { d: u32, a: u32, space: Space },
+    IsSpace {
+        d: u32,
+        a: u32,
+        space: Space,
+    },
     /// `cvta`: adds or takes off where a space begins in the generic space.
-    Window { d: u32, a: Reg, space: Space, to_space: bool, out: u32 },
+    Window {
+        a: Reg,
+        space: Space,
+        to_space: bool,
+        out: u32,
+    },
     Shuffle(Box<Shuffle>),
     Vote(Box<Vote>),
     Match(Box<MatchLanes>),
-    Redux { d: u32, a: u32, members: u32, op: ReduceOp },
-    Elect { d: Option<u32>, p: u32, members: u32 },
-    ActiveMask { d: u32 },
+    Redux {
+        d: u32,
+        a: u32,
+        members: u32,
+        op: ReduceOp,
+    },
+    Elect {
+        d: Option<u32>,
+        p: u32,
+        members: u32,
+    },
+    ActiveMask {
+        d: u32,
+    },
     Mma(Box<Mma>),
     LoadMatrix(Box<LoadMatrix>),
-    Clock { d: Reg, clock: Clock },
+    Clock {
+        d: Reg,
+        clock: Clock,
+    },
     Branch(u32),
-    BranchTable { index: u32, targets: Vec<u32> },
+    BranchTable {
+        index: u32,
+        targets: Vec<u32>,
+    },
     /// The position to come back to goes into a register.
-    Call { target: u32, back: u32 },
+    Call {
+        target: u32,
+        back: u32,
+    },
     /// To the position in that register.
     Return(u32),
     Exit,
     Barrier(Box<Barrier>),
-    WarpBarrier { members: u32 },
+    WarpBarrier {
+        members: u32,
+    },
     Trap,
-    Sleep,
+    Sleep(Reg),
     Nop,
 }
 
@@ -150,13 +195,24 @@ pub struct Odd {
 
 #[derive(Debug, Clone)]
 pub enum OddOp {
-    BitInsert { bits: u32 },
-    Logic3 { table: u32 },
+    BitInsert {
+        bits: u32,
+    },
+    Logic3 {
+        table: u32,
+    },
     Convert(Conversion),
     ConvertPair(Conversion),
-    TestFloat { what: FloatTest, bits: u32 },
+    TestFloat {
+        what: FloatTest,
+        bits: u32,
+    },
     /// `set`: compares, and gives all ones or 1.0 for yes.
-    Set { run: Run, slots: Slots, yes: u64 },
+    Set {
+        run: Run,
+        slots: Slots,
+        yes: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

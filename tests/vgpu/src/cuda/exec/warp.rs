@@ -5,8 +5,8 @@
 //! behind it lets them go, as GPUs since Volta do.
 
 use super::block::{Block, Waiting};
-use super::launch::{Stop, Trap};
 use super::lanes::{ALL, LANES, read, read_mask, write, write_mask};
+use super::launch::{Stop, Trap};
 use super::program::{BoolOp, Clock, Code, Ins, PredRef, Program};
 use super::{collective, mma, odd};
 
@@ -220,10 +220,12 @@ impl Warp {
         let Some((_, one_in, count)) = block.launch.bad_multiprocessor else { return };
         let count = count.fetch_add(1, Ordering::Relaxed) + 1;
         if count % one_in.max(1) == 0 {
-            let lane = mask.trailing_zeros() as usize;
+            // Another lane each time.
+            let first = (count.wrapping_mul(7) % 32) as u32;
+            let lane = ((mask.rotate_right(first).trailing_zeros() + first) % 32) as usize;
             let mut words: [u32; LANES] = self.values(slot);
-            // In the middle of a single, high enough in the fraction to be seen.
-            words[lane] ^= 1 << 12;
+            // In the fraction of a single, and another bit each time, so that two errors do not make up for each other.
+            words[lane] ^= 1 << (8 + count.wrapping_mul(5) % 12);
             self.set_lanes(slot, &words, ALL);
         }
     }
@@ -243,7 +245,8 @@ impl Warp {
                 let index: [u32; LANES] = self.values(*index);
                 self.set_pc(group & !mask, pc + 1);
                 for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
-                    let target = targets.get(index[lane] as usize).ok_or_else(|| fault(block, pc, "beyond the table"))?;
+                    let target =
+                        targets.get(index[lane] as usize).ok_or_else(|| fault(block, pc, "beyond the table"))?;
                     self.pc[lane] = *target;
                 }
                 return Ok(Next::Split);
@@ -272,8 +275,9 @@ impl Warp {
             }
             Code::Trap => return Err(fault(block, pc, "trap")),
             Code::Nop => {}
-            Code::Sleep => {
-                self.cycles += 200.0;
+            Code::Sleep(duration) => {
+                let nanoseconds = self.bits(*duration)[mask.trailing_zeros() as usize];
+                self.cycles += nanoseconds as f64 * block.launch.chip.clock_mhz / 1e3;
                 std::thread::yield_now();
                 // Whoever is waited for has its turn.
                 self.set_pc(group, pc + 1);
@@ -297,6 +301,10 @@ impl Warp {
                 return Ok(Next::Split);
             }
             Code::Clock { d, clock } => {
+                if matches!(clock, Clock::Nanoseconds | Clock::NanosecondsHigh) {
+                    // The timer moves in steps of about that; whoever polls it is not to do so a million times.
+                    self.cycles += block.launch.chip.clock_mhz;
+                }
                 let nanoseconds = block.launch.start_nanoseconds + self.cycles * 1e3 / block.launch.chip.clock_mhz;
                 let value = match clock {
                     Clock::Cycles => self.cycles as u64,
@@ -356,7 +364,7 @@ impl Warp {
             Code::CopyShared(copy) => self.copy_shared(block, copy, mask).map_err(|stop| place(stop, block, pc))?,
             Code::CopyLocal { to, from, bytes } => self.copy_local(block, *to, *from, *bytes, mask),
             Code::IsSpace { d, a, space } => self.is_space(*d, *a, *space, mask),
-            Code::Window { a, space, to_space, out, .. } => self.window(*a, *space, *to_space, *out, mask),
+            Code::Window { a, space, to_space, out } => self.window(*a, *space, *to_space, *out, mask),
             Code::Shuffle(_)
             | Code::Vote(_)
             | Code::Match(_)
@@ -398,7 +406,9 @@ impl Warp {
                 unsafe { mma::run(self.file(), it) };
                 block.outcome.matrices += 1;
                 self.cycles += block.tensor_cost(&it.shape);
-                if block.is_bad && let Some(&slot) = it.d.first() {
+                if block.is_bad
+                    && let Some(&slot) = it.d.first()
+                {
                     self.spoil(block, slot, mask);
                 }
             }

@@ -24,7 +24,7 @@ pub fn decode(resolver: &mut Resolver<'_>, words: &mut Words<'_>, _: u32) -> Dec
             let bytes = words.ty()?.bytes();
             let out = resolver.result(words.arg(0)?, bytes)?;
             let a = Reg { slot: resolver.source(words.arg(1)?, bytes)?, bytes };
-            Ok(Some((Class::Integer, Code::Window { d: bytes, a, space, to_space, out }, 2)))
+            Ok(Some((Class::Integer, Code::Window { a, space, to_space, out }, 2)))
         }
         "isspacep" => {
             let Some(space) = space(words) else { return resolver.bad("no space") };
@@ -39,7 +39,17 @@ pub fn decode(resolver: &mut Resolver<'_>, words: &mut Words<'_>, _: u32) -> Dec
 
 fn space(words: &mut Words<'_>) -> Option<Space> {
     // Blocks stand alone: their cluster is themselves.
-    let name = ["shared::cta", "shared::cluster", "shared", "global", "const", "local", "param::entry", "param::func", "param"];
+    let name = [
+        "shared::cta",
+        "shared::cluster",
+        "shared",
+        "global",
+        "const",
+        "local",
+        "param::entry",
+        "param::func",
+        "param",
+    ];
     Some(match words.take_of(&name)? {
         "global" | "const" => Space::Global,
         "local" => Space::Local,
@@ -51,8 +61,10 @@ fn space(words: &mut Words<'_>) -> Option<Space> {
 /// What says how caches and other threads see an access: everything is visible at once here.
 fn drop_hints(words: &mut Words<'_>) {
     words.drop_if(|word| {
-        matches!(word, "cta" | "gpu" | "sys" | "cluster" | "relaxed" | "acquire" | "release" | "acq_rel" | "weak" | "volatile")
-            || matches!(word, "ca" | "cs" | "lu" | "wb" | "wt" | "nc" | "mmio")
+        matches!(
+            word,
+            "cta" | "gpu" | "sys" | "cluster" | "relaxed" | "acquire" | "release" | "acq_rel" | "weak" | "volatile"
+        ) || matches!(word, "ca" | "cs" | "lu" | "wb" | "wt" | "nc" | "mmio")
             || word.starts_with("L1::")
             || word.starts_with("L2::")
             || word.starts_with("level::")

@@ -9,9 +9,7 @@ use crate::cuda::exec::float::{self, Mode};
 use crate::cuda::exec::int;
 use crate::cuda::exec::lanes::{Run, Slots, select};
 use crate::cuda::exec::number::Round;
-use crate::cuda::exec::program::{
-    BoolOp, Carry, CarryOp, Class, Clock, Code, Compare, FloatTest, Odd, OddOp, Reg,
-};
+use crate::cuda::exec::program::{BoolOp, Carry, CarryOp, Class, Clock, Code, Compare, FloatTest, Odd, OddOp, Reg};
 
 /// The operation with its operands: widths of the operands and of the result.
 fn lanes(resolver: &mut Resolver<'_>, words: &Words<'_>, run: Run, result: u32, sources: &[u32]) -> Result<Code, Bad> {
@@ -34,17 +32,17 @@ fn class(ty: Ty) -> Class {
 /// Arithmetic, logic and comparisons.
 pub fn decode(resolver: &mut Resolver<'_>, words: &mut Words<'_>, flag: u32) -> Decoded {
     match words.name {
-        "add" | "sub" | "addc" | "subc" | "madc" | "mad" | "mul" | "fma" | "div" | "rem" | "min" | "max" | "abs" | "neg"
-        | "and" | "or" | "xor" | "not" | "cnot" | "sad" | "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "bfe"
-        | "mul24" | "mad24" | "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "ex2" | "lg2" | "tanh" | "copysign" => {
-            operation(resolver, words, flag).map(Some)
-        }
+        "add" | "sub" | "addc" | "subc" | "madc" | "mad" | "mul" | "fma" | "div" | "rem" | "min" | "max" | "abs"
+        | "neg" | "and" | "or" | "xor" | "not" | "cnot" | "sad" | "shl" | "shr" | "popc" | "clz" | "brev" | "bfind"
+        | "bfe" | "mul24" | "mad24" | "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "ex2" | "lg2" | "tanh"
+        | "copysign" => operation(resolver, words, flag).map(Some),
         "setp" | "set" => comparison(resolver, words).map(Some),
         "bfi" => {
             let ty = words.ty()?;
             let bytes = ty.bytes();
             let s = [(1, bytes), (2, bytes), (3, 4), (4, 4)];
-            odd(resolver, words, OddOp::BitInsert { bits: ty.bits }, bytes, &s).map(|code| Some((Class::Integer, code, 5)))
+            odd(resolver, words, OddOp::BitInsert { bits: ty.bits }, bytes, &s)
+                .map(|code| Some((Class::Integer, code, 5)))
         }
         "lop3" => {
             words.ty()?;
@@ -213,9 +211,8 @@ fn carry(
         return resolver.bad("no such type with carry");
     }
     let mad = part.is_some();
-    let mut source = |index: usize| -> Result<Reg, Bad> {
-        Ok(Reg { slot: resolver.source(words.arg(index)?, bytes)?, bytes })
-    };
+    let mut source =
+        |index: usize| -> Result<Reg, Bad> { Ok(Reg { slot: resolver.source(words.arg(index)?, bytes)?, bytes }) };
     let (a, b) = (source(1)?, source(2)?);
     let c = if mad { Some(source(3)?) } else { None };
     let d = Reg { slot: resolver.result(words.arg(0)?, bytes)?, bytes };

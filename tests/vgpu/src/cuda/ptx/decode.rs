@@ -97,14 +97,8 @@ pub type Decoded = Result<Option<(Class, Code, usize)>, Bad>;
 /// Decodes one instruction.
 pub fn decode(resolver: &mut Resolver<'_>, instruction: &Instruction, flag: u32) -> Result<(Class, Code), Bad> {
     type Family = fn(&mut Resolver<'_>, &mut Words<'_>, u32) -> Decoded;
-    const FAMILIES: [Family; 6] = [
-        arithmetic::decode,
-        arithmetic::decode_moves,
-        accesses::decode,
-        collectives::decode,
-        tensor::decode,
-        control,
-    ];
+    const FAMILIES: [Family; 6] =
+        [arithmetic::decode, arithmetic::decode_moves, accesses::decode, collectives::decode, tensor::decode, control];
     for family in FAMILIES {
         let mut words = Words::new(instruction);
         if let Some((class, code, args)) = family(resolver, &mut words, flag)? {
@@ -142,8 +136,7 @@ fn control(resolver: &mut Resolver<'_>, words: &mut Words<'_>, _: u32) -> Decode
         "brkpt" => (Code::Trap, 0),
         "nanosleep" => {
             words.take("u32");
-            resolver.any(words.arg(0)?, 4)?;
-            (Code::Sleep, 1)
+            (Code::Sleep(resolver.any(words.arg(0)?, 4)?), 1)
         }
         "membar" | "fence" => {
             // All lanes of a warp, and all memory of a block, are in order here; between blocks accesses are atomic.

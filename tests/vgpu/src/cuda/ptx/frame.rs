@@ -104,7 +104,14 @@ impl Scopes {
 }
 
 /// Declares registers.
-pub fn declare(files: &mut Files, scope: &mut Scope, ty: Ty, name: &str, count: Option<u32>, line: u32) -> Result<(), Bad> {
+pub fn declare(
+    files: &mut Files,
+    scope: &mut Scope,
+    ty: Ty,
+    name: &str,
+    count: Option<u32>,
+    line: u32,
+) -> Result<(), Bad> {
     if count.is_some_and(|count| count > 1 << 16) {
         return Err(Bad::at(line, format!("too many registers {name}")));
     }
@@ -149,9 +156,7 @@ impl Resolver<'_> {
             Arg::Integer(bits) => self.files.constant(*bits, bytes.max(2)),
             Arg::Single(bits) if bytes == 4 => self.files.constant((*bits).into(), 4),
             Arg::Double(bits) if bytes == 8 => self.files.constant(*bits, 8),
-            Arg::Double(bits) if bytes == 4 => {
-                self.files.constant((f64::from_bits(*bits) as f32).to_bits().into(), 4)
-            }
+            Arg::Double(bits) if bytes == 4 => self.files.constant((f64::from_bits(*bits) as f32).to_bits().into(), 4),
             Arg::Name(name) => match (self.symbol(name), Special::parse(name)) {
                 (Some(Symbol::Reg(reg)), _) => reg,
                 (Some(Symbol::Variable(_, address)), _) if bytes >= 4 => self.files.constant(address, bytes),

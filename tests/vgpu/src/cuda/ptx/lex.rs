@@ -129,27 +129,18 @@ mod tests {
             .map(|(token, _)| token)
             .collect();
         let word = |it: &str| Token::Word(it.into());
-        assert_eq!(words[..5], [
-            Token::Mark('@'),
-            Token::Mark('!'),
-            word("%p1"),
-            word("ld.global.L2::128B.u32"),
-            word("%r1")
-        ]);
-        assert_eq!(words[7..12], [
-            word("%rd1"),
-            Token::Mark('+'),
-            Token::Mark('-'),
-            Token::Integer(4),
-            Token::Mark(']')
-        ]);
-        assert_eq!(words[13..], [
-            word("L"),
-            Token::Mark(':'),
-            Token::Single(0x3f80_0000),
-            Token::Integer(8),
-            Token::Integer(31)
-        ]);
+        assert_eq!(
+            words[..5],
+            [Token::Mark('@'), Token::Mark('!'), word("%p1"), word("ld.global.L2::128B.u32"), word("%r1")]
+        );
+        assert_eq!(
+            words[7..12],
+            [word("%rd1"), Token::Mark('+'), Token::Mark('-'), Token::Integer(4), Token::Mark(']')]
+        );
+        assert_eq!(
+            words[13..],
+            [word("L"), Token::Mark(':'), Token::Single(0x3f80_0000), Token::Integer(8), Token::Integer(31)]
+        );
         assert!(tokens("0f3F8").is_err() && tokens("\"x").is_err());
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::Bad;
 use super::decode::decode;
 use super::frame::{Files, Resolver, Scope, Scopes, Symbol, declare};
 use super::parse::{Arg, Function, Initial, Source, Statement, Variable, parse};
-use super::Bad;
 use crate::cuda::exec::program::{Class, Code, Ins, PredRef, Program, Space};
 
 /// A module that is loaded.
@@ -41,13 +41,17 @@ pub fn load(text: &str, mut allocate: impl FnMut(u64) -> Option<u64>) -> Result<
     });
     let variables: Vec<&Variable> = source.variables.iter().chain(local).filter(|it| on_device(it)).collect();
     for variable in &variables {
-        let address = allocate(variable.bytes().max(1))
-            .ok_or_else(|| Bad::at(0, format!("no memory for {}", variable.name)))?;
+        let address =
+            allocate(variable.bytes().max(1)).ok_or_else(|| Bad::at(0, format!("no memory for {}", variable.name)))?;
         symbols.insert(variable.name.clone(), Symbol::Variable(Space::Global, address));
     }
     for variable in &variables {
         let Some(Symbol::Variable(_, address)) = symbols.get(&variable.name).copied() else { continue };
-        globals.push(GlobalVariable { name: variable.name.clone(), address, initial: first_bytes(variable, &symbols)? });
+        globals.push(GlobalVariable {
+            name: variable.name.clone(),
+            address,
+            initial: first_bytes(variable, &symbols)?,
+        });
     }
     let entries = source.functions.iter().enumerate().filter(|(_, it)| it.is_entry);
     let programs = entries.map(|(index, _)| link(&source, index, &symbols).map(Arc::new)).collect::<Result<_, _>>()?;
@@ -336,23 +340,32 @@ fn call(
     };
     let before = args.iter().position(|arg| matches!(arg, Arg::Name(_))).unwrap_or(0);
     let list = |range: &[Arg]| -> Vec<Arg> {
-        range.iter().filter_map(|arg| if let Arg::List(list) = arg { Some(list.clone()) } else { None }).flatten().collect()
+        range
+            .iter()
+            .filter_map(|arg| if let Arg::List(list) = arg { Some(list.clone()) } else { None })
+            .flatten()
+            .collect()
     };
     let (results, operands) = (list(&args[..before]), list(&args[before + 1..]));
     if results.len() != returns.len() || operands.len() != params.len() {
         return resolver.bad(format!("{name} has other parameters"));
     }
-    let copy = |resolver: &mut Resolver<'_>, code: &mut Vec<Ins>, arg: &Arg, (there, bytes): (u64, u64), is_operand: bool| {
-        let Arg::Name(name) = arg else { return resolver.bad(format!("{arg:?} as a parameter")) };
-        let (address, space) = resolver.address(&Arg::Memory(Some(name.clone()), 0))?;
-        if space != Some(Space::Local) {
-            return resolver.bad(format!("{name} as a parameter"));
-        }
-        let here = address.offset as u64;
-        let (to, from) = if is_operand { (there, here) } else { (here, there) };
-        code.push(Ins { guard, class: Class::Memory, code: Code::CopyLocal { to: to as u32, from: from as u32, bytes: bytes as u32 } });
-        Ok(())
-    };
+    let copy =
+        |resolver: &mut Resolver<'_>, code: &mut Vec<Ins>, arg: &Arg, (there, bytes): (u64, u64), is_operand: bool| {
+            let Arg::Name(name) = arg else { return resolver.bad(format!("{arg:?} as a parameter")) };
+            let (address, space) = resolver.address(&Arg::Memory(Some(name.clone()), 0))?;
+            if space != Some(Space::Local) {
+                return resolver.bad(format!("{name} as a parameter"));
+            }
+            let here = address.offset as u64;
+            let (to, from) = if is_operand { (there, here) } else { (here, there) };
+            code.push(Ins {
+                guard,
+                class: Class::Memory,
+                code: Code::CopyLocal { to: to as u32, from: from as u32, bytes: bytes as u32 },
+            });
+            Ok(())
+        };
     for (arg, &there) in operands.iter().zip(params) {
         copy(resolver, code, arg, there, true)?;
     }

@@ -15,7 +15,7 @@ mod ty;
 
 use std::fmt;
 
-pub use link::{GlobalVariable, Module, load};
+pub use link::{Module, load};
 pub use ty::{Kind, Ty};
 
 /// What is wrong with a module.

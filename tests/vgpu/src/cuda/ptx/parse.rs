@@ -176,7 +176,10 @@ impl Parser {
     }
 
     fn top(&mut self, source: &mut Source) -> Result<(), Bad> {
-        while self.take_word(".visible") || self.take_word(".extern") || self.take_word(".weak") || self.take_word(".common")
+        while self.take_word(".visible")
+            || self.take_word(".extern")
+            || self.take_word(".weak")
+            || self.take_word(".common")
         {}
         let word = self.word()?;
         match word.as_str() {
@@ -224,8 +227,14 @@ impl Parser {
 
     /// What follows `.entry` or `.func`. A declaration without a body is nothing.
     fn function(&mut self, is_entry: bool) -> Result<Option<Function>, Bad> {
-        let mut function =
-            Function { name: String::new(), is_entry, returns: vec![], params: vec![], max_threads: None, body: vec![] };
+        let mut function = Function {
+            name: String::new(),
+            is_entry,
+            returns: vec![],
+            params: vec![],
+            max_threads: None,
+            body: vec![],
+        };
         if self.is_mark('(') {
             function.returns = self.params()?;
         }
@@ -487,13 +496,7 @@ impl Parser {
     fn memory(&mut self) -> Result<Arg, Bad> {
         self.mark('[')?;
         let base = if self.peek_word().is_some() { Some(self.word()?) } else { None };
-        let offset = if base.is_none() || self.take_mark('+') {
-            self.integer()?
-        } else if self.is_mark('-') {
-            self.integer()?
-        } else {
-            0
-        };
+        let offset = if base.is_none() || self.take_mark('+') || self.is_mark('-') { self.integer()? } else { 0 };
         self.mark(']')?;
         Ok(Arg::Memory(base, offset as i64))
     }

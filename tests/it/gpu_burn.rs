@@ -1,0 +1,223 @@
+//! The burn of GPUs: the built binary on rigs of the virtual driver.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use vgpu::launch::Machine;
+use yanji::burn::gpu::{GpuSummary, Outcome, Quantity, Step};
+use yanji::burn::{self, Ending, FILE_NAME, GPU_FACTS, Summary, replay};
+use yanji::evidence::{EvidenceBuilder, Origin, Part, Reading};
+
+const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
+const FIRST: &str = "0000:01:00.0";
+const SECOND: &str = "0000:02:00.0";
+
+/// A machine with small GPUs, and where its burn goes.
+struct Bench {
+    machine: Machine,
+    folder: TempDir,
+}
+
+impl Bench {
+    /// `rig` follows the head of a rig file; the burn lasts so many seconds.
+    fn new(rig: &str, seconds: u64, watchdog: u64) -> Self {
+        let text = format!("title = \"x\"\nabout = \"x\"\nexpect.failure = true\n{rig}");
+        let folder = tempfile::tempdir().unwrap();
+        let profile = format!(
+            "name = \"gpu\"\nduration_seconds = {seconds}\ntelemetry_interval_seconds = 1\nwatchdog_seconds = {watchdog}\n\
+             [gpu]\npatterns_seconds = 5\nload_seconds = 5\npulse_seconds = 2\nretention_seconds = 1\n"
+        );
+        fs::write(folder.path().join("profile.toml"), profile).unwrap();
+        Self { machine: Machine::of(&text).unwrap(), folder }
+    }
+
+    fn start(&self) -> Child {
+        let mut command = self.machine.command(Path::new(YANJI));
+        command.args(["burn", "--profile"]).arg(self.folder.path().join("profile.toml"));
+        command.arg("--out").arg(self.folder.path().join("burn"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn records(&self) -> Vec<u8> {
+        fs::read(self.folder.path().join("burn").join(FILE_NAME)).unwrap_or_default()
+    }
+
+    fn summary(&self) -> Summary {
+        replay(&self.records()).unwrap()
+    }
+
+    /// Runs to the end.
+    fn run(&self) -> (Option<i32>, Summary) {
+        let status = self.start().wait().unwrap();
+        (status.code(), self.summary())
+    }
+
+    fn wait_for<T>(&self, look: impl Fn(&Json) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            let records = self.records();
+            let mut lines = records.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            if let Some(found) = lines.find_map(|line: Json| look(&line)) {
+                return found;
+            }
+            assert!(start.elapsed() < Duration::from_secs(200), "waited in vain");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn card(more: &str) -> String {
+    format!("[[gpu]]\nlike = \"rtx-4090\"\n{more}\n")
+}
+
+const SMALL: &str = "cuda = { memory_mib = 32, multiprocessors = 4 }";
+
+fn part(summary: &Summary, address: &str) -> Part {
+    let mut builder = EvidenceBuilder::new(Origin::Live);
+    burn::add_evidence(summary, &mut builder);
+    builder.finish().part(&format!("gpu:{address}")).unwrap().clone()
+}
+
+fn gpu<'a>(summary: &'a Summary, address: &str) -> &'a GpuSummary {
+    &summary.gpus[address]
+}
+
+fn not_measured(rig: &str) -> String {
+    let (code, summary) = Bench::new(rig, 20, 60).run();
+    assert_eq!(code, Some(3), "undecided");
+    let Some(Outcome::NotMeasured { reason }) = &gpu(&summary, FIRST).outcome else {
+        panic!("{:?}", gpu(&summary, FIRST).outcome);
+    };
+    let part = part(&summary, FIRST);
+    for path in ["gpu.burn.memory_errors", "gpu.burn.compute_errors", "gpu.burn.sm_count", "gpu.burn.coverage_permille"] {
+        assert!(matches!(part.reading(path), Some(Reading::Failed(_))), "{path} is no number");
+    }
+    reason.clone()
+}
+
+#[test]
+fn a_good_gpu_is_measured_from_end_to_end_and_its_facts_come_from_the_records() {
+    let bench = Bench::new(&card(SMALL), 100, 60);
+    let (code, summary) = bench.run();
+    let gpu = gpu(&summary, FIRST);
+    assert_eq!(code, Some(0), "{:?} {:?}", gpu.outcome, gpu.done);
+    assert_eq!((summary.ending(), gpu.has_errors()), (Ending::Clean, false));
+    assert_eq!(gpu.not_validated(), Vec::<String>::new());
+    let part = part(&summary, FIRST);
+    for fact in GPU_FACTS {
+        assert!(part.reading(fact.path).is_some(), "{} is declared and not made", fact.path);
+    }
+    assert!(part.integer("gpu.burn.coverage_permille") >= Some(960), "{:?}", part.reading("gpu.burn.coverage_permille"));
+    assert_eq!(part.integer("gpu.burn.memory_errors"), Some(0));
+    assert_eq!(part.integer("gpu.burn.sm_count"), Some(4));
+    assert!(part.integer(Quantity::Read.fact()) > Some(0));
+    assert!(part.integer(Quantity::ClocksFp16.fact()).is_some_and(|ops| (200_000..=256_000).contains(&ops)));
+    assert_eq!(part.reading(Quantity::RateFp4.fact()), Some(&Reading::Unsupported), "Ada has no FP4");
+    assert!(part.integer("gpu.burn.clock.sm_median_mhz") > Some(0));
+}
+
+#[test]
+fn memory_that_is_not_there_is_found_by_its_first_address() {
+    let rig = card("cuda = { memory_mib = 32, real_mib = 16, multiprocessors = 4 }");
+    let (code, summary) = Bench::new(&rig, 30, 60).run();
+    assert_eq!(code, Some(1));
+    let part = part(&summary, FIRST);
+    assert!(part.integer("gpu.burn.aliased_vectors") > Some(0));
+    // The context's own memory lies before what is under test.
+    let first = part.text("gpu.burn.first_aliased_address").unwrap();
+    let first = u64::from_str_radix(first.trim_start_matches("0x"), 16).unwrap();
+    assert!((15 << 20..=16 << 20).contains(&first), "{first:#x}");
+    assert!(part.integer("gpu.burn.coverage_permille") < Some(600));
+}
+
+#[test]
+fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
+    let rig = card(SMALL)
+        + "[[cuda_fault]]\neffect = { bad-multiprocessor = { multiprocessor = 3, one_in = 1 } }\n"
+        + "[[cuda_fault]]\neffect = { stuck-bit = { address = 0x800005, bit = 3, value = true } }\n";
+    let (code, summary) = Bench::new(&rig, 30, 60).run();
+    assert_eq!(code, Some(1));
+    let part = part(&summary, FIRST);
+    assert_eq!(part.reading("gpu.burn.bad_sms"), Some(&Reading::Known(vec!["sm3".to_owned()].into())));
+    assert_eq!(part.text("gpu.burn.first_wrong_address"), part.text("gpu.burn.last_wrong_address"));
+    assert_eq!(part.text("gpu.burn.wrong_bits"), Some("0x00000000000000000000080000000000"));
+    assert_eq!(part.integer("gpu.burn.aliased_vectors"), Some(0));
+}
+
+#[test]
+fn a_gpu_that_is_lost_or_hangs_is_reported_and_the_other_one_goes_on() {
+    for effect in ["lost", "hang"] {
+        let rig = card(&format!("count = 2\n{SMALL}")) + &format!("[[cuda_fault]]\ngpu = 0\nafter_launches = 200\neffect = \"{effect}\"\n");
+        let (code, summary) = Bench::new(&rig, 60, 10).run();
+        assert_eq!(code, Some(1), "{effect}");
+        let part = part(&summary, FIRST);
+        match (effect, &gpu(&summary, FIRST).outcome) {
+            ("lost", Some(Outcome::Lost { .. })) => assert_eq!(part.reading("gpu.burn.lost"), Some(&Reading::Known(true.into()))),
+            ("hang", Some(Outcome::WorkerHung { .. })) => assert!(part.text("gpu.burn.hung_step").is_some()),
+            (_, other) => panic!("{effect}: {other:?}"),
+        }
+        assert_eq!(gpu(&summary, SECOND).outcome, Some(Outcome::Finished), "{effect}");
+        assert!(gpu(&summary, SECOND).done.contains(&Step::Address));
+    }
+}
+
+#[test]
+fn what_keeps_a_gpu_from_being_measured_is_said_with_what_to_do() {
+    for (rig, expected) in [
+        (card(&format!("compute_mode = 2\n{SMALL}")), "prohibited"),
+        (card(&format!("compute_mode = 3\nprocesses = [{{ pid = 77, used_mib = 8 }}]\n{SMALL}")), "exclusive"),
+        (card(&format!("mig = {{ enabled = true, devices = 1 }}\n{SMALL}")), "MIG"),
+        (format!("[driver]\nmissing = [\"cuLaunchKernel\"]\n{}", card(SMALL)), "has no cuLaunchKernel"),
+        (format!("[driver]\ncuda_version = 11080\n{}", card(SMALL)), "takes no kernel"),
+    ] {
+        let reason = not_measured(&rig);
+        assert!(reason.contains(expected), "{reason}");
+    }
+}
+
+#[test]
+fn memory_that_another_process_holds_or_the_driver_refuses_is_missing_from_the_coverage() {
+    let held = card(&format!("processes = [{{ pid = 77, used_mib = 8 }}]\n{SMALL}"));
+    let refused = card(SMALL) + "[[cuda_fault]]\neffect = { out-of-memory = { allocation = 2 } }\n";
+    for rig in [held, refused] {
+        let (_, summary) = Bench::new(&rig, 25, 60).run();
+        let part = part(&summary, FIRST);
+        let coverage = part.integer("gpu.burn.coverage_permille");
+        assert!(coverage.is_none() || coverage < Some(800), "{coverage:?}");
+    }
+}
+
+#[test]
+fn an_interruption_in_the_middle_of_a_launch_ends_in_order_and_goes_on_where_it_was() {
+    let bench = Bench::new(&card(SMALL), 100, 60);
+    let mut child = bench.start();
+    bench.wait_for(|line| (line["kind"] == "gpu-step" && line["step"] == "address").then_some(()));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let summary = bench.summary();
+    assert_eq!(gpu(&summary, FIRST).outcome, Some(Outcome::Stopped));
+    assert!(gpu(&summary, FIRST).done.contains(&Step::Address));
+    assert!(matches!(part(&summary, FIRST).reading(Quantity::Triad.fact()), Some(Reading::Failed(_))));
+}
+
+#[test]
+fn a_worker_that_is_killed_from_outside_is_a_crash_with_its_step() {
+    let bench = Bench::new(&card(SMALL), 40, 60);
+    let mut child = bench.start();
+    let pid = bench.wait_for(|line| (line["kind"] == "gpu-start").then(|| line["pid"].as_i64()).flatten());
+    bench.wait_for(|line| (line["kind"] == "gpu-step" && line["step"] == "allocate").then_some(()));
+    kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!((status.code(), status.signal()), (Some(1), None));
+    let summary = bench.summary();
+    let outcome = &gpu(&summary, FIRST).outcome;
+    assert!(matches!(outcome, Some(Outcome::WorkerCrashed { signal: Some(9), step: Some(_), .. })), "{outcome:?}");
+    assert!(part(&summary, FIRST).text("gpu.burn.crashed_step").is_some());
+}
