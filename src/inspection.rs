@@ -44,7 +44,12 @@ pub struct Denied {
 
 /// Every fact that a collector, the burn-in or the derivation can make: the names that rules may use.
 pub fn fact_catalogue() -> impl Iterator<Item = &'static FactDef> {
-    COLLECTORS.iter().flat_map(|collector| collector.facts()).chain(burn::FACTS).chain(burn::GPU_FACTS).chain(rule::FACTS)
+    COLLECTORS
+        .iter()
+        .flat_map(|collector| collector.facts())
+        .chain(burn::FACTS)
+        .chain(burn::GPU_FACTS)
+        .chain(rule::FACTS)
 }
 
 /// Collects from a host and evaluates.

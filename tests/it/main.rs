@@ -6,6 +6,7 @@ mod burn;
 mod cli;
 mod collect;
 mod gpu_burn;
+mod gpu_burn_rules;
 mod gpu_rigs;
 mod gpu_rules;
 mod nvml;

@@ -39,12 +39,15 @@ fn covered(gpu: &Gpu<'_>) -> Reading<()> {
     }
     integer(gpu.part, "gpu.burn.coverage_permille").and_then(|share| match share {
         COVERAGE_PERMILLE.. => Reading::Known(()),
-        _ => Reading::Failed(format!("{}.{} % of the memory was tested, and 97 % is the least", share / 10, share % 10)),
+        _ => {
+            Reading::Failed(format!("{}.{} % of the memory was tested, and 97 % is the least", share / 10, share % 10))
+        }
     })
 }
 
 fn bandwidth(part: &Part, expected: &Reading<Expected<'_>>, facts: &mut Facts) {
-    let kinds = ["read", "copy", "triad"].map(|kind| integer(part, &format!("gpu.burn.bandwidth.{kind}_mb_per_second")));
+    let kinds =
+        ["read", "copy", "triad"].map(|kind| integer(part, &format!("gpu.burn.bandwidth.{kind}_mb_per_second")));
     let unread = || kinds.iter().find(|kind| kind.known().is_none()).cloned().unwrap_or(Reading::Absent);
     let best = kinds.iter().filter_map(Reading::known).max().map_or_else(unread, |best| Reading::Known(*best));
     let of = |field: &str| expected.known().and_then(|it| it.integer(field));
