@@ -46,7 +46,7 @@ pub(super) fn compare(gpu: &Gpu<'_>, all: &[Gpu<'_>], evidence: &Evidence, table
     rates::compare(gpu.part, &expected, facts);
     memory::compare(gpu, &expected, facts);
     link::compare(gpu.part, facts);
-    facts.insert("gpu.burned.claim_conflicts", claim_conflicts(gpu.part, tables));
+    facts.insert("gpu.burned.claim_conflicts", claim_conflicts(gpu, tables));
     facts.insert("gpu.burned.lagging", siblings::lagging(gpu, all));
     facts.insert("gpu.burned.behaves_like", like::behaves_like(gpu, tables));
 }
@@ -88,31 +88,29 @@ impl Shortfalls {
     }
 }
 
-/// The SMs that ran against those of the product that was sold.
-fn claim_conflicts(part: &Part, tables: &Tables) -> Reading {
-    let Some(product) = part.text("gpu.claim.product") else { return Reading::Absent };
+/// The SMs that ran against those of every variant of the product that was sold.
+fn claim_conflicts(gpu: &Gpu<'_>, tables: &Tables) -> Reading {
+    let Some(product) = gpu.part.text("gpu.claim.product") else { return Reading::Absent };
     let Some(record) = claim::claimed_record(product, tables) else {
         return Reading::Failed(format!("{product:?} is not in parts/gpu/products"));
     };
     let mut sold: Vec<i64> = Vec::new();
+    let mut uncounted = false;
     for id in record.texts("device_ids") {
-        let of = |table: &str| {
-            let record = tables.record(table, id)?;
-            // What is known by its name only has no SM count to rely on.
-            let certain = record.text("certainty").is_some_and(|letter| letter <= "C");
-            record.integer("sm_count").filter(|_| certain)
-        };
+        let of = |table: &str| tables.record(table, id)?.integer("sm_count");
         match of("gpu/performance").or_else(|| of("gpu/devices")) {
             Some(count) => sold.push(count),
-            None => return Reading::Failed(format!("the tables don't say how many SMs every {product} has")),
+            // It only matters where the card may be that variant.
+            None => uncounted |= gpu.device_id.known().is_none_or(|own| own == id),
         }
     }
-    integer(part, SMS)
+    let Some(fewest) = sold.iter().min().copied().filter(|_| !uncounted) else {
+        return Reading::Failed(format!("the tables don't say how many SMs {product} has"));
+    };
+    integer(gpu.part, SMS)
         .map(|ran| {
-            let fewest = sold.iter().min().copied().unwrap_or_default();
-            let conflict = !sold.contains(&ran);
-            let words = format!("{ran} SMs ran, and {product} has {fewest}");
-            if conflict { vec![words] } else { Vec::new() }
+            let words = format!("{ran} SMs ran, and {product} has at least {fewest}");
+            if sold.contains(&ran) { Vec::new() } else { vec![words] }
         })
         .value()
 }
