@@ -52,7 +52,15 @@ const GH100: Chip = Chip {
     tensor: &[("fp64_tensor", 128), ("fp16", 2048), ("bf16", 2048), ("tf32", 1024), ("int8", 4096), ("fp8", 4096)],
 };
 
-fn is_count(format: &str) -> &'static str {
+const UNSUPPORTED: Reading = Reading::Unsupported;
+const ABSENT: Reading = Reading::Absent;
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The unit of a rate in the name of its fact.
+fn unit(format: &str) -> &'static str {
     if format == "int8" { "gops" } else { "gflops" }
 }
 
@@ -64,7 +72,7 @@ impl Card {
         let absent: &[&str] =
             &["lost_reason", "hung_step", "crashed_step", "first_aliased_address", "first_wrong_address"];
         for path in absent.iter().chain(&["last_wrong_address", "wrong_bits"]) {
-            card.set(path, Reading::Absent);
+            card.set(path, ABSENT);
         }
         for path in ["aliased_vectors", "memory_errors", "compute_errors", "throttle.thermal_permille"] {
             card.set(path, 0i64);
@@ -80,7 +88,7 @@ impl Card {
         for path in ["not_measured", "kernels_not_validated", "bad_sms"] {
             card.set(path, Vec::<String>::new());
         }
-        card.set("kernel_files", vec!["compute.fatbin fatbin 12ab", "wgmma.fatbin fatbin 34cd"]);
+        card.set("kernel_files", words(&["compute.fatbin fatbin 12ab", "wgmma.fatbin fatbin 34cd"]));
         card.set("completed", true);
         card.set("lost", false);
         card.set("total_bytes", memory_mib << 20);
@@ -105,8 +113,8 @@ impl Card {
         card.set("link.generation_under_load", generation);
         card.set("link.width_under_load", 16i64);
         for format in ["fp64_tensor", "fp16", "bf16", "tf32", "int8", "fp8", "fp4"] {
-            card.set(&format!("rate.{format}_{}", is_count(format)), Reading::Unsupported);
-            card.set(&format!("ops_per_1000_clocks_per_sm.{format}"), Reading::Unsupported);
+            card.set(&format!("rate.{format}_{}", unit(format)), UNSUPPORTED);
+            card.set(&format!("ops_per_1000_clocks_per_sm.{format}"), UNSUPPORTED);
         }
         card.ops("fp32", chip.fp32);
         card.set("ops_per_1000_clocks_per_sm.fp32_split", chip.fp32 * 480);
@@ -125,7 +133,7 @@ impl Card {
         };
         let (sms, mhz) = (figure(self, "sm_count"), figure(self, "clock.sm_median_mhz"));
         self.set(&format!("ops_per_1000_clocks_per_sm.{format}"), each * 900);
-        self.set(&format!("rate.{format}_{}", is_count(format)), 2 * each * sms * mhz * 9 / 10_000);
+        self.set(&format!("rate.{format}_{}", unit(format)), 2 * each * sms * mhz * 9 / 10_000);
     }
 
     fn set(&mut self, path: &str, reading: impl Into<Reading>) {
@@ -138,7 +146,8 @@ impl Card {
     }
 
     fn failed(self, path: &str) -> Self {
-        self.with(path, Reading::Failed("test".to_owned()))
+        let failed: Reading = Reading::Failed("test".to_owned());
+        self.with(path, failed)
     }
 
     fn v100() -> Self {
@@ -162,7 +171,7 @@ impl Card {
             Self::new("2684", "NVIDIA GeForce RTX 4090", "95.02.3C.00.EB", &AD102, [128, 2600, 24_100, 10_501, 384, 4]);
         // No ECC counters.
         let paths = ["ecc.volatile_corrected_growth", "ecc.volatile_uncorrected_growth", "remap.growth"];
-        paths.into_iter().fold(card, |card, path| card.with(path, Reading::Unsupported))
+        paths.into_iter().fold(card, |card, path| card.with(path, UNSUPPORTED))
     }
 
     fn part(&self, index: usize, burned: bool, builder: &mut EvidenceBuilder) {
@@ -253,7 +262,6 @@ fn sound_cards_of_every_class_are_clear_and_behave_like_themselves() {
         let cards = vec![card; count];
         let inspection = expect(&cards, &[], Verdict::Accepted);
         assert!(like(&inspection).contains(product), "{product}: {}", like(&inspection));
-        // By the printed name alone, as where only the burn-in saw the card.
     }
 }
 
@@ -268,7 +276,7 @@ fn honest_cards_at_low_clocks_and_half_efficient_copies_are_not_accused() {
     expect(&[card], &[], Verdict::Accepted);
     // Tensor cores through the slower kernel say nothing, where they are slow; where they are fast enough, they do.
     let slow = |card: &mut Card| {
-        card.set("kernel_files", vec!["compute_80.ptx ptx 12ab"]);
+        card.set("kernel_files", words(&["compute_80.ptx ptx 12ab"]));
         for format in ["fp16", "bf16"] {
             card.ops(format, 1200);
         }
@@ -277,7 +285,7 @@ fn honest_cards_at_low_clocks_and_half_efficient_copies_are_not_accused() {
     slow(&mut card);
     let inspection = expect(&[card], &[], Verdict::Undecided);
     assert!(inspection.judgement.reasons[0].contains("gpu.burn-tensor-rate-low"), "{:?}", inspection.judgement);
-    expect(&[Card::h100().with("kernel_files", vec!["compute_80.ptx ptx 12ab"])], &[], Verdict::Accepted);
+    expect(&[Card::h100().with("kernel_files", words(&["compute_80.ptx ptx 12ab"]))], &[], Verdict::Accepted);
 }
 
 #[test]
@@ -360,7 +368,7 @@ fn a_mining_card_is_told_by_its_multiply_adds_whatever_it_says_it_is() {
 
 #[test]
 fn a_wrong_sm_rejects_and_is_named() {
-    let card = Card::h100().with("compute_errors", 3i64).with("bad_sms", vec!["sm17"]);
+    let card = Card::h100().with("compute_errors", 3i64).with("bad_sms", words(&["sm17"]));
     let inspection = expect(&[Card::h100(), card], &["gpu.burn-compute-errors"], Verdict::Rejected);
     let check = inspection
         .checks
@@ -418,7 +426,7 @@ fn what_happens_under_load_is_told() {
         expect(&[card], &[rule], Verdict::Accepted);
     }
     // Kernels that fail are no fault of the card, and what they measure is missing.
-    let card = Card::a100().with("kernels_not_validated", vec!["compute_f64: wrong"]).failed("rate.fp64_gflops");
+    let card = Card::a100().with("kernels_not_validated", words(&["compute_f64: wrong"])).failed("rate.fp64_gflops");
     let inspection = expect(&[card.failed("ops_per_1000_clocks_per_sm.fp64")], &[], Verdict::Undecided);
     assert!(
         inspection
