@@ -107,7 +107,7 @@ impl Card {
             card.set(&format!("bandwidth.{kind}_mb_per_second"), bandwidth);
         }
         card.set("bandwidth.slowest_region_permille", 975i64);
-        let link = [250, 500, 985, 1969, 3938][generation as usize - 1] * 16 * 8 / 10;
+        let link: i64 = [250, 500, 985, 1969, 3938][generation as usize - 1] * 16 * 8 / 10;
         card.set("bandwidth.host_to_device_mb_per_second", link);
         card.set("bandwidth.device_to_host_mb_per_second", link);
         card.set("link.generation_under_load", generation);
