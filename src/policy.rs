@@ -143,6 +143,22 @@ pub struct Counts {
     pub not_checkable: usize,
 }
 
+impl Counts {
+    /// Counts the outcomes of some checks.
+    pub fn of(checks: &[Check]) -> Self {
+        let mut counts = Self::default();
+        for check in checks {
+            match check.outcome {
+                Outcome::Clear => counts.clear += 1,
+                Outcome::Fires(_) => counts.firing += 1,
+                Outcome::Inconclusive { .. } => counts.not_checkable += 1,
+                Outcome::NotApplicable => {}
+            }
+        }
+        counts
+    }
+}
+
 /// A verdict with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -196,7 +212,7 @@ impl Policy {
             (true, true) => (Verdict::Accepted, Vec::new()),
         };
         reasons.append(&mut remarks);
-        Judgement { verdict, reasons, counts: count(checks) }
+        Judgement { verdict, reasons, counts: Counts::of(checks) }
     }
 
     fn origins(&self) -> String {
@@ -271,17 +287,4 @@ fn first_of(parts: &[&str]) -> String {
         [only] => (*only).to_owned(),
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
-}
-
-fn count(checks: &[Check]) -> Counts {
-    let mut counts = Counts::default();
-    for check in checks {
-        match check.outcome {
-            Outcome::Clear => counts.clear += 1,
-            Outcome::Fires(_) => counts.firing += 1,
-            Outcome::Inconclusive { .. } => counts.not_checkable += 1,
-            Outcome::NotApplicable => {}
-        }
-    }
-    counts
 }

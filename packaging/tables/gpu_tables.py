@@ -9,6 +9,7 @@ have memory from documents or captures, C from general knowledge, D and E have i
 below hold beside the files is small and has its source next to it.
 """
 import csv
+import math
 import pathlib
 import re
 import sys
@@ -46,6 +47,39 @@ MAKERS = {
     "1043": "ASUS", "1458": "Gigabyte", "1462": "MSI", "19da": "Zotac", "10b0": "Gainward", "1569": "Palit",
     "3842": "EVGA", "196e": "PNY", "10de": "NVIDIA", "1028": "Dell", "103c": "HP", "17aa": "Lenovo", "1682": "XFX",
     "7377": "Colorful", "1b4c": "KFA2/Galax", "1acc": "Point of View", "1849": "ASRock", "1025": "Acer",
+}
+
+# Multiply-adds of a multiprocessor in a clock, dense, by compute capability and market. GeForce cards have half the tensor
+# rate with FP32 sums. `native` is the kernel file without which tensor cores don't reach their rate.
+CHIP_RATES = {
+    "7.0": (["GV100"], dict(fp32=64, fp64=32, fp16=512)),
+    "7.5": (["TU102", "TU104", "TU106"], dict(fp32=64, fp64=2, fp16=512, int8=1024)),
+    "7.5 geforce": (["TU102", "TU104", "TU106"], dict(fp32=64, fp64=2, fp16=256, int8=1024)),
+    # These have no tensor cores: products of halves run elsewhere.
+    "7.5 small": (["TU116", "TU117"], dict(fp32=64, fp64=2)),
+    "8.0": (["GA100"], dict(fp32=64, fp64=32, fp64_tensor=64, fp16=1024, bf16=1024, tf32=512, int8=2048)),
+    "8.6": (["GA102", "GA103", "GA104", "GA106", "GA107"],
+            dict(fp32=128, fp64=2, fp16=512, bf16=512, tf32=256, int8=1024)),
+    "8.6 geforce": (["GA102", "GA103", "GA104", "GA106", "GA107"],
+                    dict(fp32=128, fp64=2, fp16=256, bf16=256, tf32=128, int8=1024)),
+    "8.9": (["AD102", "AD103", "AD104", "AD106", "AD107"],
+            dict(fp32=128, fp64=2, fp16=512, bf16=512, tf32=256, int8=1024, fp8=1024)),
+    "8.9 geforce": (["AD102", "AD103", "AD104", "AD106", "AD107"],
+                    dict(fp32=128, fp64=2, fp16=256, bf16=256, tf32=128, int8=1024, fp8=512)),
+    "9.0": (["GH100"], dict(fp32=128, fp64=64, fp64_tensor=128, fp16=2048, bf16=2048, tf32=1024, int8=4096, fp8=4096,
+                            native="wgmma")),
+    "10.0": (["GB100", "GB102"], dict(fp32=128, fp64=64, fp16=4096, bf16=4096, tf32=2048, fp8=8192, fp4=16384,
+                                      native="tcgen05")),
+    "10.3": (["GB110", "GB112"], dict(fp32=128, fp64=2, fp16=4096, bf16=4096, tf32=2048, fp8=8192, native="tcgen05")),
+    "12.0": (["GB202", "GB203", "GB205", "GB206", "GB207"],
+             dict(fp32=128, fp64=2, fp16=512, bf16=512, tf32=256, int8=1024, fp8=1024, fp4=2048)),
+    "12.0 geforce": (["GB202", "GB203", "GB205", "GB206", "GB207"],
+                     dict(fp32=128, fp64=2, fp16=256, bf16=256, tf32=128, int8=1024, fp8=512, fp4=2048)),
+}
+NUMBER_TYPES = {
+    "fp32": "fp32_tf", "fp64": "fp64_tf", "fp64_tensor": "fp64_tensor_tf", "fp16": "fp16_tensor_fp32acc_tf",
+    "bf16": "bf16_dense_tf", "tf32": "tf32_dense_tf", "int8": "int8_dense_tops", "fp8": "fp8_dense_tf",
+    "fp4": "fp4_dense_tf",
 }
 
 BARE_CODE_NAME = re.compile(
@@ -123,6 +157,53 @@ def memory(row):
 def number(text):
     match = re.match(r"\d+", text or "")
     return int(match.group()) if match else None
+
+
+def per_clock(row, column, sms, clocks):
+    """Multiply-adds of a multiprocessor in a clock: a power of two, which the published rate comes near to at some clock."""
+    if not row[column] or not sms or not clocks:
+        return None
+    best = None
+    for clock in clocks:
+        exact = float(row[column]) * 1e6 / (2 * sms * clock)
+        power = 2 ** round(math.log2(exact))
+        off = abs(math.log2(exact / power))
+        if best is None or off < best[0]:
+            best = (off, power)
+    # A clock that the boost clock is not, or a rounded figure; but not half a step.
+    return best[1] if best[0] < 0.35 else None
+
+
+def performance(row):
+    """What gpu_reference.csv says of a product; the floors are far below what was measured on honest cards."""
+    clocks = [int(clock) for clock in re.findall(r"\b\d{4}\b", row["boost_mhz"])]
+    derived = "derived" in row["sm"]
+    sms = number(row["sm"])
+    record = {
+        "name": row["gpu"], "chip": row["die"].split(" ")[0], "compute_capability": row["cc"],
+        "sm_count": None if derived else sms, "l2_kib": int(float(row["l2_mb"]) * 1024) if row["l2_mb"] else None,
+        "memory_type": row["mem_type"], "bus_width_bits": number(row["bus_bits"]),
+        "memory_clock_mhz": number(row["mem_clock_mhz_ddr_base"]),
+        "bandwidth_mb_per_second": int(row["bw_theo_gbs"]) * 1000 if row["bw_theo_gbs"] else None,
+        "boost_mhz": min(clocks) if clocks else None, "power_watts": number(row["tdp_w"]),
+        "pcie_generation": number(row["pcie_gen"]), "pcie_width": number(row["pcie_width"]),
+        "certainty": row["certainty"],
+        "source": "gpu_reference.csv: " + row["spec_source"],
+    }
+    for kind, column in NUMBER_TYPES.items():
+        record[kind] = per_clock(row, column, sms, clocks)
+    if row["gpu"].startswith("CMP"):
+        # The published rate is the chip's. On the card, multiply-adds are held down.
+        record["fp32"], record["fma_throttled"] = None, True
+    # A streaming test on a card is worth more than a default limit of a diagnosis tool.
+    fraction = float(row["bw_measured_frac"] or 0)
+    streamed = re.search(r"gpu-stream|memtest", row["bw_measured_source"])
+    floor = min(750, 850 * fraction) if streamed else min(600, 850 * fraction) if fraction else 600
+    record["bandwidth_floor_permille"] = int(floor)
+    # Small power limits hold the rate far below what the boost clock would give.
+    gemm = float(row["gemm_measured_frac"] or 0)
+    record["rate_floor_permille"] = int(min(500, 600 * gemm)) if gemm else 300
+    return record
 
 
 NOISE = set("nvidia geforce tesla quadro rtx gtx gt generation gpu edition with design hbm2 hbm2e hbm3 hbm3e pcie active "
@@ -210,6 +291,35 @@ def main():
     write(folder, "vbios-chips", "Chips by the first two fields of the VBIOS version",
           ["NVIDIA VBIOS versions and PCI device ids of about 190 captures"], "prefix of the VBIOS version",
           {"chip": "text", "certainty": "text", "source": "text"}, chips)
+
+    number_types = {kind: "integer" for kind in NUMBER_TYPES}
+    expected = {}
+    for row in read("gpu_reference.csv"):
+        for place, (device, remark) in enumerate(re.findall(r"\b([0-9a-f]{4})\b(?: \(([^)]*)\))?", row["pci_device_ids_10de"])):
+            record = performance(row)
+            if place > 0 and (remark or record.get("fma_throttled")):
+                # Another variant: the chip is the same, its memory is not.
+                record["name"] = f"{row['gpu']}, {remark or 'other memory'}"
+                for field in ("memory_type", "bus_width_bits", "memory_clock_mhz", "bandwidth_mb_per_second"):
+                    record[field] = None
+            expected["0x" + device] = record
+    write(folder, "performance", "What products can do: units, clocks, memory, and multiply-adds of a multiprocessor in a clock",
+          ["gpu_reference.csv: datasheets and white papers, arithmetic-checked, and what was measured on honest cards",
+           "memory clock as NVML counts it: bandwidth is twice the clock times the width of the bus",
+           "bandwidth_floor_permille: 0.85 of what a streaming test measured, at most 750; 600 where only weaker tests are known",
+           "rate_floor_permille, of boost clock x units: 0.6 of what a matrix multiplication measured, at most 500; else 300"],
+          "PCI device id",
+          {"name": "text", "chip": "text", "compute_capability": "text", "sm_count": "integer", "l2_kib": "integer",
+           "memory_type": "text", "bus_width_bits": "integer", "memory_clock_mhz": "integer",
+           "bandwidth_mb_per_second": "integer", "bandwidth_floor_permille": "integer", "boost_mhz": "integer",
+           "power_watts": "integer", "pcie_generation": "integer", "pcie_width": "integer", **number_types,
+           "rate_floor_permille": "integer", "fma_throttled": "bool", "certainty": "text", "source": "text"}, expected)
+    write(folder, "chip-rates", "Dense multiply-adds of a multiprocessor in a clock, by kind of chip",
+          ["NVIDIA's architecture white papers; every figure of gpu_reference.csv agrees, and where it does not, it has its own record"],
+          "compute capability, and geforce or small where such cards have other rates",
+          {"chips": "list", **number_types, "native": "text", "certainty": "text", "source": "text"},
+          {key: {"chips": chips, **rates, "certainty": "B", "source": "architecture white papers"}
+           for key, (chips, rates) in CHIP_RATES.items()})
 
     by_device = {row["pci_device_id"]: row for row in devices}
     source = subsystems[0]["source"].split(" (")[0]

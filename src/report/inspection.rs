@@ -53,8 +53,9 @@ pub fn inspection_plain(inspection: &Inspection, signatures: &Signatures, style:
         inspection.evidence.origin
     );
     text += &section("Parts", &parts(&inspection.evidence, style), style);
+    text += &section("Behaviour of the GPUs", &behaviour(&inspection.evidence, style), style);
     text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
-    text += &section("Not checkable", &blind(inspection), style);
+    text += &section("Not checkable", &blind(&inspection.checks, &inspection.evidence), style);
     text += &privilege(inspection);
     text += &verdict(inspection, style);
     text
@@ -343,11 +344,11 @@ fn witnesses(finding: &Finding, style: Style) -> String {
     text
 }
 
-fn blind(inspection: &Inspection) -> String {
+fn blind(checks: &[Check], evidence: &Evidence) -> String {
     let mut rules: Vec<(&str, usize, Vec<String>)> = Vec::new();
-    for check in &inspection.checks {
+    for check in checks {
         let Outcome::Inconclusive { missing } = &check.outcome else { continue };
-        let part = inspection.evidence.part(&check.part);
+        let part = evidence.part(&check.part);
         let reasons = missing.iter().map(|path| {
             let state = part.and_then(|part| part.reading(path.as_str())).map_or("not known", Reading::state);
             format!("{path} {state}")
@@ -416,15 +417,41 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
             text += &section(&title, &table, style);
         }
     }
-    text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
-    text += &section("Not checkable", &blind(inspection), style);
+    text += &section("Behaviour of the GPUs", &behaviour(&inspection.evidence, style), style);
+    // Without the machine around it, only the rules about the burn-in can say something.
+    let of_burn = |check: &&Check| check.id.starts_with("burn.") || check.id.starts_with("gpu.burn-");
+    let checks: Vec<Check> = inspection.checks.iter().filter(of_burn).cloned().collect();
+    text += &section("Findings", &findings(&checks, signatures, style), style);
+    text += &section("Not checkable", &blind(&checks, &inspection.evidence), style);
     let ending = match summary.ending() {
         Ending::Clean => style.paint(Tone::Good, "complete, and nothing was found"),
         Ending::ErrorsFound => style.paint(Tone::Bad, "errors found"),
         Ending::Undecided => style.paint(Tone::Warning, "undecided"),
     };
     text += &format!("\nResult: {ending} ({} records, chain head {})\n", summary.records, summary.head);
-    text + &counts_line(inspection.judgement.counts)
+    text + &counts_line(Counts::of(&checks))
+}
+
+/// What each burned GPU says it is and was sold as, and what it behaves like.
+fn behaviour(evidence: &Evidence, style: Style) -> String {
+    let mut text = String::new();
+    for part in evidence.scope("gpu") {
+        let Some(like) = part.reading("gpu.burned.behaves_like") else { continue };
+        let like = match like {
+            Reading::Known(value) => for_terminal(&value.to_string(), style),
+            Reading::Failed(reason) => format!("not known ({})", for_terminal(reason, style)),
+            other => format!("not known ({})", other.state()),
+        };
+        text += &format!("  {}\n", for_terminal(&part.id, style));
+        let says = ["gpu.nvml.name", "gpu.burn.cuda.name"].iter().find_map(|path| part.text(path));
+        for (label, words) in [("says it is", says), ("sold as", part.text("gpu.claim.text"))] {
+            if let Some(words) = words {
+                text += &format!("    {label}: {}\n", for_terminal(words, style));
+            }
+        }
+        text += &format!("    behaves like: {like}\n");
+    }
+    text
 }
 
 /// What the burn of a GPU says, as a table; `None` where there was none.

@@ -838,7 +838,7 @@ fn the_tables_are_what_the_script_makes_of_the_reference_files() {
         assert_eq!(fs::read(entry.path()).unwrap(), fs::read(&kept).unwrap(), "{}", kept.display());
         made += 1;
     }
-    assert_eq!(made, 7);
+    assert_eq!(made, 9);
 }
 
 proptest! {

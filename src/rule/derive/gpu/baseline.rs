@@ -14,6 +14,8 @@ pub(super) struct Baseline<'a> {
     by: &'static str,
     name: String,
     certainty: String,
+    /// Their device ids, in the same order.
+    ids: Vec<String>,
     records: Vec<&'a Record>,
 }
 
@@ -23,7 +25,7 @@ impl<'a> Baseline<'a> {
         let by_board = subsystem.and_then(|it| tables.record("gpu/subsystem-names", &format!("{id} {it}")));
         let name = by_board.and_then(|board| board.text("name")).or(record.text("name"))?.to_owned();
         let certainty = record.text("certainty").unwrap_or("E").to_owned();
-        Some(Self { by: "device-id", name, certainty, records: vec![record] })
+        Some(Self { by: "device-id", name, certainty, ids: vec![id.to_owned()], records: vec![record] })
     }
 
     /// A name that nvidia-smi's table cut short counts where everything that it can be has the same memory.
@@ -56,7 +58,8 @@ impl<'a> Baseline<'a> {
         // The least certain record decides: it may be the one.
         let certainty = records.iter().filter_map(|record| record.text("certainty")).max()?.to_owned();
         let name = records.first()?.text("name")?.to_owned();
-        Some(Self { by: "name", name, certainty, records })
+        let ids = ids.into_iter().filter(|id| tables.record("gpu/devices", id).is_some()).map(str::to_owned).collect();
+        Some(Self { by: "name", name, certainty, ids, records })
     }
 
     /// A field in which all records agree.
@@ -68,6 +71,25 @@ impl<'a> Baseline<'a> {
 
     pub(super) fn text(&self, field: &str) -> Option<String> {
         Some(self.get(field)?.as_text()?.to_owned())
+    }
+
+    pub(super) fn integer(&self, field: &str) -> Option<i64> {
+        self.get(field)?.as_integer()
+    }
+
+    /// How sure the least certain of the records is.
+    pub(super) fn certainty(&self) -> &str {
+        &self.certainty
+    }
+
+    /// The product.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Device ids of the records.
+    pub(super) fn ids(&self) -> &[String] {
+        &self.ids
     }
 
     pub(super) fn is(&self, field: &str) -> bool {

@@ -70,7 +70,8 @@ fn claimed(part: &Part, path: &str) -> Reading<i64> {
     if part.reading(path).is_none() { Reading::Absent } else { integer(part, path) }
 }
 
-fn claimed_record<'a>(name: &str, tables: &'a Tables) -> Option<&'a crate::rule::tables::Record> {
+/// The product that a claim names.
+pub(super) fn claimed_record<'a>(name: &str, tables: &'a Tables) -> Option<&'a crate::rule::tables::Record> {
     tables.records("gpu/products").find(|(_, record)| record.text("name") == Some(name)).map(|(_, record)| record)
 }
 

@@ -2,6 +2,7 @@
 //! machine, and the claim.
 
 mod baseline;
+mod burn;
 mod claim;
 mod facts;
 mod siblings;
@@ -11,15 +12,18 @@ use std::collections::BTreeMap;
 
 use super::super::tables::Tables;
 use super::{PLACEHOLDER_IDS, add, missing_like};
-use crate::evidence::{Evidence, Fact, FactPath, Part, Reading, Value};
+use crate::evidence::{Evidence, Fact, FactDef, FactPath, Part, Reading, Value};
 
-pub(super) use facts::FACTS;
+/// The facts of all steps.
+pub(super) const FACTS: &[FactDef] =
+    &FactDef::joined::<{ facts::FACTS.len() + burn::FACTS.len() }>(facts::FACTS, burn::FACTS);
 
 use baseline::Baseline;
 
 const VENDOR: &str = "0x10de";
 /// What only an NVIDIA GPU has.
-const NVIDIA_PREFIXES: [&str; 6] = ["gpu.nvml.", "gpu.procfs.", "gpu.cuda.", "gpu.boot0.", "gpu.vbios.", "gpu.claim."];
+const NVIDIA_PREFIXES: [&str; 7] =
+    ["gpu.nvml.", "gpu.procfs.", "gpu.cuda.", "gpu.boot0.", "gpu.vbios.", "gpu.claim.", "gpu.burn."];
 
 type Facts = BTreeMap<&'static str, Reading>;
 
@@ -35,11 +39,14 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
         sources::compare(gpu, evidence, tables, &mut facts);
         siblings::compare(gpu, &gpus, evidence.origin, tables, &mut facts);
         claim::compare(gpu, &gpus, tables, &mut facts);
+        burn::compare(gpu, &gpus, evidence, tables, &mut facts);
         derived.insert(gpu.part.id.clone(), facts);
     }
     for part in evidence.parts.iter_mut().filter(|part| part.scope == "gpu") {
         let vendor = vendor(part);
         add(part, "gpu.vendor", vendor);
+        // The burn-in is made for NVIDIA's.
+        add(part, "gpu.burned.tested", known(false));
         for (path, reading) in derived.remove(&part.id).unwrap_or_default() {
             match input_of(path, part) {
                 Some(source) => _ = part.facts.insert(FactPath::new(path), Fact { reading, source }),
@@ -100,7 +107,7 @@ struct Gpu<'a> {
 
 impl<'a> Gpu<'a> {
     fn of(part: &'a Part, tables: &'a Tables) -> Self {
-        let name = first(part, &["gpu.nvml.name", "gpu.procfs.model", "gpu.cuda.name"]);
+        let name = first(part, &["gpu.nvml.name", "gpu.procfs.model", "gpu.cuda.name", "gpu.burn.cuda.name"]);
         let vbios_version = first(part, &["gpu.nvml.vbios_version", "gpu.procfs.vbios_version", "gpu.vbios.version"])
             .and_then(|version| usable(version, tables))
             .map(|version| version.to_ascii_uppercase());
