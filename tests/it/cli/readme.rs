@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Place, Ran, YANJI};
 use crate::support::RecordedMachine;
+use crate::support::spd::SpdImage;
 
 /// One `$` line of a console block, and the exit code that a following `$ echo $?` shows.
 #[derive(Debug, PartialEq)]
@@ -99,6 +100,10 @@ fn every_command_in_the_readme_works_as_it_is_shown() {
     fs::create_dir(&work).unwrap();
     fs::write(work.join("tiny.toml"), super::certify::TINY_PROFILE).unwrap();
     RecordedMachine::server().archive(&work.join("host.tar.zst"));
+    // Two modules that both carry the identity of one.
+    for slot in ["slot-a1.bin", "slot-b1.bin"] {
+        fs::write(work.join(slot), SpdImage::ddr4_rdimm().build()).unwrap();
+    }
     for folder in ["signatures", "tests"] {
         symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), work.join(folder)).unwrap();
     }
