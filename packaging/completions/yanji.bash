@@ -34,6 +34,12 @@ _yanji() {
             yanji,generate)
                 cmd="yanji__subcmd__generate"
                 ;;
+            yanji,gpu-telemetry)
+                cmd="yanji__subcmd__gpu__subcmd__telemetry"
+                ;;
+            yanji,gpu-worker)
+                cmd="yanji__subcmd__gpu__subcmd__worker"
+                ;;
             yanji,help)
                 cmd="yanji__subcmd__help"
                 ;;
@@ -61,11 +67,23 @@ _yanji() {
             yanji__subcmd__decode,help)
                 cmd="yanji__subcmd__decode__subcmd__help"
                 ;;
+            yanji__subcmd__decode,smbios)
+                cmd="yanji__subcmd__decode__subcmd__smbios"
+                ;;
+            yanji__subcmd__decode,spd)
+                cmd="yanji__subcmd__decode__subcmd__spd"
+                ;;
             yanji__subcmd__decode,vbios)
                 cmd="yanji__subcmd__decode__subcmd__vbios"
                 ;;
             yanji__subcmd__decode__subcmd__help,help)
                 cmd="yanji__subcmd__decode__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__decode__subcmd__help,smbios)
+                cmd="yanji__subcmd__decode__subcmd__help__subcmd__smbios"
+                ;;
+            yanji__subcmd__decode__subcmd__help,spd)
+                cmd="yanji__subcmd__decode__subcmd__help__subcmd__spd"
                 ;;
             yanji__subcmd__decode__subcmd__help,vbios)
                 cmd="yanji__subcmd__decode__subcmd__help__subcmd__vbios"
@@ -87,6 +105,12 @@ _yanji() {
                 ;;
             yanji__subcmd__help,generate)
                 cmd="yanji__subcmd__help__subcmd__generate"
+                ;;
+            yanji__subcmd__help,gpu-telemetry)
+                cmd="yanji__subcmd__help__subcmd__gpu__subcmd__telemetry"
+                ;;
+            yanji__subcmd__help,gpu-worker)
+                cmd="yanji__subcmd__help__subcmd__gpu__subcmd__worker"
                 ;;
             yanji__subcmd__help,help)
                 cmd="yanji__subcmd__help__subcmd__help"
@@ -111,6 +135,12 @@ _yanji() {
                 ;;
             yanji__subcmd__help,worker)
                 cmd="yanji__subcmd__help__subcmd__worker"
+                ;;
+            yanji__subcmd__help__subcmd__decode,smbios)
+                cmd="yanji__subcmd__help__subcmd__decode__subcmd__smbios"
+                ;;
+            yanji__subcmd__help__subcmd__decode,spd)
+                cmd="yanji__subcmd__help__subcmd__decode__subcmd__spd"
                 ;;
             yanji__subcmd__help__subcmd__decode,vbios)
                 cmd="yanji__subcmd__help__subcmd__decode__subcmd__vbios"
@@ -188,7 +218,7 @@ _yanji() {
 
     case "${cmd}" in
         yanji)
-            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help"
+            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader gpu-worker gpu-telemetry verify decode key rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -248,7 +278,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__capture)
-            opts="-o -v -h --out --host --no-rom --format --signatures --verbose --help"
+            opts="-o -v -h --out --host --no-rom --bmc --bmc-ca --bmc-credentials --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -263,6 +293,18 @@ _yanji() {
                     return 0
                     ;;
                 --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-credentials)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -282,7 +324,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__certify)
-            opts="-v -h --out --profile --key --challenge --condition --disclose --claim --resume --host --no-rom --format --signatures --verbose --help"
+            opts="-v -h --out --profile --key --challenge --condition --disclose --claim --resume --host --no-rom --bmc --bmc-ca --bmc-credentials --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -317,6 +359,18 @@ _yanji() {
                     return 0
                     ;;
                 --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-credentials)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -358,7 +412,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__decode)
-            opts="-v -h --format --signatures --verbose --help vbios help"
+            opts="-v -h --format --signatures --verbose --help spd smbios vbios help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -380,7 +434,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__decode__subcmd__help)
-            opts="vbios help"
+            opts="spd smbios vbios help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -407,6 +461,34 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__decode__subcmd__help__subcmd__smbios)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__help__subcmd__spd)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__decode__subcmd__help__subcmd__vbios)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -414,6 +496,50 @@ _yanji() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__smbios)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__spd)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -465,8 +591,52 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__gpu__subcmd__telemetry)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__gpu__subcmd__worker)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help)
-            opts="inspect screen capture burn certify worker nvml-reader verify decode key rules completions generate help"
+            opts="inspect screen capture burn certify worker nvml-reader gpu-worker gpu-telemetry verify decode key rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -536,8 +706,36 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help__subcmd__decode)
-            opts="vbios"
+            opts="spd smbios vbios"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode__subcmd__smbios)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode__subcmd__spd)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -564,6 +762,34 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__gpu__subcmd__telemetry)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__gpu__subcmd__worker)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -774,7 +1000,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__inspect)
-            opts="-v -h --host --claim --no-rom --format --signatures --verbose --help"
+            opts="-v -h --host --claim --no-rom --bmc --bmc-ca --bmc-credentials --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -785,6 +1011,18 @@ _yanji() {
                     return 0
                     ;;
                 --claim)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bmc-credentials)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

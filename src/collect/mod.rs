@@ -41,7 +41,8 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &nic::Nics,
 ];
 
-/// Runs every collector. A number that is too large is `Failed`; see [`keep_kinds`]. Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
+/// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.
+/// Where the NVIDIA driver says that it is a virtual one, all evidence is simulated, also in a replay.
 pub fn collect(host: &dyn Host) -> Evidence {
     host.begin(&Query::Nvml);
     let mut out = EvidenceBuilder::new(host.origin());

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,11 @@ const SECOND: &str = "0000:11:00.0";
 struct Bench {
     machine: Machine,
     folder: TempDir,
+    /// Two interpreters at once would get too little done in their time.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 impl Bench {
     /// `rig` follows the head of a rig file; the burn lasts so many seconds.
@@ -35,7 +40,8 @@ impl Bench {
              [gpu]\npatterns_seconds = 5\nload_seconds = 5\npulse_seconds = 2\nretention_seconds = 1\n"
         );
         fs::write(folder.path().join("profile.toml"), profile).unwrap();
-        Self { machine: Machine::of(&text).unwrap(), folder }
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { machine: Machine::of(&text).unwrap(), folder, _alone: alone }
     }
 
     fn start(&self) -> Child {
@@ -131,7 +137,7 @@ fn a_good_gpu_is_measured_from_end_to_end_and_its_facts_come_from_the_records() 
 #[test]
 fn memory_that_is_not_there_is_found_by_its_first_address() {
     let rig = card("cuda = { memory_mib = 32, real_mib = 16, multiprocessors = 4 }");
-    let (code, summary) = Bench::new(&rig, 30, 60).run();
+    let (code, summary) = Bench::new(&rig, 60, 60).run();
     assert_eq!(code, Some(1));
     let part = part(&summary, FIRST);
     assert!(part.integer("gpu.burn.aliased_vectors") > Some(0));
@@ -147,7 +153,7 @@ fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
     let rig = card(SMALL)
         + "[[cuda_fault]]\neffect = { bad-multiprocessor = { multiprocessor = 3, one_in = 1 } }\n"
         + "[[cuda_fault]]\neffect = { stuck-bit = { address = 0x800005, bit = 3, value = true } }\n";
-    let (code, summary) = Bench::new(&rig, 30, 60).run();
+    let (code, summary) = Bench::new(&rig, 60, 60).run();
     assert_eq!(code, Some(1));
     let part = part(&summary, FIRST);
     assert_eq!(part.reading("gpu.burn.bad_sms"), Some(&Reading::Known(vec!["sm3".to_owned()].into())));
@@ -195,7 +201,7 @@ fn memory_that_another_process_holds_or_the_driver_refuses_is_missing_from_the_c
     let held = card(&format!("processes = [{{ pid = 77, used_mib = 8 }}]\n{SMALL}"));
     let refused = card(SMALL) + "[[cuda_fault]]\neffect = { out-of-memory = { allocation = 2 } }\n";
     for rig in [held, refused] {
-        let (_, summary) = Bench::new(&rig, 25, 60).run();
+        let (_, summary) = Bench::new(&rig, 40, 60).run();
         let part = part(&summary, FIRST);
         let coverage = part.integer("gpu.burn.coverage_permille");
         assert!(coverage.is_none() || coverage < Some(800), "{coverage:?}");

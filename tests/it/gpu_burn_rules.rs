@@ -312,14 +312,14 @@ fn the_claimed_product_is_held_against_what_ran() {
         card
     };
     let honest = cut(base);
-    expect(&[honest.clone()], &[], Verdict::Accepted);
-    let sold = assess_with(&[honest.clone()], Some("H100 80GB SXM"), true, true);
+    expect(std::slice::from_ref(&honest), &[], Verdict::Accepted);
+    let sold = assess_with(std::slice::from_ref(&honest), Some("H100 80GB SXM"), true, true);
     assert!(firing(&sold).contains("gpu.burn-not-as-claimed"), "{:?}", firing(&sold));
     assert_eq!(sold.judgement.verdict, Verdict::Rejected);
     assert!(like(&sold).contains("H20") && !like(&sold).contains("H100"), "{}", like(&sold));
     // The same chip under the device id and name of an H100, and a driver that was made to say 132 SMs.
     let forged = Card { device: "2330", name: "NVIDIA H100 80GB HBM3", ..honest };
-    let inspection = assess(&[forged.clone()]);
+    let inspection = assess(std::slice::from_ref(&forged));
     for rule in ["gpu.burn-sm-count-differs", "gpu.burn-ratio-differs", "gpu.burn-tensor-rate-low"] {
         assert!(firing(&inspection).contains(rule), "{rule}: {:?}", firing(&inspection));
     }

@@ -22,19 +22,19 @@ const OWN: &[FactDef] = &[
     FactDef::new(
         "gpu.burn.steps",
         List,
-        "steps of the test that ended: setup, self-test, allocate, address, bandwidth …",
+        "steps of the test that ended: setup, self-test, allocate, address, bandwidth and so on",
     ),
     FactDef::new(
         "gpu.burn.not_measured",
         List,
-        "what was not measured, with the reason: 'rate-fp16: …'; what the chip does not have is not in it",
+        "what was not measured, with the reason: 'rate-fp16: why'; what the chip does not have is not in it",
     ),
     FactDef::new(
         "gpu.burn.kernels_not_validated",
         List,
         "kernels that did not give their known answers on this driver, with the reason; their results do not count",
     ),
-    FactDef::new("gpu.burn.kernel_files", List, "kernel files that ran, with form and SHA-256: 'memory fatbin 12ab…'"),
+    FactDef::new("gpu.burn.kernel_files", List, "kernel files that ran, with form and SHA-256: 'memory fatbin 12ab'"),
     FactDef::new("gpu.burn.lost", Bool, "whether the driver lost the GPU, or its context, in the middle of the test"),
     FactDef::new("gpu.burn.lost_reason", Text, "what CUDA said then; absent where it was not lost"),
     FactDef::new("gpu.burn.hung_step", Text, "the step in which the GPU never answered again; absent where it did"),
