@@ -109,7 +109,7 @@ pub(crate) fn pair(images: &[Key], slots: &[Key]) -> Vec<Option<(usize, Reason)>
             continue;
         }
         // Clones have one serial: as many images as slots go in order, or none does.
-        let alike: Vec<usize> = (index..images.len())
+        let alike: Vec<usize> = (0..images.len())
             .filter(|other| pairs[*other].is_none() && images[*other].serials == image.serials)
             .collect();
         let free: Vec<usize> =
