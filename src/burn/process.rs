@@ -3,10 +3,12 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use super::worker::{Assignment, MAX_LINE_BYTES, Message};
 
@@ -49,37 +51,12 @@ impl Process {
             .spawn()?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (sender, arrivals) = mpsc::channel();
-        thread::spawn(move || {
-            let Some(stdout) = stdout else { return };
-            let mut lines = BufReader::new(stdout);
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                match lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
-                    Ok(0) | Err(_) => break,
-                    Ok(_) => {}
-                }
-                let arrival = serde_json::from_slice(&line).map_or(Arrival::Garbage, Arrival::Message);
-                if sender.send(arrival).is_err() {
-                    break;
-                }
-            }
+        each_line(stdout, move |line| {
+            let arrival = serde_json::from_slice(line).map_or(Arrival::Garbage, Arrival::Message);
+            sender.send(arrival).is_ok()
         });
-        let stderr = thread::spawn(move || {
-            let Some(mut stderr) = stderr else { return String::new() };
-            let mut text = Vec::new();
-            // What can't be read is not worth a failure, and the rest has to be drained.
-            let _ = stderr.by_ref().take(MAX_STDERR_BYTES).read_to_end(&mut text);
-            let _ = io::copy(&mut stderr, &mut io::sink());
-            String::from_utf8_lossy(&text).trim().to_owned()
-        });
-        let mut process = Self { child, stdin, arrivals, stderr: Some(stderr) };
-        let mut line = serde_json::to_vec(assignment)?;
-        line.push(b'\n');
-        // A worker that has died already is noticed by its closed output.
-        if let Some(stdin) = &mut process.stdin {
-            let _ = stdin.write_all(&line);
-        }
+        let mut process = Self { child, stdin, arrivals, stderr: Some(start_of(stderr)) };
+        assign(&mut process.stdin, assignment)?;
         Ok(process)
     }
 
@@ -110,14 +87,7 @@ impl Process {
 
     /// Waits for its end; giving a large memory back takes a while. `None` when it does not end.
     pub(super) fn wait(&mut self, timeout: Duration) -> Option<ExitStatus> {
-        let end = Instant::now() + timeout;
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
-                Ok(None) | Err(_) => return None,
-            }
-        }
+        wait(&mut self.child, timeout)
     }
 
     /// The start of its standard error, after its end.
@@ -129,6 +99,60 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Gives each line to `take`, on a thread of its own, until that says `false` or the output ends. A longer line than
+/// [`MAX_LINE_BYTES`] comes in pieces.
+pub(super) fn each_line(stdout: Option<ChildStdout>, mut take: impl FnMut(&[u8]) -> bool + Send + 'static) {
+    thread::spawn(move || {
+        let Some(stdout) = stdout else { return };
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            match lines.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+            if !take(&line) {
+                break;
+            }
+        }
+    });
+}
+
+/// The start of what a process writes to standard error; the thread ends with the process.
+pub(super) fn start_of(stderr: Option<ChildStderr>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let Some(mut stderr) = stderr else { return String::new() };
+        let mut text = Vec::new();
+        // What can't be read is not worth a failure, and the rest has to be drained.
+        let _ = stderr.by_ref().take(MAX_STDERR_BYTES).read_to_end(&mut text);
+        let _ = io::copy(&mut stderr, &mut io::sink());
+        String::from_utf8_lossy(&text).trim().to_owned()
+    })
+}
+
+/// Sends a worker its assignment. One that has died already is noticed by its closed output.
+pub(super) fn assign(stdin: &mut Option<ChildStdin>, assignment: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(assignment)?;
+    line.push(b'\n');
+    if let Some(stdin) = stdin {
+        let _ = stdin.write_all(&line);
+    }
+    Ok(())
+}
+
+/// Waits for the end of a process. `None` when it does not end in that time.
+pub(super) fn wait(child: &mut Child, timeout: Duration) -> Option<ExitStatus> {
+    let end = Instant::now() + timeout;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
+            Ok(None) | Err(_) => return None,
+        }
     }
 }
 

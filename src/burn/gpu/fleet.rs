@@ -1,12 +1,12 @@
 //! The supervisor's side: a worker process for each GPU and one that watches them all, polled beside the host's own burn.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::aggregate::Collector;
 use super::message::{Assignment, Counters, Message, Outcome, Step};
 use super::summary::GpuSummary;
+use crate::burn::process::{assign, each_line, start_of, wait};
 use crate::burn::profile::GpuProfile;
 use crate::burn::records::Record;
 use crate::evidence::Reading;
@@ -23,8 +24,6 @@ use crate::host::nvml::{GpuSample, TelemetryAssignment};
 
 const NVIDIA: &str = "0x10de";
 const DEVICES: &str = "/sys/bus/pci/devices";
-const MAX_LINE_BYTES: u64 = 1 << 20;
-const MAX_STDERR_BYTES: u64 = 2048;
 /// How long a worker may take to end after it was asked to, or after its last line.
 const END: Duration = Duration::from_secs(5);
 /// The watching process says something ten times a second.
@@ -95,35 +94,9 @@ impl<T: DeserializeOwned + Send + 'static> Teller<T> {
             .spawn()?;
         let (mut stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (sender, lines) = mpsc::sync_channel(4096);
-        thread::spawn(move || {
-            let Some(stdout) = stdout else { return };
-            let mut output = BufReader::new(stdout);
-            let mut line = Vec::new();
-            loop {
-                line.clear();
-                match output.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
-                    Ok(0) | Err(_) => break,
-                    Ok(_) => {}
-                }
-                if sender.send(serde_json::from_slice(&line).ok()).is_err() {
-                    break;
-                }
-            }
-        });
-        let stderr = thread::spawn(move || {
-            let Some(mut stderr) = stderr else { return String::new() };
-            let mut text = Vec::new();
-            // What can't be read is not worth a failure, and the rest has to be drained.
-            let _ = stderr.by_ref().take(MAX_STDERR_BYTES).read_to_end(&mut text);
-            let _ = io::copy(&mut stderr, &mut io::sink());
-            String::from_utf8_lossy(&text).trim().to_owned()
-        });
-        let mut line = serde_json::to_vec(assignment)?;
-        line.push(b'\n');
-        // One that has died already is noticed by its closed output.
-        if let Some(stdin) = &mut stdin {
-            let _ = stdin.write_all(&line);
-        }
+        each_line(stdout, move |line| sender.send(serde_json::from_slice(line).ok()).is_ok());
+        let stderr = start_of(stderr);
+        assign(&mut stdin, assignment)?;
         Ok(Self { child, stdin, lines, stderr: Some(stderr) })
     }
 }
@@ -139,17 +112,6 @@ impl<T> Teller<T> {
 impl<T> Drop for Teller<T> {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-fn wait(child: &mut Child, timeout: Duration) -> Option<std::process::ExitStatus> {
-    let end = Instant::now() + timeout;
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
-            Ok(None) | Err(_) => return None,
-        }
     }
 }
 
