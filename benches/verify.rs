@@ -15,7 +15,7 @@ use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Assurance, PolicyRef, Predicate, Session, SignedVerdict, Statement, Tool, session_id};
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, EvidenceItems, Rederived, verify};
+use yanji::attest::verify::{Batch, EvidenceItems, Expectations, Rederived, verify};
 use yanji::evidence::Origin;
 use yanji::policy;
 use yanji::rule::{Check, Outcome};
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let key = Key::create(&folder.path().join("key.pem"), None)?;
-    let trusted = TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]);
+    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]) };
     println!("re-evaluation of the evidence: not included (the closure repeats the signed checks)");
 
     let (envelopes, tars): (Vec<_>, Vec<_>) = (0..SMALL_REPORTS)
@@ -59,7 +59,7 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let mut batch = Batch::default();
     let started = Instant::now();
     for (envelope, tar) in envelopes.iter().zip(&tars) {
-        if !batch.verify("report", envelope, Some(&tar[..]), &trusted, &mut agree).is_valid() {
+        if !batch.verify("report", envelope, Some(&tar[..]), &expectations, &mut agree).is_valid() {
             return Err("a genuine report did not verify".into());
         }
     }
@@ -76,13 +76,18 @@ fn run() -> Result<bool, Box<dyn std::error::Error>> {
 
     let mut all_fast = true;
     for items in [1, 4, 64] {
-        all_fast &= large(folder.path(), &key, &trusted, items)?;
+        all_fast &= large(folder.path(), &key, &expectations, items)?;
     }
     Ok(all_fast)
 }
 
 /// One report with 256 MiB of evidence, in that many items, from a file in the page cache.
-fn large(folder: &Path, key: &Key, trusted: &TrustedKeys, items: u64) -> Result<bool, Box<dyn std::error::Error>> {
+fn large(
+    folder: &Path,
+    key: &Key,
+    expectations: &Expectations,
+    items: u64,
+) -> Result<bool, Box<dyn std::error::Error>> {
     let item_path = folder.join("item");
     let content: Vec<u8> = (0..EVIDENCE_BYTES / items).map(|at| ((at * 0x9e37_79b9) >> 7) as u8).collect();
     std::fs::write(&item_path, &content)?;
@@ -112,7 +117,7 @@ fn large(folder: &Path, key: &Key, trusted: &TrustedKeys, items: u64) -> Result<
 
         let before = reset_peak_rss_kib()?;
         let started = Instant::now();
-        let report = verify(&envelope, Some(File::open(&tar_path)?), trusted, &mut agree);
+        let report = verify(&envelope, Some(File::open(&tar_path)?), expectations, &mut agree);
         ours_best = ours_best.min(started.elapsed().as_secs_f64());
         grown_kib = peak_rss_kib()?.saturating_sub(before);
         if !valid || !report.is_valid() {

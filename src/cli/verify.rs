@@ -10,7 +10,7 @@ use yanji::attest::envelope::{self, EnvelopeError};
 use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Difference, Failure, FailureClass, Report, Signer};
+use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer};
 use yanji::attest::{self, Digest, write};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
@@ -45,6 +45,8 @@ struct Verified<'a> {
     signers: &'a [Signer],
     assurance: Option<Assurance>,
     failures: &'a [Failure],
+    indeterminate: &'a [Failure],
+    warnings: &'a [Failure],
     differences: &'a [Difference],
     shared: &'a Shared,
     proven: &'a [String],
@@ -65,8 +67,8 @@ struct Totals {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let trusted = trusted_keys(&args.keys)?;
-    let mut verifier = Verifier { batch: Batch::default(), trusted, signatures, totals: Totals::default() };
+    let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
+    let mut verifier = Verifier { batch: Batch::default(), expectations, signatures, totals: Totals::default() };
     let mut unreadable = false;
     if global.format == Format::Json {
         output::print("{\"reports\":[")?;
@@ -125,7 +127,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
 
 struct Verifier {
     batch: Batch,
-    trusted: TrustedKeys,
+    expectations: Expectations,
     signatures: Signatures,
     totals: Totals,
 }
@@ -158,7 +160,7 @@ impl Verifier {
         };
         let mut judgement = None;
         let signatures = &self.signatures;
-        let report = self.batch.verify(name, &bytes, evidence, &self.trusted, &mut |statement, items| {
+        let report = self.batch.verify(name, &bytes, evidence, &self.expectations, &mut |statement, items| {
             let (rederived, judged) = attest::rederive(statement, items, signatures)?;
             judgement = Some(judged);
             Ok(rederived)
@@ -172,6 +174,15 @@ impl Verifier {
         {
             // Another version of the tool may read the identity otherwise; whose report this is, is open until then.
             judgement.reasons.push("the signed identity is not the one that this version reads".to_owned());
+            if judgement.verdict == Verdict::Accepted {
+                judgement.verdict = Verdict::Undecided;
+            }
+        }
+        for open in &report.indeterminate {
+            let Some(judgement) = &mut judgement else { break };
+            judgement
+                .reasons
+                .push(format!("{}: {} is {}, not {}", open.class, open.what, open.observed, open.expected));
             if judgement.verdict == Verdict::Accepted {
                 judgement.verdict = Verdict::Undecided;
             }
@@ -230,6 +241,8 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         signers: &report.signers,
         assurance: report.assurance,
         failures: &report.failures,
+        indeterminate: &report.indeterminate,
+        warnings: &report.warnings,
         differences: &report.differences,
         shared: &report.shared,
         proven: &report.proven,

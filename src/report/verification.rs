@@ -10,11 +10,18 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     let valid = report.is_valid();
     let (tone, word) = if valid { (Tone::Good, "valid") } else { (Tone::Bad, "INVALID") };
     let mut text = format!("{}: {}\n", for_terminal(path, style), style.paint(tone, word));
-    for failure in &report.failures {
-        text +=
-            &format!("  {} {}\n", style.paint(Tone::Bad, failure.class.as_str()), for_terminal(&failure.what, style));
-        text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
-        text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+    let found = [
+        (Tone::Bad, "", &report.failures),
+        (Tone::Warning, "indeterminate: ", &report.indeterminate),
+        (Tone::Warning, "", &report.warnings),
+    ];
+    for (tone, kind, failures) in found {
+        for failure in failures {
+            let class = style.paint(tone, &format!("{kind}{}", failure.class));
+            text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
+            text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
+            text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+        }
     }
     if !valid {
         return text;

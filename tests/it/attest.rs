@@ -17,7 +17,7 @@ use yanji::attest::statement::{
 };
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::{
-    Batch, EvidenceItems, EvidenceSource, FailureClass, MAX_KEPT_BYTES, Rederived, Report, verify,
+    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, verify,
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
@@ -29,7 +29,7 @@ const STARTED: &str = "2026-03-01T10:00:00Z";
 
 struct Signed {
     key: Key,
-    trusted: TrustedKeys,
+    expectations: Expectations,
     statement: Statement,
     envelope: Vec<u8>,
     tar: Vec<u8>,
@@ -40,13 +40,14 @@ impl Signed {
     fn new(items: Vec<Item>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-        let trusted = TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]);
+        let expectations =
+            Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
         let mut tar = Vec::new();
         let written = evidence_tar::write(items, &mut tar).unwrap();
         let mut statement = statement(&key, "report-1");
         statement.set_evidence(written);
         let envelope = sign(&statement, &key);
-        Self { key, trusted, statement, envelope, tar, _folder: folder }
+        Self { key, expectations, statement, envelope, tar, _folder: folder }
     }
 
     /// The same report with a change in the statement, signed again.
@@ -57,7 +58,7 @@ impl Signed {
     }
 
     fn verify(&self, envelope: &[u8], tar: &[u8]) -> Report {
-        verify(envelope, Some(tar), &self.trusted, &mut agree)
+        verify(envelope, Some(tar), &self.expectations, &mut agree)
     }
 }
 
@@ -137,7 +138,7 @@ fn assert_class(report: &Report, class: FailureClass) {
 fn a_genuine_report_verifies_and_says_what_it_does_not_prove() {
     let signed = Signed::new(small_items());
     let mut seen = Vec::new();
-    let report = verify(&signed.envelope, Some(&signed.tar[..]), &signed.trusted, &mut |statement, items| {
+    let report = verify(&signed.envelope, Some(&signed.tar[..]), &signed.expectations, &mut |statement, items| {
         seen = items.iter().map(|(id, bytes)| (id.to_owned(), bytes.to_vec())).collect();
         agree(statement, items)
     });
@@ -154,7 +155,7 @@ fn a_genuine_report_verifies_and_says_what_it_does_not_prove() {
         assert!(not_proven.contains(words), "{not_proven}");
     }
 
-    let inline = verify(&signed.envelope, None::<io::Empty>, &signed.trusted, &mut agree);
+    let inline = verify(&signed.envelope, None::<io::Empty>, &signed.expectations, &mut agree);
     assert!(inline.is_valid());
     assert_eq!(inline.evidence, Some(EvidenceSource::Inline));
     assert!(inline.not_proven.iter().any(|line| line.contains("evidence.tar is unchanged: it was not given")));
@@ -299,7 +300,7 @@ fn a_statement_that_contradicts_itself_fails() {
 fn only_trusted_signatures_count_and_each_key_once() {
     let signed = Signed::new(small_items());
     let stranger = Signed::new(small_items());
-    let report = verify(&signed.envelope, Some(&signed.tar[..]), &stranger.trusted, &mut agree);
+    let report = verify(&signed.envelope, Some(&signed.tar[..]), &stranger.expectations, &mut agree);
     assert_class(&report, FailureClass::UntrustedSigner);
     assert!(report.failures[0].observed.contains(&signed.key.public().keyid().to_string()));
     assert_class(
@@ -340,7 +341,7 @@ fn evidence_that_was_stripped_added_to_or_cut() {
     assert!(signed.statement.predicate.evidence[1].inline.is_some());
     assert!(signed.statement.predicate.evidence[2].inline.is_none());
 
-    let stripped = verify(&signed.envelope, None::<io::Empty>, &signed.trusted, &mut agree);
+    let stripped = verify(&signed.envelope, None::<io::Empty>, &signed.expectations, &mut agree);
     assert_class(&stripped, FailureClass::Evidence);
     assert_eq!(stripped.failures.len(), 1);
     assert!(stripped.failures[0].what.contains("large.bin"));
@@ -437,7 +438,7 @@ fn containers_are_reproducible_and_other_tools_read_them() {
 fn a_verdict_that_the_evidence_contradicts_fails() {
     let signed = Signed::new(small_items());
     let with = |rederived: &dyn Fn(&Statement) -> Result<Rederived, String>| {
-        verify(&signed.envelope, Some(&signed.tar[..]), &signed.trusted, &mut |statement, _| rederived(statement))
+        verify(&signed.envelope, Some(&signed.tar[..]), &signed.expectations, &mut |statement, _| rederived(statement))
     };
     let agreed = |statement: &Statement| agree(statement, &EvidenceItems::default());
 
@@ -490,7 +491,7 @@ fn one_report_id_with_two_contents_is_noticed() {
     let third = signed.with(|statement| statement.predicate.report_id = "report-2".to_owned());
     let mut batch = Batch::default();
     let mut verify =
-        |envelope: &[u8]| batch.verify("report", envelope, Some(&signed.tar[..]), &signed.trusted, &mut agree);
+        |envelope: &[u8]| batch.verify("report", envelope, Some(&signed.tar[..]), &signed.expectations, &mut agree);
     assert!(verify(&signed.envelope).is_valid());
     assert!(verify(&signed.envelope).is_valid());
     let duplicate = verify(&other);
@@ -585,7 +586,7 @@ fn own_key_and_trust() {
 fn a_written_report_is_whole_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-    let trusted = TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]);
+    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
     let report = folder.path().join("report");
     let written = write::write(&report, statement(&key, "r"), small_items(), &key).unwrap();
     let mut names: Vec<_> =
@@ -596,7 +597,7 @@ fn a_written_report_is_whole_or_absent() {
     let envelope = fs::read(report.join("report.dsse.json")).unwrap();
     assert_eq!(written.envelope_sha256, Digest::of(&envelope));
     let tar = fs::File::open(report.join("evidence.tar")).unwrap();
-    assert!(verify(&envelope, Some(tar), &trusted, &mut agree).is_valid());
+    assert!(verify(&envelope, Some(tar), &expectations, &mut agree).is_valid());
     let readable: Statement = serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     assert_eq!(readable, written.statement);
     assert!(matches!(write::write(&report, statement(&key, "r"), small_items(), &key), Err(WriteError::Exists(_))));

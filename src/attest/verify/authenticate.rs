@@ -1,0 +1,75 @@
+//! Format and signatures.
+
+use std::collections::HashMap;
+
+use super::{FailureClass, Report, Signer};
+use crate::attest::Digest;
+use crate::attest::envelope::{self, Envelope, MAX_ENVELOPE_BYTES};
+use crate::attest::key::PublicKey;
+use crate::attest::statement::{PREDICATE_TYPE, STATEMENT_TYPE, Statement};
+use crate::attest::strict_json;
+use crate::attest::trust::TrustedKeys;
+
+/// Gives the statement and the ids of all keys that the envelope names.
+pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Option<(Statement, Vec<Digest>)> {
+    if bytes.len() <= MAX_ENVELOPE_BYTES {
+        report.envelope_sha256 = Some(Digest::of(bytes));
+    }
+    let envelope = match Envelope::parse(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            report.fail_envelope(&error);
+            return None;
+        }
+    };
+    let message = envelope::pae(&envelope.payload);
+    let mut keyids: Vec<Digest> = Vec::new();
+    // By key, so that one key counts once however many signatures it made.
+    let mut checked: HashMap<Digest, PublicKey> = HashMap::new();
+    for signature in &envelope.signatures {
+        let keyid = signature.keyid;
+        if !keyids.contains(&keyid) {
+            keyids.push(keyid);
+        }
+        let Some(signer) = trusted.get(&keyid) else {
+            if !report.unknown_signers.contains(&keyid) {
+                report.unknown_signers.push(keyid);
+            }
+            continue;
+        };
+        if !signer.key.verify(&message, &signature.bytes) {
+            let what = format!("signature of {:?}", signer.name);
+            let expected = format!("a signature by key {keyid} over these bytes");
+            report.fail(FailureClass::Signature, &what, &expected, "a signature over other bytes, or a damaged one");
+        } else if checked.insert(keyid, signer.key).is_none() {
+            report.signers.push(Signer { name: signer.name.clone(), keyid });
+        }
+    }
+    if report.is_valid() && report.signers.is_empty() {
+        let expected = format!("a signature by one of {} trusted keys", trusted.len());
+        let observed = keyids.iter().map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
+        report.fail(FailureClass::UntrustedSigner, "signers", &expected, &observed);
+    }
+    if !report.is_valid() {
+        report.signers.clear();
+        return None;
+    }
+    report.statement_sha256 = Some(Digest::of(&envelope.payload));
+    let statement: Statement = match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
+        Ok(statement) => statement,
+        Err(error) => {
+            let expected = "an in-toto statement with this tool's predicate";
+            report.fail(FailureClass::Format, "signed statement", expected, &error.to_string());
+            return None;
+        }
+    };
+    for (what, expected, observed) in [
+        ("_type", STATEMENT_TYPE, &statement.statement_type),
+        ("predicateType", PREDICATE_TYPE, &statement.predicate_type),
+    ] {
+        if observed != expected {
+            report.fail(FailureClass::Format, what, expected, observed);
+        }
+    }
+    report.is_valid().then_some((statement, keyids))
+}

@@ -1,0 +1,59 @@
+//! Many reports, compared with each other.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::io::Read;
+
+use super::{EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, verify_and_sight};
+use crate::attest::Digest;
+use crate::attest::statement::Statement;
+use crate::ledger::{Duplicate, Ledger};
+
+/// Verifies many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
+/// two machines.
+#[derive(Debug, Default)]
+pub struct Batch {
+    seen: HashMap<Digest, Digest>,
+    ledger: Ledger,
+}
+
+impl Batch {
+    /// [`super::verify`], then compares with every valid report before it. The same report twice is no failure, and neither are
+    /// two reports about one machine. `name` is what later failures call the report.
+    pub fn verify(
+        &mut self,
+        name: &str,
+        envelope_bytes: &[u8],
+        evidence: Option<impl Read>,
+        expectations: &Expectations,
+        rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+    ) -> Report {
+        let (mut report, sighting) = verify_and_sight(envelope_bytes, evidence, expectations, rederive);
+        let (true, Some(statement), Some(content)) = (report.is_valid(), &report.statement, report.statement_sha256)
+        else {
+            return report;
+        };
+        let report_id = statement.predicate.report_id.clone();
+        match self.seen.entry(Digest::of(report_id.as_bytes())) {
+            Entry::Vacant(entry) => _ = entry.insert(content),
+            Entry::Occupied(entry) if *entry.get() == content => return report,
+            Entry::Occupied(entry) => {
+                let expected = format!("the statement {} seen before", entry.get());
+                let what = format!("report id {report_id:?}");
+                report.fail(FailureClass::Duplicate, &what, &expected, &format!("the statement {content}"));
+            }
+        }
+        report.shared = sighting.map(|sighting| self.ledger.add(name, sighting)).unwrap_or_default();
+        let certain: Vec<Duplicate> = report.shared.duplicates.iter().filter(|it| it.is_certain()).cloned().collect();
+        for duplicate in certain.iter().take(MAX_LISTED) {
+            let what = format!("{} {} of {}", duplicate.fact, duplicate.id, duplicate.second.part);
+            let observed =
+                format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
+            report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
+        }
+        if !report.is_valid() {
+            report.assurance = None;
+        }
+        report
+    }
+}

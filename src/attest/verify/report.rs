@@ -1,0 +1,121 @@
+//! What a verification found.
+
+use serde::Serialize;
+
+use super::{Failure, FailureClass};
+use crate::attest::Digest;
+use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
+use crate::attest::statement::{Assurance, Statement};
+use crate::ledger::Shared;
+
+/// A trusted key that signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signer {
+    /// The name under which it is trusted.
+    pub name: String,
+    /// Its id.
+    pub keyid: Digest,
+}
+
+/// How the evidence was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EvidenceSource {
+    /// From `evidence.tar`, whose own digest is right too.
+    Container,
+    /// From the statement itself, where every item is inline; `evidence.tar` was not looked at.
+    Inline,
+}
+
+/// Something that comes out differently with another signature set. Not a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The check or field.
+    pub what: String,
+    /// What was signed.
+    pub signed: String,
+    /// What comes out now.
+    pub now: String,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Digest of the envelope, unless it is too large to be one.
+    pub envelope_sha256: Option<Digest>,
+    /// Digest of the signed bytes, once a trusted key's signature over them has been checked.
+    pub statement_sha256: Option<Digest>,
+    /// The statement, once a trusted key's signature over it has been checked. It may still have failed later.
+    pub statement: Option<Statement>,
+    /// Trusted keys that signed, each once.
+    pub signers: Vec<Signer>,
+    /// Key ids of signatures that were not checked, since their keys are not known.
+    pub unknown_signers: Vec<Digest>,
+    /// How the evidence was checked, once it was.
+    pub evidence: Option<EvidenceSource>,
+    /// The level that was established; `None` when anything failed.
+    pub assurance: Option<Assurance>,
+    /// What comes out differently with the signature set of today.
+    pub differences: Vec<Difference>,
+    /// What it shares with earlier reports of a [`Batch`]. Duplicates that are certain are failures too; the others need a
+    /// person.
+    pub shared: Shared,
+    /// Why the report is not valid. Empty for a valid one.
+    pub failures: Vec<Failure>,
+    /// What is neither right nor wrong as long as something is missing. A report with any is indeterminate: at most
+    /// undecided.
+    pub indeterminate: Vec<Failure>,
+    /// What should be known, and says nothing against the report.
+    pub warnings: Vec<Failure>,
+    /// What was established, a sentence each.
+    pub proven: Vec<String>,
+    /// What was not, a sentence each.
+    pub not_proven: Vec<String>,
+}
+
+impl Report {
+    /// Whether nothing failed. A valid report may well say that the machine is rejected.
+    pub fn is_valid(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    /// The class of the first failure.
+    pub fn class(&self) -> Option<FailureClass> {
+        self.failures.first().map(|failure| failure.class)
+    }
+
+    /// The report on an envelope that [`envelope::read`] refused.
+    pub fn unreadable(error: &EnvelopeError) -> Self {
+        let mut report = Self::empty();
+        report.fail_envelope(error);
+        report
+    }
+
+    pub(super) fn empty() -> Self {
+        Self {
+            envelope_sha256: None,
+            statement_sha256: None,
+            statement: None,
+            signers: Vec::new(),
+            unknown_signers: Vec::new(),
+            evidence: None,
+            assurance: None,
+            differences: Vec::new(),
+            shared: Shared::default(),
+            failures: Vec::new(),
+            indeterminate: Vec::new(),
+            warnings: Vec::new(),
+            proven: Vec::new(),
+            not_proven: Vec::new(),
+        }
+    }
+
+    pub(super) fn fail_envelope(&mut self, error: &EnvelopeError) {
+        let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
+        self.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+    }
+
+    pub(super) fn fail(&mut self, class: FailureClass, what: &str, expected: &str, observed: &str) {
+        self.failures.push(Failure::new(class, what, expected, observed));
+    }
+}

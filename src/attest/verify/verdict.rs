@@ -1,0 +1,129 @@
+//! Whether checks and verdict follow from the evidence.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
+use crate::attest::statement::{Assurance, SignedVerdict, Statement};
+use crate::ledger::Sighting;
+use crate::rule::Check;
+
+/// The highest level that this verification can establish: it checks no signature that a device made itself.
+pub const MAX_ASSURANCE: Assurance = Assurance::L1;
+
+/// What comes out when collectors, rules and policy run again on the evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rederived {
+    /// What the rules say now.
+    pub checks: Vec<Check>,
+    /// What the policy makes of it.
+    pub verdict: SignedVerdict,
+    /// Who the machine is according to the evidence; `None` when the caller did not derive it.
+    pub identity: Option<serde_json::Value>,
+    /// Whether the very signature set and policy were used that the statement names. Only then must everything be equal.
+    pub same_signatures: bool,
+    /// What the records of a burn-in show, in a sentence; `None` without a burn-in.
+    pub burn: Option<String>,
+    /// The ids of the machine and of its parts, for the comparison with other reports.
+    pub sighting: Sighting,
+}
+
+/// Derives everything again and compares it with what was signed.
+pub(super) fn check(
+    statement: &Statement,
+    items: &EvidenceItems<'_>,
+    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+    report: &mut Report,
+) -> Option<Rederived> {
+    let signed = &statement.predicate;
+    let rederived = match rederive(statement, items) {
+        Ok(rederived) => rederived,
+        Err(why) => {
+            let expected = "evidence from which the checks can be derived again";
+            report.fail(FailureClass::VerdictMismatch, "evidence", expected, &why);
+            return None;
+        }
+    };
+    if signed.verdict.assurance > MAX_ASSURANCE {
+        report.fail(
+            FailureClass::VerdictMismatch,
+            "verdict.assurance",
+            &format!("at most {MAX_ASSURANCE}: no device's own signature was checked"),
+            &signed.verdict.assurance.to_string(),
+        );
+    }
+    let mut differences = Vec::new();
+    if let Some(identity) = rederived.identity.as_ref().filter(|identity| **identity != signed.identity) {
+        differences.push(Difference {
+            what: "identity".to_owned(),
+            signed: signed.identity.to_string(),
+            now: identity.to_string(),
+        });
+    }
+    if signed.verdict != rederived.verdict {
+        differences.push(Difference {
+            what: "verdict".to_owned(),
+            signed: json(&signed.verdict),
+            now: json(&rederived.verdict),
+        });
+    }
+    differences.extend(compare_checks(&signed.checks, &rederived.checks));
+    if rederived.same_signatures {
+        for difference in differences.iter().take(MAX_LISTED) {
+            let Difference { what, signed, now } = difference;
+            report.fail(FailureClass::VerdictMismatch, what, now, signed);
+        }
+    } else {
+        let left_out = differences.len().saturating_sub(MAX_LISTED);
+        differences.truncate(MAX_LISTED);
+        for difference in &mut differences {
+            difference.signed = shorten(&difference.signed);
+            difference.now = shorten(&difference.now);
+        }
+        if left_out > 0 {
+            let what = format!("{left_out} more differences");
+            differences.push(Difference { what, signed: String::new(), now: String::new() });
+        }
+        report.differences = differences;
+    }
+    report.is_valid().then_some(rederived)
+}
+
+/// The checks that differ, in the order of the signed ones. Equal ones in another order differ as a whole.
+fn compare_checks(signed: &[Check], now: &[Check]) -> Vec<Difference> {
+    if signed == now {
+        return Vec::new();
+    }
+    let name = |check: &Check| format!("check {:?} of {:?}", check.id, check.part);
+    let index = |checks: &[Check]| -> BTreeMap<(String, String), Check> {
+        checks.iter().map(|check| ((check.id.clone(), check.part.clone()), check.clone())).collect()
+    };
+    let (signed_by_name, now_by_name) = (index(signed), index(now));
+    let mut differences = Vec::new();
+    for (key, check) in &signed_by_name {
+        let other = now_by_name.get(key);
+        if other != Some(check) {
+            differences.push(Difference {
+                what: name(check),
+                signed: json(check),
+                now: other.map_or_else(|| "no such check".to_owned(), json),
+            });
+        }
+    }
+    for check in now_by_name.iter().filter(|(key, _)| !signed_by_name.contains_key(*key)).map(|(_, check)| check) {
+        differences.push(Difference { what: name(check), signed: "no such check".to_owned(), now: json(check) });
+    }
+    if differences.is_empty() {
+        differences.push(Difference {
+            what: "order or repetition of the checks".to_owned(),
+            signed: format!("{} checks", signed.len()),
+            now: format!("{} checks", now.len()),
+        });
+    }
+    differences
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
+}
