@@ -304,7 +304,7 @@ fn only_trusted_signatures_count_and_each_key_once() {
     assert_class(&report, FailureClass::UntrustedSigner);
     assert!(report.failures[0].observed.contains(&signed.key.public().keyid().to_string()));
     assert_class(
-        &verify(&signed.envelope, Some(&signed.tar[..]), &TrustedKeys::default(), &mut agree),
+        &verify(&signed.envelope, Some(&signed.tar[..]), &Expectations::default(), &mut agree),
         FailureClass::UntrustedSigner,
     );
 
