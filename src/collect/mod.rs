@@ -28,7 +28,8 @@ pub trait Collector: Sync {
     fn collect(&self, host: &dyn Host, out: &mut EvidenceBuilder);
 }
 
-/// All collectors, in the order in which they run. Network cards and accelerators build on what PCI found.
+/// All collectors, in the order in which they run. Network cards and accelerators build on what PCI found. GPUs are last,
+/// since NVML answers from another process meanwhile.
 pub const COLLECTORS: &[&dyn Collector] = &[
     &platform::Platform,
     &cpu::Cpu,
@@ -36,9 +37,9 @@ pub const COLLECTORS: &[&dyn Collector] = &[
     &bmc::Bmc,
     &pci::Pci,
     &accelerator::Accelerators,
-    &gpu::Gpus,
     &storage::Storage,
     &nic::Nics,
+    &gpu::Gpus,
 ];
 
 /// Runs every collector. A number too large for [`Value::Integer`] is `Failed`, so that a fact keeps its declared kind.

@@ -2,17 +2,16 @@
 //!
 //! Reads the configuration space (`/sys/bus/pci/devices/*/config`; behind byte 64 for root only), the BAR sizes
 //! (`resource`), the driver, and the kernel's own link files where the configuration space was not to be had. Names come
-//! from the pci.ids database that the pci-ids crate carries.
+//! from the pci.ids database ([`crate::pci_names`]).
 
 use std::collections::BTreeMap;
-
-use pci_ids::FromId;
 
 use super::{Collector, base_name, read_text, reason};
 use crate::evidence::Kind::{Integer, List, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
 use crate::host::Host;
 use crate::parse::pci_config::{self, ConfigSpace, Link};
+use crate::pci_names;
 
 pub(super) const DEVICES: &str = "/sys/bus/pci/devices";
 /// Functions that are looked at. The largest servers have about 2,000 with all virtual functions enabled.
@@ -232,18 +231,16 @@ impl Function {
             &*source,
         );
 
-        let vendor = ids.vendor.as_ref().and_then(|&id| Reading::or_absent(pci_ids::Vendor::from_id(id)));
-        let device = vendor.as_ref().and_then(|vendor| {
-            let id = ids.device.known();
-            Reading::or_absent(vendor.devices().find(|device| Some(&device.id()) == id))
+        let vendor = ids.vendor.as_ref().and_then(|&id| Reading::or_absent(pci_names::vendor(id)));
+        let device = vendor.as_ref().and_then(|_| {
+            let ids = ids.vendor.known().zip(ids.device.known());
+            Reading::or_absent(ids.and_then(|(&vendor, &device)| pci_names::device(vendor, device)))
         });
-        part.fact("pci.vendor_name", vendor.map(|it| it.name().to_owned()), "pci.ids")
-            .fact("pci.device_name", device.map(|it| it.name().to_owned()), "pci.ids")
-            .fact(
-                "pci.class_name",
-                self.class.as_ref().and_then(|&class| Reading::or_absent(class_name(class))),
-                "pci.ids",
-            );
+        let class =
+            self.class.as_ref().and_then(|&it| Reading::or_absent(pci_names::class((it >> 16) as u8, (it >> 8) as u8)));
+        part.fact("pci.vendor_name", vendor.map(str::to_owned), "pci.ids")
+            .fact("pci.device_name", device.map(str::to_owned), "pci.ids")
+            .fact("pci.class_name", class.map(str::to_owned), "pci.ids");
 
         let resource = format!("{folder}/resource");
         let bars = host.read(&resource).text().and_then(|text| {
@@ -350,12 +347,6 @@ fn subsystem_of_files(host: &dyn Host, folder: &str) -> Reading<(u16, u16)> {
     id_file(host, folder, "subsystem_vendor")
         .and_then(|vendor| device.map(|device| (vendor, device)))
         .and_then(|ids| if ids == (0, 0) { Reading::Absent } else { Reading::Known(ids) })
-}
-
-fn class_name(class: u32) -> Option<String> {
-    let (base, sub) = ((class >> 16) as u8, (class >> 8) as u8);
-    let name = pci_ids::Subclass::from_cid_sid(base, sub).map(|it| it.name());
-    name.or_else(|| pci_ids::Class::from_id(base).map(|it| it.name())).map(str::to_owned)
 }
 
 /// What the link of a function can do, and who said so.

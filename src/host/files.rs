@@ -46,8 +46,13 @@ impl Files {
 
     /// Reads one file without ever waiting for a writer (a FIFO opens, and reads as empty or fails).
     pub(super) fn read(&self, path: &str) -> Reading<Vec<u8>> {
+        self.read_while(path, 0, |_| true)
+    }
+
+    /// Reads that many bytes of a file, and the rest if they say that there is something.
+    pub(super) fn read_while(&self, path: &str, bytes: usize, goes_on: impl Fn(&[u8]) -> bool) -> Reading<Vec<u8>> {
         match self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) {
-            Ok(file) => read_all(File::from(file)),
+            Ok(file) => read_file(File::from(file), bytes, goes_on),
             Err(error) => reading_of(&error),
         }
     }
@@ -88,16 +93,22 @@ impl Files {
     }
 }
 
-fn read_all(file: File) -> Reading<Vec<u8>> {
+fn read_file(mut file: File, bytes: usize, goes_on: impl Fn(&[u8]) -> bool) -> Reading<Vec<u8>> {
     match file.metadata() {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => return Reading::Failed("not a regular file".to_owned()),
         Err(error) => return reading_of(&error),
     }
     let mut content = Vec::new();
-    match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content) {
-        Ok(length) if length > MAX_FILE_BYTES => Reading::Failed(format!("larger than {MAX_FILE_BYTES} bytes")),
-        Ok(_) => Reading::Known(content),
+    let read = (&mut file).take(bytes as u64).read_to_end(&mut content).and_then(|_| {
+        if goes_on(&content) {
+            file.take((MAX_FILE_BYTES + 1).saturating_sub(content.len()) as u64).read_to_end(&mut content)?;
+        }
+        Ok(())
+    });
+    match read {
+        Ok(()) if content.len() > MAX_FILE_BYTES => Reading::Failed(format!("larger than {MAX_FILE_BYTES} bytes")),
+        Ok(()) => Reading::Known(content),
         Err(error) => reading_of(&error),
     }
 }

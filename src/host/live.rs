@@ -80,7 +80,9 @@ impl Host for LiveHost {
 
     fn read(&self, path: &str) -> Reading<Vec<u8>> {
         let (files, owned) = (self.files.clone(), path.to_owned());
-        let reading = self.worker.call(READ_DEADLINE, move || files.read(&owned));
+        let reading = self.worker.call(READ_DEADLINE, move || {
+            if pci::is_config(&owned) { pci::config(&files, &owned) } else { files.read(&owned) }
+        });
         tracing::debug!("read {path:?}: {}", reading.state());
         reading
     }

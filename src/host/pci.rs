@@ -1,4 +1,4 @@
-//! Registers and option ROMs of PCI functions, through their files in sysfs. Both need root.
+//! Configuration space, registers and option ROMs of PCI functions, through their files in sysfs. The last two need root.
 
 #![allow(unsafe_code)]
 
@@ -13,11 +13,28 @@ use super::MAX_FILE_BYTES;
 use super::files::{Files, reading_of};
 use crate::evidence::Reading;
 
+const DEVICES: &str = "/sys/bus/pci/devices/";
 const PAGE_BYTES: u64 = 4096;
 
 fn folder(address: &str) -> Option<String> {
     let sound = !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte));
-    (sound && !address.contains("..")).then(|| format!("/sys/bus/pci/devices/{address}"))
+    (sound && !address.contains("..")).then(|| format!("{DEVICES}{address}"))
+}
+
+/// Whether it is the path of a configuration space.
+pub(super) fn is_config(path: &str) -> bool {
+    path.strip_prefix(DEVICES)
+        .and_then(|rest| rest.strip_suffix("/config"))
+        .is_some_and(|address| !address.contains('/'))
+}
+
+/// The configuration space, which ends where a function without extended capabilities says so: in its dword 100h (PCI Express
+/// Base Specification 6.0, 7.6.3). The registers behind, 4 bytes each that a bus or a hypervisor has to fetch, are not there.
+pub(super) fn config(files: &Files, path: &str) -> Reading<Vec<u8>> {
+    const LEGACY_BYTES: usize = 256;
+    files.read_while(path, LEGACY_BYTES + 4, |read| {
+        !matches!(read.get(LEGACY_BYTES..), Some([0, 0, 0, 0] | [0xff, 0xff, 0xff, 0xff]))
+    })
 }
 
 /// Four little-endian bytes of a BAR, read once through a read-only map of one page.
@@ -134,6 +151,23 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let files = Files::below(root.path()).unwrap();
         (root, folder, files)
+    }
+
+    #[test]
+    fn configuration_space_ends_where_nothing_follows() {
+        let (_root, folder, files) = machine();
+        let path = format!("{DEVICES}{ADDRESS}/config");
+        assert!(is_config(&path));
+        assert!(!is_config(&format!("{DEVICES}{ADDRESS}/vendor")));
+        assert_eq!(config(&files, &path), Reading::Absent);
+        for (bytes, word, read) in
+            [(64, 0u32, 64), (256, 0, 256), (4096, 0, 260), (4096, u32::MAX, 260), (4096, 0x1481_0001, 4096)]
+        {
+            let mut space = vec![0x5a; bytes];
+            space.iter_mut().skip(256).zip(word.to_le_bytes()).for_each(|(byte, it)| *byte = it);
+            fs::write(folder.join("config"), &space).unwrap();
+            assert_eq!(config(&files, &path), Reading::Known(space[..read].to_vec()));
+        }
     }
 
     #[test]

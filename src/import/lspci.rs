@@ -1,11 +1,10 @@
 //! From what lspci prints to `gpu.pci.*`.
 
-use pci_ids::FromId;
-
 use super::machine::{Gpu, Machine};
 use crate::evidence::Reading;
 use crate::parse::lspci::{self, Function};
 use crate::parse::pci_config::{ConfigSpace, Link};
+use crate::pci_names;
 
 const SOURCE: &str = "lspci";
 const NVIDIA: u16 = 0x10de;
@@ -74,13 +73,13 @@ fn identity(gpu: &mut Gpu, function: &Function, config: Option<&ConfigSpace<'_>>
     gpu.fact("gpu.pci.vendor_id", hex16(NVIDIA), SOURCE);
     if let Some((device, source)) = device {
         gpu.fact("gpu.pci.device_id", hex16(device), source);
-        let name = pci_ids::Device::from_vid_pid(NVIDIA, device).map(|device| device.name().to_owned());
+        let name = pci_names::device(NVIDIA, device).map(str::to_owned);
         gpu.fact("gpu.pci.device_name", name, "pci.ids");
     }
     gpu.fact("gpu.pci.vendor_name", "NVIDIA Corporation", SOURCE);
     gpu.fact("gpu.pci.class", format!("{class:#08x}"), SOURCE);
-    if let Some(name) = pci_ids::Subclass::from_cid_sid((class >> 16) as u8, (class >> 8) as u8) {
-        gpu.fact("gpu.pci.class_name", name.name(), "pci.ids");
+    if let Some(name) = pci_names::class((class >> 16) as u8, (class >> 8) as u8) {
+        gpu.fact("gpu.pci.class_name", name, "pci.ids");
     }
     let revision = config.map(ConfigSpace::revision).or(function.revision);
     if let Some(revision) = revision {
@@ -111,9 +110,7 @@ fn device_of_name(name: &str) -> Option<u16> {
     if let Some(id) = device_number(name) {
         return Some(id);
     }
-    let name = name.strip_prefix("NVIDIA Corporation ")?;
-    let mut devices = pci_ids::Vendor::from_id(NVIDIA)?.devices().filter(|device| device.name() == name);
-    devices.next().filter(|_| devices.next().is_none()).map(pci_ids::Device::id)
+    pci_names::device_named(NVIDIA, name.strip_prefix("NVIDIA Corporation ")?)
 }
 
 /// `… Device 510b`
@@ -124,9 +121,7 @@ fn device_number(name: &str) -> Option<u16> {
 
 /// The vendor whose name the text begins with.
 fn vendor_of_name(name: &str) -> Option<u16> {
-    let vendor = name.split(" Device ").next().unwrap_or(name);
-    let mut vendors = pci_ids::Vendors::iter().filter(|it| it.name() == vendor);
-    vendors.next().filter(|_| vendors.next().is_none()).map(pci_ids::Vendor::id)
+    pci_names::vendor_named(name.split(" Device ").next().unwrap_or(name))
 }
 
 /// What the hexadecimal dump says, which no locale and no version of lspci changes.

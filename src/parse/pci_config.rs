@@ -54,7 +54,7 @@ pub struct ResizableBar {
 }
 
 impl<'a> ConfigSpace<'a> {
-    /// Takes what was read: 64, 256 or 4,096 bytes. Fails when it is shorter than the header, or all ones: a device
+    /// Takes what was read: 64, 256 or 4,096 bytes, or 260 where no extended capability follows. Fails when it is shorter than the header, or all ones: a device
     /// that is gone answers so.
     pub fn new(bytes: &'a [u8]) -> Reading<Self> {
         if bytes.len() < HEADER_BYTES {

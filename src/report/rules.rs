@@ -45,7 +45,7 @@ pub fn explain_plain(rule: &Rule, style: Style) -> String {
         }
     }
     works += "  examples\n";
-    for example in &rule.examples {
+    for example in rule.examples.iter() {
         works += &format!("    {}: {}\n", example.name, expectation_plain(example.expect));
     }
     works += &format!("  scope {}, in the signatures since {}\n", rule.scope, rule.since);

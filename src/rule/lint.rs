@@ -30,7 +30,7 @@ pub fn lint<'a>(signatures: &Signatures, facts: impl Iterator<Item = &'a FactDef
     for rule in &signatures.rules {
         linter.rule(rule);
     }
-    for (name, table) in &signatures.tables.0 {
+    for (name, table) in signatures.tables.iter() {
         if table.sources.is_empty() || table.title.trim().is_empty() {
             linter.complain(&format!("parts/{name}"), "a table needs a title and at least one source");
         }
@@ -108,7 +108,7 @@ impl Linter<'_> {
                 self.complain(&rule.id, &format!("has no example that expects {wanted:?}"));
             }
         }
-        for example in &rule.examples {
+        for example in rule.examples.iter() {
             self.example(rule, example);
         }
     }

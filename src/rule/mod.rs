@@ -17,5 +17,7 @@ pub(crate) use derive::{is_nvidia, normalise_id};
 pub use evaluate::evaluate;
 pub use lint::{Complaint, lint};
 pub use outcome::{Check, Confidence, Finding, Outcome, Severity, Witness};
-pub use signatures::{Example, ExampleFact, ExampleReading, Expectation, Rule, SetId, SignatureError, Signatures};
+pub use signatures::{
+    Example, ExampleFact, ExampleReading, Examples, Expectation, Rule, SetId, SignatureError, Signatures,
+};
 pub use tables::{Pattern, Record, Table, Tables};

@@ -1,21 +1,30 @@
 //! A signature set: rules, tables and the policy, embedded in the binary or read from a folder.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::{fmt, fs};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Group;
 use super::outcome::{Confidence, Severity};
-use super::tables::{Table, Tables};
+use super::tables::{Stored, Table, Tables};
 use crate::evidence::{Fact, FactPath, Reading, Value};
+use crate::packed::{Pieces, unpack_named};
 use crate::policy::Policy;
 
 /// The set as `packaging/build.rs` prepares it: parsing some hundred TOML files at every start would take longer than most
 /// inspections.
-static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/signatures.json"));
+static EMBEDDED: Pieces = &include!(concat!(env!("OUT_DIR"), "/signatures.rs"));
+
+/// The examples of the built-in rules, by rule.
+static EMBEDDED_EXAMPLES: LazyLock<BTreeMap<String, Vec<Example>>> = LazyLock::new(|| {
+    let examples = unpack_named(EMBEDDED, "examples").and_then(|json| serde_json::from_slice(&json).ok());
+    examples.unwrap_or_default()
+});
 
 /// The scope of a rule that is applied to parts of every kind.
 pub const ANY_SCOPE: &str = "part";
@@ -58,7 +67,43 @@ pub struct Rule {
     pub fires: Group,
     /// Facts and what the rule says of them.
     #[serde(rename = "example")]
-    pub examples: Vec<Example>,
+    pub examples: Examples,
+}
+
+/// The examples of a rule, in the order of its file. Those of built-in rules, which an inspection does not need, are
+/// unpacked when somebody looks at them.
+#[derive(Clone, Deserialize)]
+#[serde(from = "Vec<Example>")]
+pub struct Examples(WhereExamples);
+
+#[derive(Clone)]
+enum WhereExamples {
+    Here(Vec<Example>),
+    /// Below that id.
+    Embedded(String),
+}
+
+impl From<Vec<Example>> for Examples {
+    fn from(examples: Vec<Example>) -> Self {
+        Self(WhereExamples::Here(examples))
+    }
+}
+
+impl Deref for Examples {
+    type Target = [Example];
+
+    fn deref(&self) -> &[Example] {
+        match &self.0 {
+            WhereExamples::Here(examples) => examples,
+            WhereExamples::Embedded(id) => EMBEDDED_EXAMPLES.get(id).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+impl fmt::Debug for Examples {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.deref().fmt(f)
+    }
 }
 
 /// A small part with facts, and what the rule must say of it.
@@ -146,7 +191,7 @@ pub struct SetId {
     pub sha256: String,
 }
 
-/// The form of [`EMBEDDED`].
+/// The form of `set` in [`EMBEDDED`].
 #[derive(Deserialize)]
 struct Prepared {
     sha256: String,
@@ -154,7 +199,6 @@ struct Prepared {
     policy: Policy,
     policy_sha256: String,
     rules: Vec<PreparedRule>,
-    tables: BTreeMap<String, Table>,
 }
 
 #[derive(Deserialize)]
@@ -216,17 +260,21 @@ pub enum SignatureError {
 impl Signatures {
     /// The set that is built into the binary.
     pub fn embedded() -> Result<Self, SignatureError> {
-        let prepared: Prepared = serde_json::from_slice(EMBEDDED)
+        let set = unpack_named(EMBEDDED, "set").ok_or(SignatureError::Missing("set.toml"))?;
+        let prepared: Prepared = serde_json::from_slice(&set)
             .map_err(|error| SignatureError::Syntax { path: "(built in)".to_owned(), message: error.to_string() })?;
         let mut rules = Vec::with_capacity(prepared.rules.len());
         for PreparedRule { path, rule } in prepared.rules {
-            rules.push(checked(&path, rule)?);
+            let mut rule = checked(&path, rule)?;
+            rule.examples = Examples(WhereExamples::Embedded(rule.id.clone()));
+            rules.push(rule);
         }
+        let tables = EMBEDDED.iter().filter_map(|(name, piece)| Some((name.strip_prefix("parts/")?, *piece)));
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(Self {
             id: SetId { version: prepared.set.version, sha256: prepared.sha256 },
             rules,
-            tables: Tables(prepared.tables),
+            tables: Tables(tables.map(|(name, piece)| (name.to_owned(), Stored::packed(piece))).collect()),
             policy: prepared.policy,
             policy_sha256: prepared.policy_sha256,
         })
@@ -264,7 +312,8 @@ impl Signatures {
                 }
                 _ => match path.strip_prefix("parts/") {
                     Some(name) => {
-                        tables.insert(name.trim_end_matches(".toml").to_owned(), parse::<Table>(path, text)?);
+                        let table = parse::<Table>(path, text)?;
+                        tables.insert(name.trim_end_matches(".toml").to_owned(), table.into());
                     }
                     None => rules.push(checked(path, parse(path, text)?)?),
                 },

@@ -1,11 +1,14 @@
 //! `signatures/parts/**/*.toml`: what is known about products, with sources.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
 
 use regex_lite::Regex;
 use serde::Deserialize;
 
 use crate::evidence::{FactPath, Kind, Part, Value};
+use crate::packed::unpack;
 
 /// One table. A set (`values`, `patterns`) that a fact is in or not; rows that are looked up by another fact of the same
 /// part (`key_fact`, `rows`); or records of several fields (`key`, `fields`, `records`) that derived facts are made from.
@@ -103,14 +106,51 @@ impl Table {
     }
 }
 
+/// A table, or the packed form that it is read from when it is first asked for: most machines need few of them.
+#[derive(Clone)]
+pub(super) struct Stored {
+    packed: &'static [u8],
+    table: OnceLock<Option<Table>>,
+}
+
+impl Stored {
+    /// As JSON, compressed.
+    pub(super) fn packed(packed: &'static [u8]) -> Self {
+        Self { packed, table: OnceLock::new() }
+    }
+
+    /// `None`, as for a table that does not exist, if the packed form is none.
+    fn get(&self) -> Option<&Table> {
+        let read = || unpack(self.packed).and_then(|json| serde_json::from_slice(&json).ok());
+        self.table.get_or_init(read).as_ref()
+    }
+}
+
+impl From<Table> for Stored {
+    fn from(table: Table) -> Self {
+        Self { packed: &[], table: OnceLock::from(Some(table)) }
+    }
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
 /// All tables of a signature set.
 #[derive(Debug, Clone, Default)]
-pub struct Tables(pub(super) BTreeMap<String, Table>);
+pub struct Tables(pub(super) BTreeMap<String, Stored>);
 
 impl Tables {
     /// The table of that name (its path below `parts/` without `.toml`).
     pub fn get(&self, name: &str) -> Option<&Table> {
-        self.0.get(name)
+        self.0.get(name)?.get()
+    }
+
+    /// Every table with its name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Table)> {
+        self.0.iter().filter_map(|(name, stored)| Some((name.as_str(), stored.get()?)))
     }
 
     /// The record of a table with that key.

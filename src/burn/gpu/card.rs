@@ -174,7 +174,7 @@ impl Card {
     }
 
     fn load_file(&mut self, file: &'static File, shared_bytes: u32) -> Result<(), String> {
-        let image = file.fatbin();
+        let image = file.fatbin().ok_or("its machine code does not unpack")?;
         let not_fatbin = match self.device.load(&image.bytes) {
             Ok(module) => {
                 self.take(file, module, (&image.file, &image.sha256, image.form), shared_bytes);

@@ -66,9 +66,10 @@ pub(super) fn ask(host: &dyn Host, targets: &[Target]) -> Vec<Answer> {
     answers.into_iter().map(|answer| answer.unwrap_or_else(|| without(ended(), "smartctl".to_owned()))).collect()
 }
 
-/// The drives that RAID controllers hide and smartctl finds.
+/// The drives that RAID controllers hide and smartctl finds. Its drive database, which takes longer to read than everything
+/// else here together, would only name the bridges of USB drives, which the kernel shows anyway.
 pub(super) fn hidden(host: &dyn Host) -> Vec<Target> {
-    let query = command(&["--scan", "-j"], &[]);
+    let query = command(&["--scan", "-j", "-B", "/dev/null"], &[]);
     let Reading::Known(output) = host.ask(&query) else { return Vec::new() };
     let json: Json = serde_json::from_slice(&output).unwrap_or_default();
     let devices = json.get("devices").and_then(Json::as_array).into_iter().flatten();

@@ -19,6 +19,8 @@ const CALL_DEADLINE: Duration = Duration::from_secs(10);
 const TOTAL_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a reader may take to end after its last line, or after it was killed.
 const END_DEADLINE: Duration = Duration::from_secs(1);
+/// Between two looks at a reader's output, and at whether it has ended.
+const PIECE_PAUSE: Duration = Duration::from_micros(500);
 /// Readers after the first one, each without the GPU on which the one before it was lost.
 const MAX_RESTARTS: usize = 3;
 
@@ -160,7 +162,7 @@ impl Reader {
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < end => thread::sleep(Duration::from_millis(1)),
+                Ok(None) if Instant::now() < end => thread::sleep(PIECE_PAUSE),
                 Ok(None) | Err(_) => return None,
             }
         }
@@ -185,7 +187,8 @@ fn whole_lines(answer: &[u8], limit: usize) -> usize {
     answer[..limit.min(answer.len())].iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1)
 }
 
-/// Reads on a thread of its own, which ends with the output.
+/// Reads on a thread of its own, which ends with the output. A pause after each piece lets the next one grow: to wake up for
+/// each of a thousand calls takes longer than the calls.
 fn pieces(mut output: ChildStdout) -> Receiver<Vec<u8>> {
     // A few pieces ahead are enough; a library that prints without end is not to fill the memory.
     let (sender, receiver) = mpsc::sync_channel(64);
@@ -195,6 +198,7 @@ fn pieces(mut output: ChildStdout) -> Receiver<Vec<u8>> {
             if sender.send(buffer[..length].to_vec()).is_err() {
                 break;
             }
+            thread::sleep(PIECE_PAUSE);
         }
     });
     receiver
