@@ -20,25 +20,24 @@ mod records;
 mod replay;
 mod supervisor;
 mod telemetry;
-mod vector;
 mod worker;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use cpu::{CpuError, FMA_BLOCK_FLOPS, Loop};
+pub use cpu::CpuError;
 pub use facts::{FACTS, add_evidence};
 pub use gpu::{GPU_FACTS, run_gpu_worker};
 pub use log::FILE_NAME;
 pub use machine::available_memory_bytes;
-pub use memory::{BLOCK_BYTES, MemoryError, Mismatch, Pattern, Persistence, Sweep};
+pub use memory::{MemoryError, Persistence};
 pub use profile::{CpuProfile, GpuProfile, MemoryProfile, Profile, ProfileError};
 pub use records::{FORMAT, Line, Load, MAX_LINE_BYTES, Outcome, Record, RecordError};
 pub use replay::{Ending, FoundAt, Phases, Point, Summary, replay};
 pub use supervisor::{Event, Progress, Request, Start, run};
 pub use telemetry::{Counts, Frequencies, Growth, Sample, Sensors};
-pub use vector::Width;
 pub use worker::{Assignment, Counters, CpuCounters, CpuPlace, MemoryCounters, Message, Workload, run_worker};
+pub use yanji_loops::{BLOCK_BYTES, FMA_BLOCK_FLOPS, Loop, Mismatch, Pattern, Sweep, Width};
 
 /// Why a burn could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]

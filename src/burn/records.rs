@@ -16,9 +16,9 @@ use super::gpu;
 use super::memory::MemoryError;
 use super::profile::Profile;
 use super::telemetry::Sample;
-use super::vector::Width;
 use super::worker::Counters;
 use crate::evidence::Reading;
+use yanji_loops::Width;
 
 /// Version of the layout.
 pub const FORMAT: u32 = 1;

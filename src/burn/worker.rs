@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cpu::{self, CpuError};
 use super::memory::{self, MemoryError};
-use super::vector::Width;
+use yanji_loops::Width;
 
 /// Longest line that either side accepts.
 pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;

@@ -140,12 +140,13 @@ pub struct Calls {
 pub fn parse(text: &[u8]) -> Answers {
     let mut answers = Answers::default();
     for raw in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        let Some(line) = Line::parse(raw).filter(|line| line.device.is_none_or(|device| device < MAX_DEVICES)) else {
+        let Some(mut line) = Line::parse(raw).filter(|line| line.device.is_none_or(|device| device < MAX_DEVICES))
+        else {
             answers.damaged_lines += 1;
             continue;
         };
         let (device, second) = (line.device, line.reading > 1);
-        let key = (line.call.clone(), line.args.clone());
+        let key = (std::mem::take(&mut line.call), std::mem::take(&mut line.args));
         let Some(outcome) = line.outcome() else {
             answers.damaged_lines += 1;
             continue;

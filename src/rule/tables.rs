@@ -148,6 +148,14 @@ impl Tables {
         self.0.get(name)?.get()
     }
 
+    /// Reads the tables whose names begin so: for a thread that has nothing else to do. Otherwise a table is read when it is
+    /// first asked for.
+    pub fn unpack(&self, prefix: &str) {
+        for (_, stored) in self.0.iter().filter(|(name, _)| name.starts_with(prefix)) {
+            stored.get();
+        }
+    }
+
     /// Every table with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Table)> {
         self.0.iter().filter_map(|(name, stored)| Some((name.as_str(), stored.get()?)))

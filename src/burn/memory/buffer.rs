@@ -6,7 +6,7 @@ use std::ptr;
 
 use rustix::mm::{Advice, MapFlags, MlockFlags, ProtFlags};
 
-use super::BLOCK_BYTES;
+use yanji_loops::BLOCK_BYTES;
 
 /// Start of the usable part: a huge page's, so that huge pages fit.
 const ALIGNMENT: usize = 2 << 20;

@@ -7,11 +7,9 @@ use std::sync::atomic::{Ordering, fence};
 
 use serde::{Deserialize, Serialize};
 
-use super::sweep::Mismatch;
-use super::{BLOCK_BYTES, Pattern};
-use crate::burn::vector::LANE_BYTES;
 use crate::burn::worker::CpuPlace;
 use crate::evidence::Reading;
+use yanji_loops::{BLOCK_BYTES, LANE_BYTES, Mismatch, Pattern};
 
 /// What became of a wrong word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,6 @@
 
 mod buffer;
 mod fault;
-mod pattern;
-mod sweep;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,14 +17,10 @@ use std::time::{Duration, Instant};
 
 use buffer::Buffer;
 pub use fault::{MemoryError, Persistence};
-pub use pattern::Pattern;
-pub use sweep::{Mismatch, Sweep};
+use yanji_loops::{BLOCK_BYTES, Mismatch, Pattern, Sweep, Width};
 
-use super::vector::Width;
 use super::worker::{Control, Counters, CpuPlace, MemoryCounters, Message, pin};
 
-/// Bytes that are compared before anything in them is written again; a page.
-pub const BLOCK_BYTES: usize = 4096;
 /// Blocks between two looks at the clock and the stop flag: 1 MiB.
 const STRIP_BLOCKS: usize = 256;
 /// Errors that a worker describes one by one; later ones are counted only.

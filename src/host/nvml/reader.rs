@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 
 use nvml_wrapper_sys::bindings::*;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{Assignment, MAX_DEVICES, library};
@@ -70,6 +71,17 @@ impl From<nvmlReturn_t> for Trouble {
 
 pub(super) type Answer = Result<Json, Trouble>;
 
+/// What a line says before the call is made.
+#[derive(Serialize)]
+struct Begun<'a> {
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    args: &'a [u32],
+    call: &'a str,
+    device: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reading: Option<u8>,
+}
+
 /// Writes the lines. The end of one goes out together with the beginning of the next, so that a call costs one write.
 struct Log {
     output: File,
@@ -85,25 +97,35 @@ impl Log {
         reading: u8,
         run: impl FnOnce() -> Answer,
     ) -> Answer {
-        let mut line = json!({"device": device, "call": call});
-        if !args.is_empty() {
-            line["args"] = json!(args);
-        }
-        if reading > 1 {
-            line["reading"] = json!(reading);
-        }
-        self.pending.extend(line.to_string().into_bytes());
+        let begun = Begun { args, call, device, reading: (reading > 1).then_some(reading) };
+        self.json(&begun);
         self.pending.pop();
         self.flush();
         let answer = run();
-        let (key, value) = match &answer {
-            Ok(value) => ("value", value.to_string()),
-            Err(Trouble::Code(code)) => ("error", code.to_string()),
-            Err(Trouble::Missing(what)) => ("missing", json!(what).to_string()),
-            Err(Trouble::Failed(why)) => ("failed", json!(why).to_string()),
-        };
-        self.pending.extend(format!(",\"{key}\":{value}}}\n").into_bytes());
+        match &answer {
+            Ok(value) => self.end("value", value),
+            Err(Trouble::Code(code)) => self.end("error", code),
+            Err(Trouble::Missing(what)) => self.end("missing", what),
+            Err(Trouble::Failed(why)) => self.end("failed", why),
+        }
         answer
+    }
+
+    fn end(&mut self, key: &str, value: &impl Serialize) {
+        self.pending.extend_from_slice(b",\"");
+        self.pending.extend_from_slice(key.as_bytes());
+        self.pending.extend_from_slice(b"\":");
+        self.json(value);
+        self.pending.extend_from_slice(b"}\n");
+    }
+
+    fn json(&mut self, value: &impl Serialize) {
+        let whole = self.pending.len();
+        if serde_json::to_writer(&mut self.pending, value).is_err() {
+            // Texts, numbers and maps with texts as keys always have a form in JSON.
+            self.pending.truncate(whole);
+            self.pending.extend_from_slice(b"null");
+        }
     }
 
     fn flush(&mut self) {

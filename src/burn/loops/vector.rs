@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a lane; a cache line.
-pub(super) const LANE_BYTES: usize = 64;
+pub const LANE_BYTES: usize = 64;
 
 /// The widest instructions that the processor and the kernel offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::BLOCK_BYTES;
-use crate::burn::vector::{LANE_BYTES, Vector, Words};
+use crate::vector::{LANE_BYTES, Vector, Words};
 
 /// The content of a whole buffer in one pass. Depends on the virtual address only, so that any CPU can verify what
 /// another one wrote.

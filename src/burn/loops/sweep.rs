@@ -7,8 +7,8 @@ use std::arch::x86_64::*;
 use super::BLOCK_BYTES;
 use super::pattern::{Lanes, Pattern, Source};
 #[cfg(target_arch = "x86_64")]
-use crate::burn::vector::Pair;
-use crate::burn::vector::{LANE_BYTES, Vector, Width, Words};
+use crate::vector::Pair;
+use crate::vector::{LANE_BYTES, Vector, Width, Words};
 
 const LANES: usize = BLOCK_BYTES / LANE_BYTES;
 
