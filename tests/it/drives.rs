@@ -492,7 +492,7 @@ fn drives_behind_a_raid_controller() {
     let behind =
         with(exos(37_787), "device", json!({"name": "/dev/bus/0", "type": "sat+megaraid,8", "protocol": "ATA"}));
     let host = machine(vec![Drive { smartctl: false, ..Drive::exos("sda", "0000:05:00.0") }])
-        .file(&smartctl(&["--scan", "-j"]), scan.to_string())
+        .file(&smartctl(&["--scan", "-j", "-B", "/dev/null"]), scan.to_string())
         .file(&smartctl(&["-j", "-x", "-d", "megaraid,8", "/dev/bus/0"]), behind.to_string())
         .host();
     let evidence = collect(&host);
