@@ -192,6 +192,7 @@ impl Fleet {
                 load_seconds: profile.load_seconds,
                 pulse_seconds: profile.pulse_seconds,
                 retention_seconds: profile.retention_seconds,
+                measure_seconds: profile.measure_seconds,
                 done: before.get(address).map(|gpu| gpu.done.clone()).unwrap_or_default(),
                 epoch_ms,
                 avoid: Vec::new(),

@@ -180,10 +180,6 @@ functions! {
         let all: Vec<_> = (0..driver.count()).filter_map(|index| handle::of(index, 0)).collect();
         super::out::put_list(count, devices, &all)
     }
-    system fn nvmlDeviceGetSupportedEventTypes(device: nvmlDevice_t, types: *mut c_ulonglong) |driver| {
-        driver.gpu("nvmlDeviceGetSupportedEventTypes", handle::position(device)?.0)?;
-        put(types, 0)
-    }
 }
 
 /// The caller's string.
