@@ -428,7 +428,9 @@ impl Replay {
                 let had = |wanted: bool, phases: &Phases| {
                     !wanted || phases.started > 0 && phases.refused.saturating_mul(10) <= phases.started
                 };
-                let loads = had(summary.profile.memory.is_some(), &summary.memory_phases)
+                let tested = summary.profile.memory.is_some() || summary.profile.cpu.is_some() || !summary.gpus.is_empty();
+                let loads = tested
+                    && had(summary.profile.memory.is_some(), &summary.memory_phases)
                     && had(summary.profile.cpu.is_some(), &summary.cpu_phases)
                     && summary.gpus.values().all(|gpu| gpu.assessed().is_ok());
                 (summary.finished, summary.completed) = (true, *completed && used && loads);

@@ -1,6 +1,6 @@
 //! The library, the driver, and how GPUs are found.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 
 use super::functions;
 use nvml_wrapper_sys::bindings::*;
