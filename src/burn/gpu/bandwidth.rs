@@ -16,6 +16,7 @@ const REGIONS: u64 = 128;
 /// A region that fits a cache says nothing about memory, but the beginning of a launch.
 const MIN_REGION_BYTES: u64 = 4 << 20;
 const REGION_RUNS: usize = 3;
+const NO_MEMORY: &str = "the driver gave no memory to test";
 /// Copies in a row.
 const COPIES: u32 = 8;
 /// How long a gate waits for the host before it opens by itself.
@@ -35,6 +36,10 @@ pub(super) fn memory(card: &mut Card) -> Result<(), Failure> {
             card.missing(quantity, Some(card.why_not(kernel)));
             continue;
         };
+        if card.chunks.is_empty() {
+            card.missing(quantity, Some(NO_MEMORY.to_owned()));
+            continue;
+        }
         let budget = card.time(BUDGET);
         let mut values = Vec::new();
         let start = Instant::now();
@@ -145,7 +150,7 @@ pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
     {
         card.enter(Step::Transfer, quantity.as_str());
         let Some(chunk) = largest else {
-            card.missing(quantity, Some("there is no memory under test".to_owned()));
+            card.missing(quantity, Some(NO_MEMORY.to_owned()));
             continue;
         };
         let bytes = (card.staging[0].words() as u64 * 8).min(chunk.vectors / 2 * VECTOR_BYTES);

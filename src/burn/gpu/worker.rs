@@ -32,6 +32,10 @@ enum End {
 
 impl From<Failure> for End {
     fn from(failure: Failure) -> Self {
+        if failure.is_out_of_memory() {
+            let help = "end the processes that use the GPU, then burn again";
+            return Self::NotMeasured(format!("{failure}, before anything was tested: {help}"));
+        }
         Self::Lost(failure.to_string())
     }
 }
