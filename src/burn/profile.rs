@@ -80,6 +80,10 @@ pub struct GpuProfile {
     /// Time between writing and reading again in the retention pass.
     #[serde(default = "default_gpu_retention")]
     pub retention_seconds: u64,
+    /// About how long the measurements may take that are the better for more time: bandwidths, rates, caches. Known
+    /// answers and the proof of capacity take what they need.
+    #[serde(default = "default_gpu_measure")]
+    pub measure_seconds: u64,
 }
 
 impl GpuProfile {
@@ -107,6 +111,10 @@ fn default_gpu_pulse() -> u64 {
 
 fn default_gpu_retention() -> u64 {
     30
+}
+
+fn default_gpu_measure() -> u64 {
+    60
 }
 
 fn default_telemetry() -> u64 {
@@ -187,6 +195,7 @@ impl Profile {
                         load_seconds: 20,
                         pulse_seconds: 4,
                         retention_seconds: 2,
+                        measure_seconds: default_gpu_measure(),
                     }),
                 });
             }
@@ -214,8 +223,16 @@ impl Profile {
                 load_seconds: default_gpu_load(),
                 pulse_seconds: default_gpu_pulse(),
                 retention_seconds: default_gpu_retention(),
+                measure_seconds: default_gpu_measure(),
             }),
         })
+    }
+
+    /// Whether it ends as soon as everything was measured once, `duration_seconds` being the most that it may take: GPUs
+    /// alone, and no turns.
+    pub fn is_brief(&self) -> bool {
+        let brief = self.gpu.as_ref().is_some_and(|gpu| gpu.cycle_seconds() == 0);
+        brief && self.memory.is_none() && self.cpu.is_none()
     }
 
     /// Reads a TOML file. Errors name line and column.
@@ -266,6 +283,7 @@ impl Profile {
             ranges.push(("gpu.load_seconds", gpu.load_seconds, 0, 86_400));
             ranges.push(("gpu.pulse_seconds", gpu.pulse_seconds, 0, 86_400));
             ranges.push(("gpu.retention_seconds", gpu.retention_seconds, 0, 3600));
+            ranges.push(("gpu.measure_seconds", gpu.measure_seconds, 1, 3600));
             ranges.push(("gpu.max_bytes", gpu.max_bytes.unwrap_or(1 << 20), 1 << 20, 1 << 50));
         }
         for (field, value, least, most) in ranges {

@@ -234,6 +234,11 @@ impl EvidenceBuilder {
         PartBuilder { part: &mut parts[index] }
     }
 
+    /// Something in it came from a simulation, and so all of it counts as one.
+    pub fn mark_simulated(&mut self) {
+        self.evidence.origin = Origin::Simulated;
+    }
+
     /// What has been collected so far, for a collector that compares with an earlier one.
     pub fn so_far(&self) -> &Evidence {
         &self.evidence

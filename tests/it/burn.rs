@@ -14,6 +14,8 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use yanji::burn::{self, Ending, FACTS, FILE_NAME, MAX_LINE_BYTES, Outcome, Record, Summary, replay};
 use yanji::evidence::{EvidenceBuilder, Origin, Part, Reading};
+use yanji::inspection;
+use yanji::rule::Signatures;
 
 const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
 
@@ -493,7 +495,86 @@ fn records_that_make_no_sense_are_refused_with_their_line() {
     assert!(refused(&[start(), cpu, checkpoint]).contains("counters of another load"));
 }
 
+/// A record about a GPU, or one between which it may stand, with numbers that no worker sends.
+fn gpu_record(kind: usize, n: [u64; 4], word: &str) -> Json {
+    let gpu = if n[0] % 3 == 0 { "0000:02:00.0" } else { "0000:01:00.0" };
+    let small = [n[1] as u32, n[2] as u32];
+    let steps = ["setup", "self-test", "address", "compute", "load", "pulse"];
+    let step = steps[(n[3] % 6) as usize];
+    let distribution = json!({"samples": n[0], "min": n[1], "median": n[2], "max": n[3]});
+    let counters = json!({
+        "total_bytes": n[0], "free_bytes": n[1], "allocated_bytes": n[2], "tested_bytes": n[3], "written_bytes": n[0],
+        "verified_bytes": n[1], "memory_errors": n[2], "aliased": n[3], "first_wrong": n[0], "last_wrong": n[1],
+        "first_aliased": n[2], "wrong_bits": word, "bits_lost": n[0], "bits_gained": n[1], "checked_blocks": n[2],
+        "compute_errors": n[3], "bad_sms": small,
+    });
+    match kind {
+        0 => json!({"kind": "gpus", "addresses": ["0000:01:00.0", "0000:02:00.0"]}),
+        1 => json!({"kind": "gpu-start", "gpu": gpu, "pid": small[0]}),
+        2 => json!({"kind": "gpu-identity", "gpu": gpu, "identity": {
+            "name": word, "uuid": word, "address": gpu, "compute_capability": small, "sm_count": small[0],
+            "memory_bytes": n[0], "l2_bytes": n[1], "clock_khz": n[2], "memory_clock_khz": n[3], "bus_width_bits": n[0],
+            "compute_mode": word, "ecc": true, "driver_version": small[1], "simulated": small[0],
+        }}),
+        3 => json!({"kind": "gpu-kernel", "gpu": gpu, "test": {
+            "kernel": word, "file": word, "sha256": word, "form": "ptx", "failure": if n[0] % 2 == 0 { Json::Null } else { word.into() },
+        }}),
+        4 => json!({"kind": "gpu-measurement", "gpu": gpu, "measurement": {
+            "quantity": "read", "unit": "MB/s", "distribution": distribution, "method": word, "kernel": null, "seed": small[0],
+        }}),
+        5 => json!({"kind": "gpu-missing", "gpu": gpu, "missing": {"quantity": "sm-count", "reason": word}}),
+        6 => json!({"kind": "gpu-step", "gpu": gpu, "step": step, "counters": counters}),
+        7 => json!({"kind": "gpu-memory-error", "gpu": gpu, "error": {
+            "offset": word, "expected": word, "found": word, "fault": word, "content_of": word, "pattern": word, "sm": small[0],
+        }}),
+        8 => json!({"kind": "gpu-compute-error", "gpu": gpu, "error": {
+            "kernel": word, "sm": small[0], "expected": word, "found": word, "known_answer": false,
+        }}),
+        9 => json!({"kind": "gpu-sample", "gpu": gpu, "step": step, "counters": counters, "telemetry": {"known": {
+            "samples": n[0], "milliseconds": n[1], "power_milliwatts": distribution, "gpu_celsius": distribution,
+            "slowdown_celsius": n[2], "margin_celsius": n[3] as i64, "throttle": {"thermal": n[0], word: n[1]},
+            "counters": {"ecc.corrected": n[2], word: n[3]}, "xids": n, "lost": true,
+        }}}),
+        10 => json!({"kind": "gpu-end", "gpu": gpu, "outcome": "worker-hung", "step": step, "seconds": n[0],
+            "last_step": step, "counters": counters}),
+        11 => json!({"kind": "gpu-end", "gpu": gpu, "outcome": "finished", "last_step": step, "counters": null}),
+        12 => json!({"kind": "resume", "boot_id": "absent", "dropped_bytes": n[0]}),
+        _ => json!({"kind": "finish", "completed": true}),
+    }
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    let edges = vec![0, 1, 2, 999, u32::MAX.into(), (1 << 50) - 1, 1 << 50, (1 << 53) - 1, u64::MAX - 1, u64::MAX];
+    prop_oneof![proptest::sample::select(edges), 0u64..5000, any::<u64>()]
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Each record is one that the chain takes where it is: what is refused is left out, so that the rest is reached.
+    #[test]
+    fn records_of_gpus_never_panic(
+        picks in proptest::collection::vec((0usize..14, [number(), number(), number(), number()], "[a-z0-9.\\PC]{0,40}"), 0..40),
+    ) {
+        let mut first = start();
+        first["profile"]["gpu"] = json!({});
+        let mut records = vec![first, gpu_record(0, [0; 4], "")];
+        for (kind, numbers, word) in picks {
+            records.push(gpu_record(kind, numbers, &word));
+            if replay(&chain(&records)).is_err() {
+                records.pop();
+            }
+        }
+        let summary = replay(&chain(&records)).unwrap();
+        let mut builder = EvidenceBuilder::new(Origin::Live);
+        burn::add_evidence(&summary, &mut builder);
+        let evidence = builder.finish();
+        let simulated = summary.gpus.values().any(|gpu| gpu.identity.as_ref().is_some_and(|it| it.simulated.is_some()));
+        prop_assert_eq!(evidence.origin == Origin::Simulated, simulated);
+        serde_json::to_vec(&summary).unwrap();
+        inspection::assess(evidence, &Signatures::embedded().unwrap());
+    }
+
     #[test]
     fn replay_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let _ = replay(&bytes);

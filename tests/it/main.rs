@@ -9,6 +9,7 @@ mod collect;
 mod drives;
 mod duplicates;
 mod gpu_burn;
+mod gpu_burn_rigs;
 mod gpu_burn_rules;
 mod gpu_rigs;
 mod gpu_rules;

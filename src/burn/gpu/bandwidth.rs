@@ -16,8 +16,12 @@ const REGIONS: u64 = 128;
 /// A region that fits a cache says nothing about memory, but the beginning of a launch.
 const MIN_REGION_BYTES: u64 = 4 << 20;
 const REGION_RUNS: usize = 3;
+const NO_MEMORY: &str = "the driver gave no memory to test";
 /// Copies in a row.
 const COPIES: u32 = 8;
+/// How long a gate waits for the host before it opens by itself.
+const GATE_NS: u64 = 2_000_000_000;
+const GATE_POLLS: u64 = 100_000_000;
 
 /// Read, write, copy and triad over the card, then reads region by region.
 pub(super) fn memory(card: &mut Card) -> Result<(), Failure> {
@@ -32,19 +36,24 @@ pub(super) fn memory(card: &mut Card) -> Result<(), Failure> {
             card.missing(quantity, Some(card.why_not(kernel)));
             continue;
         };
-        let shape = [card.memory_blocks(), THREADS, 0];
+        if card.chunks.is_empty() {
+            card.missing(quantity, Some(NO_MEMORY.to_owned()));
+            continue;
+        }
+        let budget = card.time(BUDGET);
         let mut values = Vec::new();
         let start = Instant::now();
         // The first one fills caches and translations, and does not count where there are others.
         let mut chunks = card.chunks.clone();
-        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < BUDGET) {
+        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < budget) {
             let begin = Instant::now();
             card.device.mark(0, 0)?;
             let mut bytes = 0;
             for &chunk in &chunks {
                 let (parameters, moved) = transfer(card, quantity, chunk);
+                let shape = [card.memory_blocks(moved / VECTOR_BYTES), THREADS, 0];
                 card.device.launch(function, shape, &parameters)?;
-                bytes += moved;
+                bytes += moved * card.scale;
             }
             card.device.mark(1, 0)?;
             card.device.wait()?;
@@ -87,8 +96,10 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
         return Ok(());
     };
     let total: u64 = card.chunks.iter().map(|chunk| chunk.vectors).sum();
-    let region = (total / REGIONS).max(MIN_REGION_BYTES / VECTOR_BYTES);
-    let shape = [card.memory_blocks(), THREADS, 0];
+    let region = (total / REGIONS).max(MIN_REGION_BYTES / VECTOR_BYTES / card.scale);
+    let region_bytes = region * VECTOR_BYTES * card.scale;
+    let shape = [card.memory_blocks(region), THREADS, 0];
+    let budget = card.time(BUDGET);
     let mut rates = Vec::new();
     let start = Instant::now();
     for chunk in card.chunks.clone() {
@@ -97,11 +108,11 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
             let parameters = [chunk.address + at * VECTOR_BYTES, region, card.out.device];
             let mut best = 0u64;
             for run in 0..REGION_RUNS {
-                if run > 0 && start.elapsed() > BUDGET {
+                if run > 0 && start.elapsed() > budget {
                     break;
                 }
                 let seconds = card.run(function, shape, &parameters)?;
-                let rate = (region * VECTOR_BYTES) as f64 / seconds.max(1e-9);
+                let rate = region_bytes as f64 / seconds.max(1e-9);
                 best = best.max((rate / 1e3) as u64);
                 card.progress("regions", rate / 1e9, "GB/s");
             }
@@ -125,64 +136,66 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
     }
     let permille = u128::from(slowest) * 1000 / u128::from(median.max(1));
     let method =
-        format!("best of {REGION_RUNS} reads of each of {} regions of {} bytes", rates.len(), region * VECTOR_BYTES);
+        format!("best of {REGION_RUNS} reads of each of {} regions of {region_bytes} bytes", rates.len());
     card.measured(Quantity::SlowestRegion, vec![permille as u64], &method, Some("bandwidth_read"));
     Ok(())
 }
 
-/// Copies from and to pinned memory of the host.
+/// Copies from and to pinned memory of the host. The two directions have streams of their own.
 pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
-    let bytes = card.staging[0].words() * 8;
-    let places: Vec<u64> = card
-        .chunks
-        .iter()
-        .filter(|chunk| chunk.vectors * VECTOR_BYTES >= 2 * bytes as u64)
-        .map(|it| it.address)
-        .collect();
+    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let budget = card.time(BUDGET);
     for (quantity, to, from) in
         [(Quantity::HostToDevice, true, false), (Quantity::DeviceToHost, false, true), (Quantity::BothWays, true, true)]
     {
         card.enter(Step::Transfer, quantity.as_str());
-        let Some(&address) = places.first() else {
-            card.missing(quantity, Some("no piece of memory is large enough".to_owned()));
+        let Some(chunk) = largest else {
+            card.missing(quantity, Some(NO_MEMORY.to_owned()));
             continue;
         };
+        let bytes = (card.staging[0].words() as u64 * 8).min(chunk.vectors / 2 * VECTOR_BYTES);
+        let gate = card.valid("bandwidth_gate");
         let mut values = Vec::new();
         let start = Instant::now();
-        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < BUDGET) {
+        while values.len() <= RUNS && !card.over() && (values.is_empty() || start.elapsed() < budget) {
             card.device.wait()?;
-            for stream in 0..2 {
+            // Closed gates hold the streams until all is enqueued.
+            card.gate.clear(card.gate.words());
+            let streams = [to, from].into_iter().enumerate().filter_map(|(stream, used)| used.then_some(stream));
+            for stream in streams.clone() {
+                if let Some(gate) = gate {
+                    let out = card.gate.device + 8 * (1 + 3 * stream as u64);
+                    card.device.launch_on(stream, gate, [1, 32, 0], &[card.gate.device, GATE_NS, GATE_POLLS, out])?;
+                }
                 card.device.mark(stream * 2, stream)?;
             }
             for _ in 0..COPIES {
                 if to {
-                    card.device.upload(address, &card.staging[0], bytes, 0)?;
+                    card.device.upload(chunk.address, &card.staging[0], bytes as usize, 0)?;
                 }
                 if from {
-                    card.device.download(&card.staging[1], address + bytes as u64, bytes, 1)?;
+                    card.device.download(&card.staging[1], chunk.address + bytes, bytes as usize, 1)?;
                 }
             }
-            for stream in 0..2 {
+            for stream in streams.clone() {
                 card.device.mark(stream * 2 + 1, stream)?;
             }
+            card.gate.set(0, 1);
             card.device.wait()?;
-            let up = card.device.seconds(0, 1)?;
-            let down = card.device.seconds(2, 3)?;
-            let seconds = if to && from {
-                up.max(down)
-            } else if to {
-                up
-            } else {
-                down
-            };
-            let moved = u64::from(COPIES) * bytes as u64 * (u64::from(to) + u64::from(from));
+            let mut seconds = 0f64;
+            for stream in streams {
+                seconds = seconds.max(card.device.seconds(stream * 2, stream * 2 + 1)?);
+            }
+            let moved = u64::from(COPIES) * bytes * (u64::from(to) + u64::from(from));
             values.push((moved as f64 / seconds.max(1e-9) / 1e6) as u64);
             card.progress(quantity.as_str(), moved as f64 / seconds.max(1e-9) / 1e9, "GB/s");
         }
         if values.len() > 1 {
             values.remove(0);
         }
-        card.measured(quantity, values, "copies of 16 MiB in a row from and to pinned memory, timed by events", None);
+        let enqueued = if gate.is_some() { "all enqueued before the first begins" } else { "timed as they are enqueued" };
+        let method = format!("{COPIES} copies of {bytes} bytes in a row from or to pinned memory, {enqueued}");
+        card.measured(quantity, values, &method, gate.map(|_| "bandwidth_gate"));
     }
     Ok(())
 }

@@ -20,6 +20,10 @@ const MAX_TOLD: u64 = 64;
 pub(super) const MAX_BLOCKS: u32 = 8192;
 /// Dynamic shared memory of `wgmma` and `tcgen05` kernels.
 pub(super) const TILE_BYTES: u32 = 65_536;
+/// All measurements that can be cut short take about so long with the times that their files have.
+const USUAL_SECONDS: u64 = 60;
+/// Vectors that a block of a memory kernel has in flight at once.
+const VECTORS_A_BLOCK: u64 = 4 * THREADS as u64;
 /// Threads of a block of most kernels.
 pub(super) const THREADS: u32 = 256;
 
@@ -88,22 +92,37 @@ pub(super) struct Card {
     pub(super) out: Pinned,
     /// What copies go through.
     pub(super) staging: [Pinned; 2],
+    /// What holds streams until the host sets its first word, and three words of what each of two gates saw.
+    pub(super) gate: Pinned,
     pub(super) counters: Counters,
     pub(super) control: Control,
     pub(super) seed: u32,
+    /// Bytes that each byte of the card's memory stands for: 1, but with a virtual driver.
+    pub(super) scale: u64,
+    /// Thousandths of the usual time that measurements take.
+    patience_permille: u32,
     /// The kernel that is tested, where a driver that cannot run it breaks the context.
     pub(super) suspect: Option<&'static str>,
     told: u64,
 }
 
 impl Card {
-    pub(super) fn new(device: Device, control: Control, seed: u32) -> Result<Self, Failure> {
+    /// `measure_seconds` is about how long the measurements may take that can be cut short.
+    pub(super) fn new(
+        device: Device,
+        control: Control,
+        seed: u32,
+        measure_seconds: u64,
+    ) -> Result<Self, Failure> {
         const STAGING_WORDS: usize = 2 << 20;
         let log = device.pinned(16 + 8 * 256)?;
         let out = device.pinned(4 * MAX_BLOCKS as usize)?;
         let staging = [device.pinned(STAGING_WORDS)?, device.pinned(STAGING_WORDS)?];
+        let gate = device.pinned(7)?;
         let (free_bytes, total_bytes) = device.memory()?;
-        let counters = Counters { free_bytes, total_bytes, ..Counters::default() };
+        let scale = u64::from(device.identity.simulated.unwrap_or(1));
+        let counters =
+            Counters { free_bytes: free_bytes * scale, total_bytes: total_bytes * scale, ..Counters::default() };
         let kernels = BTreeMap::new();
         Ok(Self {
             device,
@@ -112,9 +131,12 @@ impl Card {
             log,
             out,
             staging,
+            gate,
             counters,
             control,
             seed,
+            scale,
+            patience_permille: (measure_seconds.saturating_mul(1000) / USUAL_SECONDS).min(10_000) as u32,
             suspect: None,
             told: 0,
         })
@@ -122,6 +144,11 @@ impl Card {
 
     pub(super) fn over(&self) -> bool {
         self.control.over()
+    }
+
+    /// The time for a measurement that usually has that much.
+    pub(super) fn time(&self, usual: Duration) -> Duration {
+        usual * self.patience_permille / 1000
     }
 
     /// Tells that something begins that may take so long.
@@ -270,8 +297,9 @@ impl Card {
         send(&Message::Missing(Missing { quantity, reason }));
     }
 
-    /// Blocks that keep every SM busy with a memory kernel.
-    pub(super) fn memory_blocks(&self) -> u32 {
-        (self.device.identity.sm_count * 8).clamp(1, MAX_BLOCKS)
+    /// Blocks that keep every SM busy with a memory kernel, where there is so much for them to do.
+    pub(super) fn memory_blocks(&self, vectors: u64) -> u32 {
+        let most = vectors.div_ceil(VECTORS_A_BLOCK).min(MAX_BLOCKS.into()) as u32;
+        (self.device.identity.sm_count * 8).min(most).max(1)
     }
 }

@@ -226,7 +226,8 @@ fn calibrate(card: &mut Card, work: &Work) -> Result<u32, Failure> {
         let start = Instant::now();
         let (seconds, _) = launch(card, work, 1, iterations, FULL)?;
         card.progress(work.kernel, 0.0, "");
-        if seconds >= LAUNCH_SECONDS || start.elapsed() > MAX_LAUNCH / 4 || iterations >= 1 << 22 || card.over() {
+        let long = start.elapsed() > card.time(MAX_LAUNCH / 4);
+        if seconds >= LAUNCH_SECONDS || long || iterations >= 1 << 22 || card.over() {
             return Ok(iterations);
         }
         iterations *= 2;
@@ -270,8 +271,8 @@ fn rate_of(card: &mut Card, work: &Work, rate: Quantity, clocks: Quantity) -> Re
     }
     let iterations = calibrate(card, work)?;
     let (mut rates, mut for_clocks, mut reference) = (Vec::new(), Vec::new(), None);
-    let start = Instant::now();
-    while rates.len() < RUNS && !card.over() && (rates.is_empty() || start.elapsed() < BUDGET) {
+    let (start, budget) = (Instant::now(), card.time(BUDGET));
+    while rates.len() < RUNS && !card.over() && (rates.is_empty() || start.elapsed() < budget) {
         let (seconds, blocks) = launch(card, work, 1, iterations, FULL)?;
         check(card, work, &blocks, None, &mut reference);
         let done = work.per_iteration as f64 * f64::from(iterations);

@@ -42,6 +42,9 @@ const NEEDED: &[&str] = &[
     "cuGetErrorString",
 ];
 
+/// No virtual card is further from a real one.
+pub(super) const MAX_SCALE: u32 = 1 << 20;
+
 /// A call that failed.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
@@ -162,6 +165,15 @@ fn has(name: &str) -> bool {
     unsafe { sys::culib().get::<*const c_void>(name.as_bytes()) }.is_ok()
 }
 
+/// How many bytes each byte of the memory stands for, which only a virtual driver says: a simulator that moves 100 MB in a
+/// second cannot fill a real card's memory. `None` with every real driver. Whatever was measured with it is simulated.
+fn simulated() -> Option<u32> {
+    // SAFETY: the library was loaded. The type is that of the one library that has the symbol.
+    let found = unsafe { sys::culib().get::<unsafe extern "C" fn() -> u32>(b"yanji_virtual_driver") };
+    // SAFETY: as above; it takes nothing.
+    found.ok().map(|scale| unsafe { scale() }.clamp(1, MAX_SCALE))
+}
+
 /// Starts the driver.
 pub(super) fn init() -> Result<(), Failure> {
     call!(cuInit(0))
@@ -192,7 +204,9 @@ impl Device {
             Some(format!("GPU-{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]))
         });
         let number = |attribute| get(attribute).unwrap_or(0) as u32;
+        let simulated = simulated();
         let identity = Identity {
+            simulated,
             name: String::from_utf8_lossy(&text[..end]).into_owned(),
             uuid: uuid.flatten(),
             address: address.to_owned(),
@@ -201,7 +215,7 @@ impl Device {
                 number(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
             ],
             sm_count: number(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
-            memory_bytes: bytes as u64,
+            memory_bytes: bytes as u64 * u64::from(simulated.unwrap_or(1)),
             l2_bytes: get(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE),
             clock_khz: get(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE),
             memory_clock_khz: get(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE),
@@ -288,8 +302,14 @@ impl Device {
     }
 
     /// Enqueues a kernel. Every parameter is 64 bits here; one of 32 bits takes the lower half.
-    pub(super) fn launch(
+    pub(super) fn launch(&self, function: Function, shape: [u32; 3], parameters: &[u64]) -> Result<(), Failure> {
+        self.launch_on(0, function, shape, parameters)
+    }
+
+    /// The same on one of two streams.
+    pub(super) fn launch_on(
         &self,
+        stream: usize,
         function: Function,
         [blocks, threads, shared_bytes]: [u32; 3],
         parameters: &[u64],
@@ -297,7 +317,7 @@ impl Device {
         let mut pointers: Vec<*mut c_void> =
             parameters.iter().map(|it| std::ptr::from_ref(it).cast_mut().cast()).collect();
         let list = pointers.as_mut_ptr();
-        let stream = self.stream[0];
+        let stream = self.stream[stream];
         let none = std::ptr::null_mut();
         call!(cuLaunchKernel(function.0, blocks, 1, 1, threads, 1, 1, shared_bytes, stream, list, none))
     }

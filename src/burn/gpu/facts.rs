@@ -98,6 +98,11 @@ const OWN: &[FactDef] = &[
         "second-level cache that the CUDA driver says the GPU has, in bytes",
     ),
     FactDef::new("gpu.burn.cuda.compute_mode", Text, "default, exclusive-process or prohibited"),
+    FactDef::new(
+        "gpu.burn.simulated_scale",
+        Integer,
+        "bytes that each byte of a virtual driver's memory stands for; absent with a real driver",
+    ),
     FactDef::new("gpu.burn.cuda.driver_version", Integer, "what the CUDA driver speaks: 12080 for CUDA 12.8"),
     FactDef::new(
         "gpu.burn.telemetry_seconds",
@@ -177,6 +182,9 @@ pub const FACTS: &[FactDef] = &FactDef::joined::<{ OWN.len() + MEASURED.len() }>
 /// Adds every fact of [`FACTS`] to the part of each GPU that was to be tested. What was not measured is a reading that
 /// says why, never a number.
 pub(in crate::burn) fn add_evidence(summary: &Summary, out: &mut EvidenceBuilder) {
+    if summary.gpus.values().filter_map(|gpu| gpu.identity.as_ref()).any(|it| it.simulated.is_some()) {
+        out.mark_simulated();
+    }
     for (address, gpu) in &summary.gpus {
         let mut part = out.part("gpu", &format!("gpu:{address}"));
         let why = gpu.assessed().err();
@@ -285,6 +293,7 @@ fn identity(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) 
     add("gpu.burn.cuda.bus_width_bits", identity.map(|it| it.bus_width_bits.into()));
     add("gpu.burn.cuda.l2_bytes", identity.map(|it| it.l2_bytes.into()));
     add("gpu.burn.cuda.compute_mode", identity.map(|it| it.compute_mode.clone().into()));
+    add("gpu.burn.simulated_scale", identity.map(|it| Reading::or_absent(it.simulated.map(Value::from))));
     add("gpu.burn.cuda.driver_version", identity.map(|it| it.driver_version.into()));
 }
 

@@ -59,7 +59,7 @@ fn hop(card: &Card, ring: u64, nodes: u64) -> Result<Option<(u64, bool)>, Failur
     let (Some(make), Some(chase)) = (kernel(card, "fingerprint_ring"), kernel(card, "fingerprint_chase")) else {
         return Ok(None);
     };
-    card.run(make, [card.memory_blocks(), THREADS, 0], &[ring, nodes, NODE_WORDS, MULTIPLIER, INCREMENT])?;
+    card.run(make, [card.memory_blocks(nodes), THREADS, 0], &[ring, nodes, NODE_WORDS, MULTIPLIER, INCREMENT])?;
     let hops = nodes.min(MAX_HOPS);
     card.run(chase, [1, 32, 0], &[ring, 0, nodes, hops, card.out.device])?;
     // After `nodes` hops the walk is where it began.
@@ -88,7 +88,7 @@ fn cache(card: &mut Card) -> Result<(), Failure> {
     // 1 MiB, 1.5, 2, 3, 4 …
     let sizes = (13..23).flat_map(|power| [1u64 << power, 3u64 << (power - 1)]);
     for nodes in sizes.take_while(|nodes| nodes * NODE_WORDS * 4 <= limit) {
-        if card.over() || start.elapsed() > BUDGET {
+        if card.over() || start.elapsed() > card.time(BUDGET) {
             break;
         }
         let Some((clocks, _)) = hop(card, chunk.address, nodes)? else { break };

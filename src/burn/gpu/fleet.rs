@@ -26,6 +26,8 @@ const NVIDIA: &str = "0x10de";
 const DEVICES: &str = "/sys/bus/pci/devices";
 /// How long a worker may take to end after it was asked to, or after its last line.
 const END: Duration = Duration::from_secs(5);
+/// A driver tells XIDs and error counters a moment after the failure that they explain.
+const AFTERMATH: Duration = Duration::from_millis(1500);
 /// The watching process says something ten times a second.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(15);
 /// How often it is started again.
@@ -125,6 +127,8 @@ struct Gpu {
     assignment: Assignment,
     avoid: Option<String>,
     finished: bool,
+    /// Since when its worker is gone.
+    closed: Option<Instant>,
     heard: Instant,
     patience: Duration,
     collector: Collector,
@@ -192,6 +196,7 @@ impl Fleet {
                 load_seconds: profile.load_seconds,
                 pulse_seconds: profile.pulse_seconds,
                 retention_seconds: profile.retention_seconds,
+                measure_seconds: profile.measure_seconds,
                 done: before.get(address).map(|gpu| gpu.done.clone()).unwrap_or_default(),
                 epoch_ms,
                 avoid: Vec::new(),
@@ -215,6 +220,7 @@ impl Fleet {
                 assignment,
                 avoid: None,
                 finished: false,
+                closed: None,
                 heard: Instant::now(),
                 patience: Duration::from_secs(60),
                 collector: Collector::new(),
@@ -377,6 +383,9 @@ impl Gpu {
                 (self.failure, self.heard) = (None, Instant::now());
                 return self.worker.replace(worker).and(None);
             }
+        }
+        if closed && !self.finished && self.closed.get_or_insert_with(Instant::now).elapsed() < AFTERMATH {
+            return None;
         }
         let outcome = if closed {
             self.cause_of_end(stopping.is_some())

@@ -82,7 +82,7 @@ pub(super) fn allocate(card: &mut Card, percent: u8, max_bytes: Option<u64>) -> 
                 card.chunks.push(Chunk { address, vectors, first_index: index });
                 index += vectors;
                 left -= bytes;
-                card.counters.allocated_bytes += bytes;
+                card.counters.allocated_bytes += bytes * card.scale;
             }
             Err(failure) if failure.is_out_of_memory() => {
                 size = bytes / 2;
@@ -111,7 +111,7 @@ pub(super) fn address(card: &mut Card) -> Result<(), Failure> {
             return Ok(());
         }
     }
-    card.counters.tested_bytes = held * VECTOR_BYTES;
+    card.counters.tested_bytes = held * VECTOR_BYTES * card.scale;
     Ok(())
 }
 
@@ -197,7 +197,7 @@ fn run(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
                 pass.descending.into(),
                 card.log.device,
             ];
-            let shape = [card.memory_blocks(), THREADS, 0];
+            let shape = [card.memory_blocks(count), THREADS, 0];
             let seconds = card.run(function, shape, &parameters)?;
             pace.took(start.elapsed());
             let (now_checked, now_wrong) = collect(card, pass)?;
@@ -205,7 +205,7 @@ fn run(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
             wrong += now_wrong;
             done += count;
             let moves = if pass.kernel == "memory_march" { 2 } else { 1 };
-            card.progress(pass.what, (count * VECTOR_BYTES * moves) as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+            card.progress(pass.what, (count * VECTOR_BYTES * card.scale * moves) as f64 / seconds.max(1e-9) / 1e9, "GB/s");
         }
     }
     Ok((checked, wrong))
@@ -240,11 +240,11 @@ fn thrash(card: &mut Card, seed: u32) -> Result<(), Failure> {
                 seed.into(),
                 card.log.device,
             ];
-            let seconds = card.run(function, [card.memory_blocks(), THREADS, 0], &parameters)?;
+            let seconds = card.run(function, [card.memory_blocks(rows * row_vectors), THREADS, 0], &parameters)?;
             pace.took(start.elapsed());
             collect(card, pass)?;
             done += rows * row_vectors;
-            card.progress(pass.what, (rows * ROW_BYTES) as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+            card.progress(pass.what, (rows * ROW_BYTES * card.scale) as f64 / seconds.max(1e-9) / 1e9, "GB/s");
         }
     }
     Ok(())
@@ -265,13 +265,14 @@ pub(super) fn logged(card: &Card) -> [u64; 3] {
 /// Takes the log of a launch into the counters, and tells the errors. Gives how many vectors were checked and wrong.
 fn collect(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
     let [written, checked, wrong] = logged(card);
-    card.counters.written_bytes += written * VECTOR_BYTES;
-    card.counters.verified_bytes += checked * VECTOR_BYTES;
+    let vector_bytes = VECTOR_BYTES * card.scale;
+    card.counters.written_bytes += written * vector_bytes;
+    card.counters.verified_bytes += checked * vector_bytes;
     if wrong == 0 {
         return Ok((checked, 0));
     }
     let log = |word: usize| card.log.get(word);
-    let (first, last) = (log(FIRST_WRONG) * VECTOR_BYTES, log(LAST_WRONG) * VECTOR_BYTES);
+    let (first, last) = (log(FIRST_WRONG) * vector_bytes, log(LAST_WRONG) * vector_bytes);
     let mask = u128::from(log(WRONG_BITS_HIGH)) << 64 | u128::from(log(WRONG_BITS_LOW));
     let (lost, gained, aliased) = (log(BITS_LOST), log(BITS_GAINED), log(KIND_ALIAS));
     let stored = log(RECORDS).min(log(CAPACITY)) as usize;
@@ -296,7 +297,7 @@ fn collect(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
         let named = answers::named_index(found, pass.mode, pass.seed).filter(|named| *named != index);
         if let Some(named) = named {
             // The one of both that lies higher is the one that is not there.
-            let beyond = index.max(named) * VECTOR_BYTES;
+            let beyond = index.max(named) * vector_bytes;
             let first = card.counters.first_aliased.map_or(beyond, |before| before.min(beyond));
             card.counters.first_aliased = Some(first);
         }
@@ -305,11 +306,11 @@ fn collect(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
         }
         let kinds = ["bit", "word", "words", "alias"];
         send(&Message::MemoryError(MemoryError {
-            offset: format!("{:#x}", index * VECTOR_BYTES),
+            offset: format!("{:#x}", index * vector_bytes),
             expected: hex(expected),
             found: hex(found),
             fault: kinds[(record[1] >> 32 & 3) as usize].to_owned(),
-            content_of: named.map(|named| format!("{:#x}", named * VECTOR_BYTES)),
+            content_of: named.map(|named| format!("{:#x}", named * vector_bytes)),
             pattern: pass.what.to_owned(),
             sm: record[1] as u32,
         }));

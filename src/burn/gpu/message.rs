@@ -92,6 +92,8 @@ pub struct Assignment {
     pub pulse_seconds: u64,
     /// Seconds between writing and reading again in the retention pass.
     pub retention_seconds: u64,
+    /// About how long the measurements may take that can be cut short.
+    pub measure_seconds: u64,
     /// Kernels that broke the context of an earlier worker: not to be loaded again.
     pub avoid: Vec<String>,
     /// Steps that an earlier session has ended.
@@ -132,6 +134,10 @@ pub struct Identity {
     pub ecc: Option<bool>,
     /// What the driver speaks: 12080 for CUDA 12.8.
     pub driver_version: u32,
+    /// Absent with a real driver. A virtual one tells here how many bytes each byte of its memory stands for; sizes, offsets
+    /// and bandwidths of memory in the records are multiplied by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<u32>,
 }
 
 /// What of a kernel file the driver took.

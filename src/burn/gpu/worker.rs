@@ -32,6 +32,10 @@ enum End {
 
 impl From<Failure> for End {
     fn from(failure: Failure) -> Self {
+        if failure.is_out_of_memory() {
+            let help = "end the processes that use the GPU, then burn again";
+            return Self::NotMeasured(format!("{failure}, before anything was tested: {help}"));
+        }
         Self::Lost(failure.to_string())
     }
 }
@@ -107,7 +111,7 @@ fn set_up(assignment: &Assignment, control: Control) -> Result<Card, End> {
         _ => ": end the processes that use the GPU, and switch MIG off, then burn again",
     };
     let device = Device::open(device, identity).map_err(refused(help))?;
-    let mut card = Card::new(device, control, assignment.seed).map_err(refused(help))?;
+    let mut card = Card::new(device, control, assignment.seed, assignment.measure_seconds).map_err(refused(help))?;
     let missing = card.load_kernels(&assignment.avoid);
     if card.kernels.is_empty() {
         return Err(End::NotMeasured(format!("the driver takes no kernel: {}", missing.join("; "))));
@@ -157,11 +161,11 @@ fn turns(card: &mut Card, assignment: &Assignment) -> Result<(), Failure> {
         (Step::Patterns, assignment.patterns_seconds),
     ];
     let cycle: u64 = lengths.iter().map(|(_, seconds)| seconds * 1000).sum();
-    if cycle == 0 {
-        return Ok(());
-    }
     if assignment.pulse_seconds == 0 {
         card.missing(Quantity::PulseBursts, Some("the profile has no pulse".to_owned()));
+    }
+    if cycle == 0 {
+        return Ok(());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let epoch = (Instant::now(), now.saturating_sub(assignment.epoch_ms));
@@ -219,10 +223,13 @@ fn read_back(card: &Card, from: u64, vectors: u64) -> Result<Vec<[u32; 4]>, Fail
     Ok((0..vectors).map(vector).collect())
 }
 
-fn launch(card: &Card, kernel: &str, parameters: &[u64]) -> Result<bool, Failure> {
-    let Some(kernel) = card.kernels.get(kernel) else { return Ok(false) };
-    card.run(kernel.function, [3, THREADS, 0], parameters)?;
-    Ok(true)
+fn launch(card: &Card, kernel: &str, parameters: &[u64]) -> Result<(), Failure> {
+    launch_of(card, kernel, [3, THREADS, 0], parameters)
+}
+
+fn launch_of(card: &Card, kernel: &str, shape: [u32; 3], parameters: &[u64]) -> Result<(), Failure> {
+    let Some(kernel) = card.kernels.get(kernel) else { return Ok(()) };
+    card.run(kernel.function, shape, parameters).map(|_| ())
 }
 
 /// Fill against the processor's pattern; then one planted error, which each of the others has to find.
@@ -302,5 +309,15 @@ fn bandwidth_self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
     let right =
         written.iter().zip(&triad).all(|(v, sum)| v.map(|word| word.wrapping_add(word.wrapping_mul(3))) == *sum);
     card.judge("bandwidth_triad", (!right).then(|| "its sums are wrong".to_owned()));
+
+    // A gate that is open lets everything through, one that stays shut opens by itself.
+    let mut saw = [0; 2];
+    for (open, saw) in saw.iter_mut().enumerate() {
+        card.gate.clear(card.gate.words());
+        card.gate.set(0, open as u64);
+        launch_of(card, "bandwidth_gate", [1, 32, 0], &[card.gate.device, 1_000_000, 100, card.gate.device + 8])?;
+        *saw = card.gate.get(2);
+    }
+    card.judge("bandwidth_gate", (saw != [0, 1]).then(|| "it does not see the host's word".to_owned()));
     Ok(())
 }

@@ -130,6 +130,11 @@ impl Driver {
         self.gpus.len()
     }
 
+    /// What the CUDA half shares of a GPU.
+    pub fn record(&self, index: usize) -> Option<&'static crate::load::Record> {
+        Some(crate::load::record(self.gpus.get(index)?.ordinal))
+    }
+
     /// A GPU as it is now, for another GPU's call: neither counted nor failed.
     pub fn peek(&self, index: usize) -> Option<Arc<VirtualGpu>> {
         Some(Arc::clone(&lock(&self.gpus.get(index)?.state).now))

@@ -15,12 +15,16 @@ use crate::rig::{CudaEffect, CudaFault, Gpu, Rig};
 const MIB: u64 = 1 << 20;
 /// Allocations begin at multiples of that.
 const GRANULARITY: u64 = 512;
+/// Memory has whole ones of these.
+const PAGE: u64 = 64 << 10;
 
 /// A GPU.
 pub struct Card {
     /// Position in the rig.
     pub ordinal: usize,
     pub gpu: Gpu,
+    /// Bytes of the GPU's memory that each byte here stands for. All sizes and addresses here are in bytes of this kind.
+    pub scale: u64,
     /// Memory that CUDA tells.
     pub total: u64,
     /// The first address of the memory. The first allocation begins here.
@@ -57,29 +61,27 @@ pub struct Timeline {
 
 impl Card {
     /// The GPU at that place of the rig.
-    pub fn new(rig: &Rig, ordinal: usize, gpu: &Gpu) -> Result<Self, Failure> {
+    pub fn new(rig: &Rig, ordinal: usize, gpu: &Gpu, scale: u64) -> Result<Self, Failure> {
         let is_partition = gpu.mig.as_ref().is_some_and(|it| it.enabled);
-        let forced = std::env::var("VGPU_CUDA_MIB").ok().and_then(|it| it.parse().ok());
-        let mib = forced
-            .or(gpu.cuda.memory_mib)
-            .unwrap_or(gpu.memory.total_mib - gpu.memory.reserved_mib.min(gpu.memory.total_mib / 2));
-        let total = if is_partition { mib / 8 } else { mib }.max(1) * MIB;
-        let real = gpu.cuda.real_mib.map_or(total, |it| it * MIB).min(total);
+        let pages = |mib: u64| (mib * MIB / scale / PAGE).max(1) * PAGE;
+        let total = pages(if is_partition { gpu.cuda_mib() / 8 } else { gpu.cuda_mib() }.max(1));
+        let real = gpu.cuda.real_mib.map_or(total, pages).min(total);
         let effects: Vec<CudaFault> =
             rig.cuda_faults.iter().filter(|it| it.gpu.is_none_or(|gpu| gpu == ordinal)).cloned().collect();
         let base = reserve(total, real)?;
-        let others: u64 = gpu.processes.iter().map(|it| it.used_mib * MIB).sum::<u64>().min(total);
+        let others: u64 = gpu.processes.iter().map(|it| it.used_mib * MIB / scale).sum::<u64>().min(total);
         // A context takes its share: some hundred MiB of a real card.
-        let own = (total / 64).min(400 * MIB) / MIB.min(total / 64).max(1) * MIB.min(total / 64).max(1);
+        let own = (total / 64).min(400 * MIB / scale) / GRANULARITY * GRANULARITY;
         Ok(Self {
             ordinal,
             gpu: gpu.clone(),
+            scale,
             total,
             base,
             kept: (own + others).min(total),
             allocations: Mutex::default(),
             asked: AtomicU64::new(0),
-            faults: Arc::new(memory_faults(&effects, base)),
+            faults: Arc::new(memory_faults(&effects, base, scale)),
             effects,
             launches: AtomicU64::new(0),
             sticky: AtomicU32::new(0),
@@ -120,7 +122,7 @@ impl Card {
             return Err(OUT_OF_MEMORY);
         }
         allocations.insert(at, size);
-        self.record().used_bytes.fetch_add(size, Ordering::Relaxed);
+        self.record().used_bytes.fetch_add(size * self.scale, Ordering::Relaxed);
         Ok(at)
     }
 
@@ -129,7 +131,7 @@ impl Card {
         let freed = lock(&self.allocations).remove(&address);
         if let Some(size) = freed {
             let used = &self.record().used_bytes;
-            let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(it.saturating_sub(size)));
+            let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(it.saturating_sub(size * self.scale)));
         }
         freed.is_some()
     }
@@ -178,16 +180,16 @@ impl Card {
     }
 }
 
-fn memory_faults(effects: &[CudaFault], base: u64) -> MemoryFaults {
+fn memory_faults(effects: &[CudaFault], base: u64, scale: u64) -> MemoryFaults {
     let mut faults = MemoryFaults::default();
     for fault in effects {
         match fault.effect {
-            CudaEffect::StuckBit { address, bit, value } => faults.stuck.push((base + address, bit, value)),
+            CudaEffect::StuckBit { address, bit, value } => faults.stuck.push((base + address / scale, bit, value)),
             CudaEffect::FlippingBit { address, bit, one_in } => {
-                faults.flips.push((base + address, bit, one_in, AtomicU64::new(0)));
+                faults.flips.push((base + address / scale, bit, one_in, AtomicU64::new(0)));
             }
             CudaEffect::WrongLoads { one_in } => faults.rate = Some((one_in, AtomicU64::new(0))),
-            CudaEffect::SlowRegion { from, to, factor } => faults.slow = Some((base + from, base + to, factor)),
+            CudaEffect::SlowRegion { from, to, factor } => faults.slow = Some((base + from / scale, base + to / scale, factor)),
             _ => {}
         }
     }

@@ -20,3 +20,4 @@ mod work;
 mod tests;
 
 pub use api::function_names;
+pub use runtime::memory_scale;

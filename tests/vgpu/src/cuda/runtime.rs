@@ -16,6 +16,8 @@ use crate::rig::{Rig, Source};
 /// The process's CUDA.
 pub struct Runtime {
     pub rig: Rig,
+    /// Bytes of a GPU's memory that each byte here stands for.
+    pub scale: u64,
     /// GPUs in the order of CUDA.
     pub cards: Vec<Arc<Card>>,
     /// Default stream of each of them.
@@ -101,6 +103,11 @@ pub fn start() -> Result<&'static Runtime, Failure> {
     RUNTIME.get_or_init(load).as_ref().map_err(|failure| *failure)
 }
 
+/// What each byte of memory stands for here. Reads the rig if nobody has yet.
+pub fn memory_scale() -> u32 {
+    start().map_or(1, |it| u32::try_from(it.scale).unwrap_or(u32::MAX))
+}
+
 /// After `cuInit`.
 pub fn runtime() -> Result<&'static Runtime, Failure> {
     match RUNTIME.get() {
@@ -150,14 +157,16 @@ fn load() -> Result<Runtime, Failure> {
     if cards.is_empty() {
         return Err(NO_DEVICE);
     }
+    let scale = scale(&rig);
     let cards = cards
         .into_iter()
-        .map(|(ordinal, gpu)| Card::new(&rig, ordinal, gpu).map(Arc::new))
+        .map(|(ordinal, gpu)| Card::new(&rig, ordinal, gpu, scale).map(Arc::new))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Runtime {
         defaults: cards.iter().map(|card| Arc::new(Stream::new(card, true))).collect(),
         cards,
         rig,
+        scale,
         epoch_nanoseconds: work::epoch(),
         streams: Handles::default(),
         events: Handles::default(),
@@ -165,6 +174,13 @@ fn load() -> Result<Runtime, Failure> {
         functions: Handles::default(),
         hosts: Mutex::default(),
     })
+}
+
+/// What each byte stands for, so that the memory of the largest GPU has the size that `VGPU_CUDA_MIB` names; 1 without it.
+fn scale(rig: &Rig) -> u64 {
+    let named = std::env::var("VGPU_CUDA_MIB").ok().and_then(|it| it.parse().ok()).filter(|&it| it > 0);
+    let largest = rig.gpus.iter().map(|it| it.gpu.cuda_mib()).max().unwrap_or(1);
+    named.map_or(1, |mib: u64| largest.div_ceil(mib)).max(1)
 }
 
 impl Runtime {

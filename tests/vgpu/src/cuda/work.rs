@@ -123,7 +123,7 @@ fn duration(card: &Card, outcome: &Outcome, clock_mhz: f64) -> f64 {
     let busiest = outcome.cycles.iter().copied().fold(0.0, f64::max);
     let computing = busiest * 1e3 / clock_mhz;
     let bytes = outcome.device_bytes as f64 + outcome.slow_bytes;
-    let device = bytes * 1e9 / card.gpu.bandwidth_bytes_a_second();
+    let device = bytes * card.scale as f64 * 1e9 / card.gpu.bandwidth_bytes_a_second();
     let host = outcome.host_bytes as f64 * 1e9 / card.gpu.link_bytes_a_second();
     LAUNCH_NANOSECONDS + computing.max(device).max(host)
 }
@@ -168,14 +168,15 @@ pub unsafe fn copy(runtime: &Runtime, card: &Card, to: u64, from: u64, bytes: u6
         (Place::Card(it), Place::Host) => (it.gpu.link_bytes_a_second(), bytes as f64, &mut timeline.to_device),
         (Place::Host, Place::Card(it)) => (it.gpu.link_bytes_a_second(), bytes as f64, &mut timeline.from_device),
         (Place::Card(a), Place::Card(b)) if a.ordinal == b.ordinal => {
-            let amount = slowed(a, to) + slowed(a, from);
+            let amount = (slowed(a, to) + slowed(a, from)) * a.scale as f64;
             (a.gpu.bandwidth_bytes_a_second(), amount, &mut timeline.compute)
         }
         (Place::Card(a), Place::Card(b)) => {
             let links = |card: &Card| card.gpu.nvlink.as_ref().map_or(0, |it| it.links - it.inactive.len() as u32);
             let fabric = f64::from(links(a).min(links(b))) * NVLINK_BYTES_A_SECOND * 0.85;
             let slower = a.gpu.link_bytes_a_second().min(b.gpu.link_bytes_a_second());
-            (if fabric > 0.0 { fabric } else { slower }, bytes as f64, &mut timeline.to_device)
+            let rate = if fabric > 0.0 { fabric } else { slower };
+            (rate, bytes as f64 * card.scale as f64, &mut timeline.to_device)
         }
     };
     let start = time.max(*engine);
@@ -202,7 +203,7 @@ pub unsafe fn fill(card: &Card, to: u64, value: u32, width: u32, count: u64, tim
     }
     let mut timeline = lock(&card.timeline);
     let start = time.max(timeline.compute);
-    let bytes = (count * u64::from(width)) as f64;
+    let bytes = (count * u64::from(width) * card.scale) as f64;
     *time = start + COPY_NANOSECONDS + bytes * 1e9 / card.gpu.bandwidth_bytes_a_second();
     timeline.compute = *time;
 }

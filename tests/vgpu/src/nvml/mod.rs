@@ -1,9 +1,10 @@
 //! The functions of `libnvidia-ml.so.1`, in the C ABI of nvml.h.
 //!
-//! Readers answer from the rig. Whatever writes, and what belongs to units, vGPU hosts and events, is not supported.
+//! Readers answer from the rig. Whatever writes, and what belongs to units and vGPU hosts, is not supported.
 
 #![allow(non_upper_case_globals, reason = "constants of the bindings in patterns")]
 
+mod events;
 mod fields;
 mod handle;
 mod health;
@@ -29,6 +30,7 @@ pub fn function_names() -> impl Iterator<Item = &'static str> {
         health::NAMES,
         links::NAMES,
         fields::NAMES,
+        events::NAMES,
         unsupported::NAMES,
         &["nvmlInit_v2", "nvmlInitWithFlags", "nvmlShutdown", "nvmlErrorString"],
     ]
@@ -37,10 +39,10 @@ pub fn function_names() -> impl Iterator<Item = &'static str> {
     .copied()
 }
 
-/// Marks the library as a simulation. `yanji` looks for the symbol and calls nothing of it.
+/// Marks the library as a simulation, and tells how many bytes each byte of the CUDA half's memory stands for.
 #[unsafe(no_mangle)]
 pub extern "C" fn yanji_virtual_driver() -> u32 {
-    1
+    crate::cuda::memory_scale()
 }
 
 /// Runs a call. A panic must not unwind into C.

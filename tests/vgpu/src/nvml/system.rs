@@ -1,6 +1,6 @@
 //! The library, the driver, and how GPUs are found.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong};
+use std::ffi::{CStr, c_char, c_int, c_uint};
 
 use super::functions;
 use nvml_wrapper_sys::bindings::*;
@@ -179,10 +179,6 @@ functions! {
     ) |driver| {
         let all: Vec<_> = (0..driver.count()).filter_map(|index| handle::of(index, 0)).collect();
         super::out::put_list(count, devices, &all)
-    }
-    system fn nvmlDeviceGetSupportedEventTypes(device: nvmlDevice_t, types: *mut c_ulonglong) |driver| {
-        driver.gpu("nvmlDeviceGetSupportedEventTypes", handle::position(device)?.0)?;
-        put(types, 0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Functions that exist and support nothing: whatever writes, and what belongs to units, vGPU hosts and events.
+//! Functions that exist and support nothing: whatever writes, and what belongs to units and vGPU hosts.
 
 /// Defines functions that refuse. They take no argument: in the C ABI of Linux the caller clears its own, unread or not.
 macro_rules! unsupported {
@@ -73,7 +73,6 @@ unsupported! {
     nvmlDeviceGetViolationStatus,
     nvmlDeviceModifyDrainState,
     nvmlDeviceQueryDrainState,
-    nvmlDeviceRegisterEvents,
     nvmlDeviceRemoveGpu_v2,
     nvmlDeviceResetApplicationsClocks,
     nvmlDeviceResetGpuLockedClocks,
@@ -106,9 +105,6 @@ unsupported! {
     nvmlDeviceSetTemperatureThreshold,
     nvmlDeviceSetVgpuCapabilities,
     nvmlDeviceSetVgpuSchedulerState,
-    nvmlEventSetCreate,
-    nvmlEventSetFree,
-    nvmlEventSetWait_v2,
     nvmlGetExcludedDeviceInfoByIndex,
     nvmlGetVgpuDriverCapabilities,
     nvmlGetVgpuVersion,

@@ -6,6 +6,12 @@ use super::{Brand, Gpu};
 use crate::cuda::exec::Chip;
 
 impl Gpu {
+    /// Memory that CUDA tells.
+    pub fn cuda_mib(&self) -> u64 {
+        let told = self.memory.total_mib - self.memory.reserved_mib.min(self.memory.total_mib / 2);
+        self.cuda.memory_mib.unwrap_or(told)
+    }
+
     /// Clock of the multiprocessors under load.
     pub fn boost_mhz(&self) -> f64 {
         self.cuda.boost_mhz.unwrap_or_else(|| f64::from(self.max_clocks.sm_mhz.or(self.clocks.sm_mhz).unwrap_or(1500)))

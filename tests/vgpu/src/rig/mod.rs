@@ -80,6 +80,11 @@ pub struct Expect {
     pub failure: bool,
     /// What the card is sold as: the argument of `--claim`.
     pub claim: Option<String>,
+    /// Rules that a burn-in makes fire.
+    pub burn: Vec<String>,
+    /// The verdict after a burn-in, under a policy that takes simulations and needs what it needs of GPUs: `accepted`,
+    /// `undecided` or `rejected`. Without it a genuine rig is accepted, and another one is not.
+    pub burned: Option<String>,
 }
 
 /// What the driver says of itself.
@@ -236,6 +241,9 @@ impl Rig {
         let expect = &self.expect;
         let kinds = [expect.genuine, expect.failure, !expect.findings.is_empty()];
         ensure!(kinds.into_iter().filter(|&it| it).count() == 1, "a rig is genuine, has findings, or shows a failure");
+        let verdicts = ["accepted", "undecided", "rejected"];
+        let burned = expect.burned.as_deref().is_none_or(|it| verdicts.contains(&it));
+        ensure!(burned, "expect.burned: {:?} is no verdict", expect.burned);
         let known = |name: &String| crate::function_names().any(|it| it == name);
         for name in &self.driver.missing {
             let cuda = crate::cuda_function_names().any(|it| it == name);

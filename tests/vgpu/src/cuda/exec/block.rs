@@ -1,4 +1,8 @@
 //! A block: its warps take turns, and meet at barriers.
+//!
+//! What all blocks of a launch do alike is done once: a block runs until each of its warps would look outside (at the number
+//! of its block or multiprocessor, or at memory of the GPU), and the others go on from there. A block on a multiprocessor
+//! that computes wrongly starts from the beginning.
 
 use std::sync::atomic::Ordering;
 
@@ -32,69 +36,104 @@ pub struct Block<'a> {
     pub outcome: &'a mut Outcome,
     /// Threads that only arrived, by barrier.
     pub arrived: [u32; 16],
+    /// What runs is what all blocks do alike.
+    pub is_common: bool,
+}
+
+/// Where all blocks of a launch are when their ways part.
+pub struct Start {
+    /// Those with threads that have not ended.
+    warps: Vec<Warp>,
+    shared: Vec<u64>,
+    arrived: [u32; 16],
+    /// What the warps did that have ended.
+    cycles: f64,
+    instructions: u64,
+    matrices: u64,
+}
+
+/// Runs what all blocks of a launch do alike.
+pub fn common(launch: &Launch<'_>) -> Result<Start, Stop> {
+    let mut outcome = Outcome::default();
+    let mut block = Block::new(launch, 0, &mut outcome);
+    (block.is_common, block.is_bad) = (true, false);
+    let mut warps = begin(&block, 0);
+    // Warps that wait for each other for ever do so in the blocks as well, where it is said.
+    _ = turns(&mut block, &mut warps)?;
+    let (shared, arrived) = (std::mem::take(&mut block.shared), block.arrived);
+    let ended = || warps.iter().filter(|warp| warp.alive == 0);
+    let cycles = ended().map(|warp| warp.cycles).fold(0.0, f64::max);
+    let instructions = ended().map(|warp| warp.instructions).sum();
+    warps.retain(|warp| warp.alive != 0);
+    warps.iter_mut().for_each(|warp| warp.looks_out = 0);
+    Ok(Start { warps, shared, arrived, cycles, instructions, matrices: outcome.matrices })
 }
 
 /// Runs block number `index` of a launch.
-pub fn run(launch: &Launch<'_>, index: u64, outcome: &mut Outcome) -> Result<(), Stop> {
-    let chip = launch.chip;
-    let count = launch.threads() as usize;
-    let multiprocessor = (index % u64::from(chip.multiprocessors.max(1))) as u32;
-    let shared_bytes = u64::from(launch.program.shared_bytes.next_multiple_of(16) + launch.dynamic_shared);
-    let warps = count.div_ceil(LANES) as f64 * launch.resident();
-    let mut block = Block {
-        launch,
-        shared: vec![0; (shared_bytes as usize).div_ceil(8)],
-        shared_bytes,
-        multiprocessor,
-        is_bad: launch.bad_multiprocessor.is_some_and(|(bad, ..)| bad == multiprocessor),
-        // With few warps an instruction takes a cycle, with many they share the units.
-        costs: chip.lanes.map(|lanes| (warps * LANES as f64 / lanes).max(1.0)),
-        warps,
-        located: Located::default(),
-        measures_latency: launch.blocks() == 1 && count <= LANES,
-        outcome,
-        arrived: [0; 16],
+pub fn run(launch: &Launch<'_>, start: &Start, index: u64, outcome: &mut Outcome) -> Result<(), Stop> {
+    let mut block = Block::new(launch, index, outcome);
+    let (mut cycles, mut instructions) = (0.0, 0);
+    let mut warps = if block.is_bad {
+        begin(&block, index)
+    } else {
+        block.shared.clone_from(&start.shared);
+        block.arrived = start.arrived;
+        block.outcome.matrices += start.matrices;
+        (cycles, instructions) = (start.cycles, start.instructions);
+        let mut warps = start.warps.clone();
+        warps.iter_mut().for_each(|warp| specials(warp, &block, index));
+        warps
     };
-    let place = |index: u64| {
-        let [x, y, _] = launch.grid.map(u64::from);
-        [(index % x) as u32, (index / x % y) as u32, (index / x / y) as u32]
-    };
-    let mut all: Vec<Warp> = (0..count.div_ceil(LANES))
-        .map(|warp| {
-            let mut made = Warp::new(launch.program, warp as u32, (count - warp * LANES).min(LANES) as u32);
-            specials(&mut made, &block, place(index), count);
-            made
-        })
-        .collect();
-    loop {
-        let mut moved = false;
-        for warp in &mut all {
-            if warp.can_run() {
-                warp.turn(&mut block, TURN)?;
-                moved = true;
-            }
-        }
-        if all.iter().all(|warp| warp.alive == 0) {
-            break;
-        }
-        if launch.stop.load(Ordering::Relaxed) {
-            return Err(Stop { trap: Trap::Stopped, what: String::new() });
-        }
-        moved |= release(&mut all, &mut block);
-        if !moved {
-            let what = format!("{}: threads wait for threads that never come", launch.program.name);
-            return Err(Stop { trap: Trap::Deadlock, what });
-        }
+    if !turns(&mut block, &mut warps)? {
+        let what = format!("{}: threads wait for threads that never come", launch.program.name);
+        return Err(Stop { trap: Trap::Deadlock, what });
     }
-    let cycles = all.iter().map(|warp| warp.cycles).fold(0.0, f64::max);
-    block.outcome.cycles[multiprocessor as usize] += cycles / launch.resident();
-    block.outcome.instructions += all.iter().map(|warp| warp.instructions).sum::<u64>();
+    let cycles = warps.iter().map(|warp| warp.cycles).fold(cycles, f64::max);
+    block.outcome.cycles[block.multiprocessor as usize] += cycles / launch.resident();
+    block.outcome.instructions += instructions + warps.iter().map(|warp| warp.instructions).sum::<u64>();
     Ok(())
 }
 
+fn begin(block: &Block<'_>, index: u64) -> Vec<Warp> {
+    let count = block.launch.threads() as usize;
+    let made = (0..count.div_ceil(LANES)).map(|warp| {
+        let lanes = (count - warp * LANES).min(LANES) as u32;
+        let mut made = Warp::new(block.launch.program, warp as u32, lanes);
+        specials(&mut made, block, index);
+        made
+    });
+    made.collect()
+}
+
+/// Lets the warps run as far as they can. Gives whether all have ended.
+fn turns(block: &mut Block<'_>, warps: &mut [Warp]) -> Result<bool, Stop> {
+    loop {
+        let mut moved = false;
+        for warp in warps.iter_mut() {
+            if warp.can_run() {
+                warp.turn(block, TURN)?;
+                moved = true;
+            }
+        }
+        if warps.iter().all(|warp| warp.alive == 0) {
+            return Ok(true);
+        }
+        if block.launch.stop.load(Ordering::Relaxed) {
+            return Err(Stop { trap: Trap::Stopped, what: String::new() });
+        }
+        moved |= release(warps, block);
+        if !moved {
+            return Ok(false);
+        }
+    }
+}
+
 /// Sets the registers that a thread starts with.
-fn specials(warp: &mut Warp, block: &Block<'_>, place: [u32; 3], count: usize) {
+fn specials(warp: &mut Warp, block: &Block<'_>, index: u64) {
     let launch = block.launch;
+    let [x, y, _] = launch.grid.map(u64::from);
+    let place = [(index % x) as u32, (index / x % y) as u32, (index / x / y) as u32];
+    let count = launch.threads() as usize;
     let [width, height, _] = launch.block;
     for &(special, slot) in &launch.program.specials {
         let values: [u32; LANES] = std::array::from_fn(|lane| {
@@ -200,7 +239,30 @@ fn release(warps: &mut [Warp], block: &mut Block<'_>) -> bool {
     moved
 }
 
-impl Block<'_> {
+impl<'a> Block<'a> {
+    fn new(launch: &'a Launch<'a>, index: u64, outcome: &'a mut Outcome) -> Self {
+        let chip = launch.chip;
+        let count = launch.threads() as usize;
+        let multiprocessor = (index % u64::from(chip.multiprocessors.max(1))) as u32;
+        let shared_bytes = u64::from(launch.program.shared_bytes.next_multiple_of(16) + launch.dynamic_shared);
+        let warps = count.div_ceil(LANES) as f64 * launch.resident();
+        Self {
+            launch,
+            shared: vec![0; (shared_bytes as usize).div_ceil(8)],
+            shared_bytes,
+            multiprocessor,
+            is_bad: launch.bad_multiprocessor.is_some_and(|(bad, ..)| bad == multiprocessor),
+            // With few warps an instruction takes a cycle, with many they share the units.
+            costs: chip.lanes.map(|lanes| (warps * LANES as f64 / lanes).max(1.0)),
+            warps,
+            located: Located::default(),
+            measures_latency: launch.blocks() == 1 && count <= LANES,
+            outcome,
+            arrived: [0; 16],
+            is_common: false,
+        }
+    }
+
     /// Cycles of an instruction of that class.
     #[inline(always)]
     pub fn cost(&self, class: Class) -> f64 {

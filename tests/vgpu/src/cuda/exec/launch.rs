@@ -103,6 +103,7 @@ impl Launch<'_> {
 /// Runs it to its end.
 pub fn run(launch: &Launch<'_>) -> Result<Outcome, Stop> {
     let blocks = launch.blocks();
+    let start = block::common(launch)?;
     let next = AtomicU64::new(0);
     let failed = AtomicBool::new(false);
     let work = || -> Result<Outcome, Stop> {
@@ -113,7 +114,7 @@ pub fn run(launch: &Launch<'_>) -> Result<Outcome, Stop> {
             if index >= blocks || failed.load(Ordering::Relaxed) {
                 return Ok(outcome);
             }
-            if let Err(stop) = block::run(launch, index, &mut outcome) {
+            if let Err(stop) = block::run(launch, &start, index, &mut outcome) {
                 failed.store(true, Ordering::Relaxed);
                 return Err(stop);
             }

@@ -63,6 +63,8 @@ pub struct Ins {
     pub guard: Option<PredRef>,
     pub class: Class,
     pub code: Code,
+    /// It reads the number of the block or of the multiprocessor, or touches memory outside of the multiprocessor.
+    pub looks_out: bool,
 }
 
 /// A register and its width.
@@ -164,6 +166,18 @@ pub enum Code {
     Trap,
     Sleep(Reg),
     Nop,
+}
+
+impl Code {
+    /// Whether it touches memory that other blocks can see too.
+    pub fn looks_out(&self) -> bool {
+        match self {
+            Self::Access(it) => matches!(it.space, Space::Generic | Space::Global),
+            Self::Atomic(it) => it.space != Space::Shared,
+            Self::CopyShared(_) => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

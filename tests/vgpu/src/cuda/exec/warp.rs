@@ -14,6 +14,7 @@ use super::{collective, mma, odd};
 const PATIENCE: u32 = 4096;
 
 /// A warp.
+#[derive(Clone)]
 pub struct Warp {
     file: Vec<u64>,
     pub local: Vec<u64>,
@@ -26,6 +27,8 @@ pub struct Warp {
     gathered: u32,
     /// Whom each of them waits for.
     wanted: [u32; LANES],
+    /// Lanes that wait for the rest of the launch to have come as far: their next instruction looks outside of the block.
+    pub looks_out: u32,
     /// Number in its block.
     pub index: u32,
     pub cycles: f64,
@@ -52,6 +55,7 @@ impl Warp {
             waiting: Vec::new(),
             gathered: 0,
             wanted: [0; LANES],
+            looks_out: 0,
             index,
             cycles: 0.0,
             instructions: 0,
@@ -94,7 +98,7 @@ impl Warp {
 
     /// Whether a lane can go on.
     pub fn can_run(&self) -> bool {
-        let held = self.at_barrier();
+        let held = self.at_barrier() | self.looks_out;
         self.alive & !held & !self.gathered != 0 || self.gathered & !held != 0 && self.complete_group().is_some()
     }
 
@@ -144,7 +148,7 @@ impl Warp {
             {
                 self.gathered &= !group;
             }
-            let ready = self.alive & !self.at_barrier() & !self.gathered;
+            let ready = self.alive & !self.at_barrier() & !self.gathered & !self.looks_out;
             if ready == 0 {
                 return Ok(());
             }
@@ -179,6 +183,11 @@ impl Warp {
                 self.alive &= !group;
                 return Ok((ran, false));
             };
+            if ins.looks_out && block.is_common {
+                self.looks_out |= group;
+                self.set_pc(group, pc);
+                return Ok((ran, false));
+            }
             let mask = match ins.guard {
                 None => group,
                 Some(guard) => group & self.condition(guard),

@@ -165,11 +165,13 @@ fn link(source: &Source, entry: usize, globals: &HashMap<String, Symbol>) -> Res
                 _ => decode(&mut resolver, instruction, part.flag)
                     .map_err(|bad| Bad::at(*line, format!("{}: {}", instruction.op, bad.what)))?,
             };
-            code.push(Ins { guard, class, code: operation });
+            let differs = names_of(&instruction.args).iter().any(|it| it.starts_with("%ctaid") || *it == "%smid");
+            let looks_out = differs || operation.looks_out();
+            code.push(Ins { guard, class, code: operation, looks_out });
             texts.push(text());
         }
         let end = if part.function.is_entry { Code::Exit } else { Code::Return(part.back) };
-        code.push(Ins { guard: None, class: Class::Control, code: end });
+        code.push(Ins { guard: None, class: Class::Control, code: end, looks_out: false });
         texts.push("ret".into());
     }
     Ok(Program {
@@ -216,6 +218,13 @@ fn size(statement: &Statement) -> u32 {
 }
 
 fn names_in(function: &Function) -> impl Iterator<Item = &str> {
+    function.body.iter().flat_map(|(statement, _)| match statement {
+        Statement::Instruction(instruction) => names_of(&instruction.args),
+        _ => Vec::new(),
+    })
+}
+
+fn names_of(args: &[Arg]) -> Vec<&str> {
     fn names<'a>(arg: &'a Arg, to: &mut Vec<&'a str>) {
         match arg {
             Arg::Name(name) | Arg::Memory(Some(name), _) => to.push(name),
@@ -224,12 +233,8 @@ fn names_in(function: &Function) -> impl Iterator<Item = &str> {
         }
     }
     let mut found = Vec::new();
-    for (statement, _) in &function.body {
-        if let Statement::Instruction(instruction) = statement {
-            instruction.args.iter().for_each(|arg| names(arg, &mut found));
-        }
-    }
-    found.into_iter()
+    args.iter().for_each(|arg| names(arg, &mut found));
+    found
 }
 
 /// The kernel and what it calls, each once.
@@ -363,13 +368,15 @@ fn call(
                 guard,
                 class: Class::Memory,
                 code: Code::CopyLocal { to: to as u32, from: from as u32, bytes: bytes as u32 },
+                looks_out: false,
             });
             Ok(())
         };
     for (arg, &there) in operands.iter().zip(params) {
         copy(resolver, code, arg, there, true)?;
     }
-    code.push(Ins { guard, class: Class::Control, code: Code::Call { target: *target, back: *back } });
+    let call = Code::Call { target: *target, back: *back };
+    code.push(Ins { guard, class: Class::Control, code: call, looks_out: false });
     for (arg, &there) in results.iter().zip(returns) {
         copy(resolver, code, arg, there, false)?;
     }

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Everything on a real NVIDIA GPU, in less than 8 minutes after the build: known answers of every kernel, a burn-in, and beside
+# them gpu-burn and a cuBLAS matrix multiplication where they can be had. Leaves a JSON file.
+#
+#   tests/gpu/run.sh [--dry] [OUT.json]     --dry: on the virtual driver, which shows that this script works and nothing else
+#
+#   YANJI=FILE     the binary under test; without it the release build is made
+#   GPU_BURN=FILE  gpu_burn of https://github.com/wilicc/gpu-burn; without it, the one in PATH
+#
+# Exit status: 0 all at or above the aims, 1 something is below or wrong, 3 there is no GPU.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=tests/gpu
+
+dry=
+[[ ${1:-} == --dry ]] && { dry=1; shift; }
+out=${1:-gpu-run.json}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS" >&2; }
+
+if [[ -z $dry ]] && ! { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; }; then
+  echo "there is no NVIDIA GPU here, or no driver: nothing was run (--dry shows the script on the virtual driver)" >&2
+  echo '{"gpus": {}, "ran": false, "reason": "no NVIDIA GPU or driver"}' >"$out"
+  exit 3
+fi
+
+if [[ -n $dry ]]; then
+  # The tests' build: an unoptimised binary is no matter on a simulated card.
+  export VGPU_YANJI=${YANJI:-target/debug/yanji} VGPU_CUDA_MIB=32
+  rig=tests/vgpu/rigs/rtx-4090-asus.toml
+  library=$(ls target/debug/deps/libvgpu.so target/debug/libvgpu.so 2>/dev/null | head -1)
+  run=(target/debug/vgpu "$rig" --)
+  profile="$here/dry.toml"
+else
+  yanji=${YANJI:-target/release/yanji}
+  [[ -n ${YANJI:-} ]] || cargo build --release --quiet
+  run=("$yanji")
+  profile="$here/card.toml"
+fi
+SECONDS=0
+
+step "known answers of every kernel"
+if [[ -n $dry ]]; then
+  VGPU_RIG=$rig timeout 120 python3 kernels/shim/run_on_gpu.py --ptx "$library" >"$work/answers" 2>&1 && known=0 || known=$?
+else
+  timeout 120 python3 kernels/shim/run_on_gpu.py >"$work/answers" 2>&1 && known=0 || known=$?
+fi
+tail -3 "$work/answers" >&2
+
+step "burn-in"
+status=0
+"${run[@]}" burn --profile "$profile" --out "$work/burn" --format json >"$work/burn.json" || status=$?
+[[ -s $work/burn.json ]] || { echo "the burn-in gave no result (exit status $status)" >&2; exit 1; }
+
+: >"$work/gpu-burn" >"$work/gemm"
+if [[ -z $dry ]]; then
+  step "gpu-burn"
+  tool=${GPU_BURN:-$(command -v gpu_burn || true)}
+  if [[ -n $tool ]]; then
+    (cd "$(dirname "$tool")" && timeout 90 "./$(basename "$tool")" -tc 40) >"$work/gpu-burn" 2>&1 || true
+  else
+    echo "skipped: no gpu_burn in PATH and no GPU_BURN" >&2
+  fi
+  step "cuBLAS"
+  timeout 120 python3 "$here/gemm.py" >"$work/gemm" || true
+fi
+
+step "comparison"
+python3 "$here/compare.py" "$work" "$known" "$status" "${dry:+dry}" >"$out" && result=0 || result=$?
+cat "$out"
+echo "written to $out after $SECONDS s" >&2
+exit "$result"
