@@ -79,6 +79,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
     let challenge = Challenge { value: [7; 32], source: ChallengeSource::Buyer };
     let predicate = Predicate {
         report_id: report_id.to_owned(),
+        previous: None,
         session: Session {
             s0: session_id(Some(&challenge), &key.public().keyid(), &tool.binary_sha256, STARTED),
             started_at: STARTED.to_owned(),
@@ -120,6 +121,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
     Ok(Rederived {
         checks: statement.predicate.checks.clone(),
         verdict: statement.predicate.verdict.clone(),
+        evidence: None,
         identity: Some(statement.predicate.identity.clone()),
         same_signatures: true,
         burn: None,
