@@ -197,7 +197,8 @@ impl Certificate {
 fn collect(value: &Value, path: String, found: &mut BTreeMap<String, Digest>) {
     match value {
         Value::Object(fields) => {
-            if let (1, Some(digest)) = (fields.len(), fields.get(HIDDEN).and_then(Value::as_str).and_then(Digest::parse))
+            if let (1, Some(digest)) =
+                (fields.len(), fields.get(HIDDEN).and_then(Value::as_str).and_then(Digest::parse))
             {
                 found.insert(path, digest);
                 return;

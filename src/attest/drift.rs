@@ -292,7 +292,10 @@ mod tests {
             [part("B", Change::Exchanged), part("D", Change::Added)]
         );
         // A letter of another script is another serial number.
-        assert_eq!(told(&[("A", "12\u{0410}B34CD"), ("B", "12AB34CE"), ("C", "12AB34CF")]), [part("A", Change::Exchanged)]);
+        assert_eq!(
+            told(&[("A", "12\u{0410}B34CD"), ("B", "12AB34CE"), ("C", "12AB34CF")]),
+            [part("A", Change::Exchanged)]
+        );
         // Modules without serial numbers stay where they are.
         let blank = modules(&[("A", "Not Specified"), ("B", "Not Specified")]);
         assert_eq!(changes(blank.clone(), blank), []);
@@ -313,11 +316,8 @@ mod tests {
     }
 
     fn any_identity() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<i32>().prop_map(Value::from),
-            "[A-C ]{0,3}".prop_map(Value::from),
-        ];
+        let leaf =
+            prop_oneof![Just(Value::Null), any::<i32>().prop_map(Value::from), "[A-C ]{0,3}".prop_map(Value::from),];
         leaf.prop_recursive(4, 40, 6, |inner| {
             let key = prop_oneof![Just("id"), Just("unknown"), Just("serial"), Just("dimms"), Just("x")];
             prop_oneof![

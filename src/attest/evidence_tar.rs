@@ -228,11 +228,7 @@ pub struct Container {
 
 /// Reads a container in one pass, hashing each item and the whole. `keep` says of an item (id, bytes) whether its bytes
 /// are to be kept in memory. `expected_bytes` only decides about buffers and whether a second thread is worth it.
-pub fn read(
-    input: impl Read,
-    expected_bytes: u64,
-    keep: impl FnMut(&str, u64) -> bool,
-) -> Result<Container, TarError> {
+pub fn read(input: impl Read, expected_bytes: u64, keep: impl FnMut(&str, u64) -> bool) -> Result<Container, TarError> {
     walk(input, expected_bytes, keep, |_, _| Ok(()))
 }
 

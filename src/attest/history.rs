@@ -222,7 +222,9 @@ impl History {
                 let target = found(sha256);
                 match target {
                     None => gaps.push(Gap { name: kept[index].name.clone(), link: *link, sha256: *sha256 }),
-                    Some(target) => compare(*link, &kept[index].report, &kept[target].report, tables, &mut steps[index]),
+                    Some(target) => {
+                        compare(*link, &kept[index].report, &kept[target].report, tables, &mut steps[index])
+                    }
                 }
                 let name = target.map(|target| kept[target].name.clone());
                 steps[index].links.push(Named { link: *link, sha256: *sha256, name });
@@ -494,7 +496,8 @@ fn compare_certificate(certificate: &Certificate, report: &Statement, step: &mut
     differ("origin", reported.origin.to_string(), certificate.origin.to_string());
     differ("startedAt", reported.session.started_at.clone(), certificate.started_at.clone());
     differ("endedAt", reported.session.ended_at.clone(), certificate.ended_at.clone());
-    let checks: Vec<(&str, &str)> = reported.checks.iter().map(|check| (check.id.as_str(), check.outcome.status())).collect();
+    let checks: Vec<(&str, &str)> =
+        reported.checks.iter().map(|check| (check.id.as_str(), check.outcome.status())).collect();
     let certified: Vec<(&str, &str)> =
         certificate.checks.iter().map(|check| (check.id.as_str(), check.status.as_str())).collect();
     if checks != certified {

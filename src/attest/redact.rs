@@ -241,9 +241,7 @@ impl Sought {
                 .iter()
                 .enumerate()
                 .find_map(|(index, value)| self.still_in(value, below(&path, &index.to_string()))),
-            Value::Object(fields) => {
-                fields.iter().find_map(|(name, value)| self.still_in(value, below(&path, name)))
-            }
+            Value::Object(fields) => fields.iter().find_map(|(name, value)| self.still_in(value, below(&path, name))),
             _ => None,
         }
     }

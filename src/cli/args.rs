@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    accept, burn, capture, certify, cosign, decode, evidence, exit, generate, history, inspect, key, redact, rules, screen,
-    verify, void,
+    accept, burn, capture, certify, cosign, decode, evidence, exit, generate, history, inspect, key, redact, rules,
+    screen, verify, void,
 };
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.

@@ -130,7 +130,8 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         error
     };
     let key = key::load_signing(args.key.as_deref()).map_err(give_up)?;
-    let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge, previous).map_err(give_up)? };
+    let session =
+        if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge, previous).map_err(give_up)? };
     if args.host.is_none() {
         // GPUs that attest do so for this session.
         let live = inspect::live_host(&args.live).map_err(give_up)?;
@@ -239,7 +240,10 @@ fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous
     let envelope = Envelope::parse(&opened.envelope);
     let document = envelope.ok().and_then(|envelope| Document::read(&envelope.payload).ok());
     if !matches!(document, Some(Document::Report(_))) {
-        bail!(CliError::usage(format!("{} is no report", path.display())).hint("--previous takes what yanji certify wrote"));
+        bail!(
+            CliError::usage(format!("{} is no report", path.display()))
+                .hint("--previous takes what yanji certify wrote")
+        );
     }
     let relation = match relation {
         RelationName::AsBuilt => Relation::AsBuilt,

@@ -52,8 +52,9 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
     signer::refuse_existing(&certificate)?;
     signer::refuse_existing(&private)?;
     let hide = Hide::parse(&args.hide).map_err(|error| {
-        anyhow::Error::new(error)
-            .context(CliError::usage("cannot hide that").hint("names of facts are those of yanji inspect --format json"))
+        anyhow::Error::new(error).context(
+            CliError::usage("cannot hide that").hint("names of facts are those of yanji inspect --format json"),
+        )
     })?;
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;

@@ -110,7 +110,8 @@ pub fn history_plain(history: &History, style: Style) -> String {
     }
     if !history.circle.is_empty() {
         let names: Vec<String> = history.circle.iter().map(|it| name(it)).collect();
-        text += &format!("{}  {} name each other, or one that does\n", style.paint(Tone::Bad, "CIRCLE"), names.join(", "));
+        text +=
+            &format!("{}  {} name each other, or one that does\n", style.paint(Tone::Bad, "CIRCLE"), names.join(", "));
     }
     for (repeated, earlier) in &history.repeated {
         text += &format!("{} says the same as {}, and is left out\n", name(repeated), name(earlier));
@@ -157,7 +158,8 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
         text += &format!("     taken back by its signer: {}\n", name(by));
     }
     for by in &step.disputed_by {
-        text += &format!("     {} by somebody who did not sign it: {}\n", style.paint(Tone::Warning, "disputed"), name(by));
+        text +=
+            &format!("     {} by somebody who did not sign it: {}\n", style.paint(Tone::Warning, "disputed"), name(by));
     }
     for remark in &step.remarks {
         text += &format!("     {}: {}\n", style.paint(Tone::Warning, "note"), name(remark));

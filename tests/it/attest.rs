@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use serde_json::json;
+use yanji::attest::certificate::Salts;
+use yanji::attest::document::Document;
 use yanji::attest::envelope::{self, Envelope};
 use yanji::attest::evidence_tar::{self, Content, Item, TarError};
 use yanji::attest::key::{self, Key, KeyError, Locations, PublicKey};
@@ -830,6 +832,8 @@ proptest! {
         let _ = Envelope::parse(&bytes);
         let _ = strict_json::check(&bytes, 1 << 20);
         let _ = evidence_tar::read(&bytes[..], 0, |_, _| true);
+        let _ = Document::read(&bytes);
+        let _ = Salts::parse(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = PublicKey::from_pem(&text);
     }

@@ -79,7 +79,12 @@ pub fn verify_evidence(envelope_bytes: &[u8], evidence: Option<impl Read>, expec
         }
         Some((other, _)) => {
             let kind = other.kind().as_str();
-            report.fail(FailureClass::Evidence, "evidence", "the evidence of a report", &format!("a document of kind {kind}"));
+            report.fail(
+                FailureClass::Evidence,
+                "evidence",
+                "the evidence of a report",
+                &format!("a document of kind {kind}"),
+            );
         }
         None => {}
     }

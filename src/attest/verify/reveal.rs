@@ -18,12 +18,18 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
         report.proven.push(format!("{path} hides {:?}", shown(value)));
     }
     for (path, value) in revealed.wrong.iter().take(MAX_LISTED) {
-        report.fail(FailureClass::Evidence, path, &format!("a place that hides {:?}", shown(value)), "another value, or none");
+        report.fail(
+            FailureClass::Evidence,
+            path,
+            &format!("a place that hides {:?}", shown(value)),
+            "another value, or none",
+        );
     }
     for (text, paths) in &revealed.known {
         match paths.as_slice() {
             [] => {
-                let observed = format!("none of {} hidden values, as far as there are salts", certificate.hidden().len() - 1);
+                let observed =
+                    format!("none of {} hidden values, as far as there are salts", certificate.hidden().len() - 1);
                 report.fail(FailureClass::Evidence, "known value", &format!("a place that hides {text:?}"), &observed);
             }
             paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", "))),
