@@ -162,6 +162,7 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
     let tool = Tool { version: "0.1.0".to_owned(), binary_sha256: Digest::of(b"tool"), git_commit: None };
     let predicate = Predicate {
         report_id: report_id.to_owned(),
+        previous: None,
         challenge: None,
         session: Session {
             s0: session_id(None, &key.public().keyid(), &tool.binary_sha256, STARTED),

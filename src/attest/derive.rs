@@ -238,6 +238,7 @@ pub fn rederive(
         same_signatures,
         burn: derived.burn.as_ref().map(burn_claim),
         sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
+        evidence: Some(derived.inspection.evidence),
     };
     Ok((rederived, derived.inspection.judgement))
 }

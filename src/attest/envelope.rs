@@ -68,6 +68,17 @@ pub enum EnvelopeError {
     KeyId(String),
 }
 
+/// Why a signature was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum CosignError {
+    /// One key counts once, however often it signs.
+    #[error("key {0} has signed already, and a second signature by it would count for nothing")]
+    Twice(Digest),
+    /// No verifier would accept one more.
+    #[error("there are {MAX_SIGNATURES} signatures already")]
+    Full,
+}
+
 /// A signature and the hint which key made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
@@ -108,6 +119,26 @@ impl Envelope {
     pub fn sign(payload: Vec<u8>, key: &Key) -> Self {
         let signature = Signature { keyid: key.public().keyid(), bytes: key.sign(&pae(&payload)) };
         Self { payload, signatures: vec![signature] }
+    }
+
+    /// Adds a signature over the same payload.
+    pub fn cosign(&mut self, key: &Key) -> Result<(), CosignError> {
+        let keyid = key.public().keyid();
+        if self.signatures.iter().any(|signature| signature.keyid == keyid) {
+            return Err(CosignError::Twice(keyid));
+        }
+        if self.signatures.len() >= MAX_SIGNATURES {
+            return Err(CosignError::Full);
+        }
+        self.signatures.push(Signature { keyid, bytes: key.sign(&pae(&self.payload)) });
+        Ok(())
+    }
+
+    /// The digests that this envelope, as [`Self::to_json`] writes it, had with fewer signatures and has now: what was
+    /// linked to before somebody co-signed.
+    pub fn digests(&self) -> Vec<Digest> {
+        let with = |count| Self { payload: self.payload.clone(), signatures: self.signatures[..count].to_vec() };
+        (1..=self.signatures.len()).map(|count| Digest::of(with(count).to_json().as_bytes())).collect()
     }
 
     /// The envelope as JSON without any white space; standard base64 with padding.

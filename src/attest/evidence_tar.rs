@@ -42,7 +42,7 @@ pub enum TarError {
     /// The container could not be read or written.
     #[error("cannot {verb} evidence.tar")]
     Io {
-        /// `read` or `write`.
+        /// `read`, `write` or `copy from`.
         verb: &'static str,
         /// What the system said.
         source: io::Error,
@@ -228,10 +228,27 @@ pub struct Container {
 
 /// Reads a container in one pass, hashing each item and the whole. `keep` says of an item (id, bytes) whether its bytes
 /// are to be kept in memory. `expected_bytes` only decides about buffers and whether a second thread is worth it.
-pub fn read(
+pub fn read(input: impl Read, expected_bytes: u64, keep: impl FnMut(&str, u64) -> bool) -> Result<Container, TarError> {
+    walk(input, expected_bytes, keep, |_, _| Ok(()))
+}
+
+/// Reads a container in one pass and copies the bytes of one item, whatever its size. What was copied is worth something
+/// only once the caller has compared the digest.
+pub fn extract(input: impl Read, id: &str, output: &mut impl Write) -> Result<Option<Found>, TarError> {
+    let copy = |item: &str, bytes: &[u8]| match item == id {
+        true => output.write_all(bytes).map_err(|source| TarError::Io { verb: "copy from", source }),
+        false => Ok(()),
+    };
+    let container = walk(input, 0, |_, _| false, copy)?;
+    Ok(container.items.into_iter().find(|found| found.id == id))
+}
+
+/// Reads a container and shows the bytes of each item as they come.
+fn walk(
     input: impl Read,
     expected_bytes: u64,
     mut keep: impl FnMut(&str, u64) -> bool,
+    mut show: impl FnMut(&str, &[u8]) -> Result<(), TarError>,
 ) -> Result<Container, TarError> {
     let mut stream = Stream::new(input, expected_bytes);
     let mut items: Vec<Found> = Vec::new();
@@ -254,6 +271,7 @@ pub fn read(
             let chunk = stream.available()?;
             let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             hasher.update(&chunk[..length]);
+            show(&id, &chunk[..length])?;
             if let Some(content) = &mut content {
                 content.extend_from_slice(&chunk[..length]);
             }

@@ -27,10 +27,17 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     (
         "dimms",
         "dimm",
-        &["dimm.smbios.manufacturer", "dimm.smbios.part_number", "dimm.smbios.serial", "dimm.smbios.size_bytes"],
+        &[
+            "dimm.smbios.manufacturer",
+            "dimm.smbios.part_number",
+            "dimm.smbios.serial",
+            "dimm.smbios.size_bytes",
+            "dimm.spd.module_id",
+            "dimm.spd.part_number",
+        ],
     ),
     ("drives", "drive", &["drive.model", "drive.serial", "drive.wwid", "drive.firmware", "drive.size_bytes"]),
-    ("nics", "nic", &["nic.permanent_mac", "nic.vendor_id", "nic.device_id"]),
+    ("nics", "nic", &["nic.permanent_mac", "nic.vendor_id", "nic.device_id", "nic.firmware"]),
     (
         "gpus",
         "gpu",
@@ -40,9 +47,43 @@ const KINDS: &[(&str, &str, &[&str])] = &[
             "gpu.pci.subsystem_vendor_id",
             "gpu.pci.subsystem_device_id",
             "gpu.pci.serial_number",
+            "gpu.nvml.uuid",
+            "gpu.nvml.serial",
+            "gpu.nvml.pdi",
+            "gpu.nvml.vbios_version",
+            "gpu.procfs.uuid",
         ],
     ),
     ("accelerators", "accelerator", &["accelerator.pci.vendor_id", "accelerator.pci.device_id"]),
+];
+
+/// The kind of part's scope: `drive` of `drives`.
+pub(super) fn scope_of(kind: &str) -> Option<&'static str> {
+    KINDS.iter().find(|(name, ..)| *name == kind).map(|(_, scope, _)| *scope)
+}
+
+/// Whether a name in the identity, or the last word of a fact's path, is that of an id that its maker gives to one unit.
+pub(super) fn names_unit(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    UNIT_IDS.iter().any(|id| last.strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with('_')))
+        || name.ends_with("spd.module_id")
+}
+
+/// Last words of the names of unit ids.
+const UNIT_IDS: [&str; 13] = [
+    "serial",
+    "serial_number",
+    "uuid",
+    "ppin",
+    "mac",
+    "wwid",
+    "wwn",
+    "pdi",
+    "eui64",
+    "nguid",
+    "asset_tag",
+    "oem_part",
+    "boot_id",
 ];
 
 /// The identity of a machine: an object of lists by kind of part. Each part has its `id`, its known facts, and under

@@ -8,21 +8,32 @@
 //! digest), `report.json` (the statement again, for reading) and `signer.pub`. Only the first two are evidence; the
 //! public key that counts is the one that the verifier already had.
 //!
+//! Other documents are about a report and name it by the digest of its envelope: a buyer's receipt ([`acceptance`]), a
+//! withdrawal ([`void`]), a certificate for the public ([`certificate`]), and the next report of the same unit
+//! ([`statement::Previous`]). [`history`] puts them in order.
+//!
 //! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
 
+pub mod acceptance;
+pub mod certificate;
 mod derive;
 mod digest;
+pub mod document;
+pub mod drift;
 pub mod envelope;
 pub mod evidence_tar;
+pub mod history;
 mod identity;
 pub mod key;
+pub mod redact;
 mod session;
 pub mod statement;
 pub mod strict_json;
 pub mod trust;
 pub mod verify;
+pub mod void;
 pub mod write;
 
 pub(crate) use derive::assurance;

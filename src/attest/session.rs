@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::derive::{Derived, burn_in, chain_head};
 use super::identity::part_subjects;
 use super::statement::{
-    Challenge, Database, PolicyRef, Predicate, Session, Statement, StatementError, Tool, session_id,
+    Challenge, Database, PolicyRef, Predicate, Previous, Session, Statement, StatementError, Tool, session_id,
 };
 use super::{Digest, Hasher};
 use crate::claim::Order;
@@ -26,6 +26,9 @@ pub struct SessionStart {
     pub report_id: String,
     /// RFC 3339, by the machine's own clock.
     pub started_at: String,
+    /// The earlier report about the same unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// What the buyer asked to be bound in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Challenge>,
@@ -91,6 +94,7 @@ impl SessionStart {
         Ok(Self {
             report_id: random_id()?,
             started_at: Timestamp::now().to_string(),
+            previous: None,
             challenge,
             keyid,
             tool: Tool {
@@ -105,6 +109,11 @@ impl SessionStart {
     /// the one that said so.
     pub fn resumed(self) -> Result<Self, SessionError> {
         Ok(Self { report_id: random_id()?, ..self })
+    }
+
+    /// The same session about a unit that an earlier report is about too.
+    pub fn after(self, previous: Option<Previous>) -> Self {
+        Self { previous, ..self }
     }
 
     /// The session's value; see [`session_id`].
@@ -130,6 +139,7 @@ impl SessionStart {
         let ended_at = self.started_at.parse().map_or(now, |started: Timestamp| now.max(started)).to_string();
         let predicate = Predicate {
             report_id: self.report_id,
+            previous: self.previous,
             challenge: self.challenge,
             session: Session {
                 s0,

@@ -27,20 +27,21 @@ pub const UNIT_SUBJECT: &str = "unit";
 /// Name of the subject, and of the file, that holds the raw evidence.
 pub const EVIDENCE_SUBJECT: &str = "evidence.tar";
 
-/// An in-toto Statement v1. Unknown fields beside the predicate are ignored, as that specification demands; inside the
-/// predicate they are refused.
+/// An in-toto Statement v1, a report's unless another predicate is named. Unknown fields beside the predicate are ignored,
+/// as that specification demands; inside the predicate they are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Statement {
+#[schemars(rename = "Statement")]
+pub struct Statement<P = Predicate> {
     /// [`STATEMENT_TYPE`].
     #[serde(rename = "_type")]
     pub statement_type: String,
-    /// The unit, its evidence, and the parts that have an id of their own.
+    /// What it is about. A report is about the unit, its evidence, and the parts that have an id of their own.
     pub subject: Vec<Subject>,
-    /// [`PREDICATE_TYPE`].
+    /// Which predicate it is: [`PREDICATE_TYPE`] of a report.
     #[serde(rename = "predicateType")]
     pub predicate_type: String,
     /// Everything that is said about them.
-    pub predicate: Predicate,
+    pub predicate: P,
 }
 
 /// Something that the statement is about, named by digest (in-toto ResourceDescriptor).
@@ -65,6 +66,9 @@ pub struct DigestSet {
 pub struct Predicate {
     /// Unique a report.
     pub report_id: String,
+    /// The earlier report about the same unit that this one goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
     /// What the buyer or auditor asked to be bound in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub challenge: Option<Challenge>,
@@ -97,6 +101,40 @@ pub struct Predicate {
     pub checks: Vec<Check>,
     /// What follows.
     pub verdict: SignedVerdict,
+}
+
+/// A link to an earlier report about the same unit. Links make a custody chain: see [`super::history`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Previous {
+    /// Digest of its envelope, as it was when the link was made. Signatures that were added since change the digest of
+    /// the file.
+    pub sha256: Digest,
+    /// What it is to this report.
+    pub relation: Relation,
+}
+
+/// What an earlier report is to a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Relation {
+    /// It shows the unit as it was built.
+    AsBuilt,
+    /// It shows the unit as it was delivered.
+    AsDelivered,
+    /// The later report takes its place.
+    Supersedes,
+}
+
+impl Relation {
+    /// `as-built`, `as-delivered` or `supersedes`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsBuilt => "as-built",
+            Self::AsDelivered => "as-delivered",
+            Self::Supersedes => "supersedes",
+        }
+    }
 }
 
 /// Random bytes that a report has to contain, so that it can't have been made before they were known.
@@ -313,6 +351,20 @@ pub struct Contradiction {
     pub observed: String,
 }
 
+impl Contradiction {
+    /// The two, where they differ.
+    pub(super) fn between(what: &str, expected: impl ToString, observed: impl ToString) -> Option<Self> {
+        let (expected, observed) = (expected.to_string(), observed.to_string());
+        (expected != observed).then(|| Self { what: what.to_owned(), expected, observed })
+    }
+
+    /// A time that is none.
+    pub(super) fn of_time(what: &str, text: &str) -> Option<Self> {
+        let bad = text.parse::<jiff::Timestamp>().is_err();
+        bad.then(|| Self { what: what.to_owned(), expected: "RFC 3339".to_owned(), observed: text.to_owned() })
+    }
+}
+
 /// Why a statement could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum StatementError {
@@ -327,18 +379,35 @@ pub enum StatementError {
     Json(#[source] serde_json::Error),
 }
 
+impl<P: Serialize> Statement<P> {
+    /// The JSON that is signed, without white space.
+    pub fn to_json(&self) -> Result<Vec<u8>, StatementError> {
+        serde_json::to_vec(self).map_err(StatementError::Json)
+    }
+}
+
+impl<P> Statement<P> {
+    /// A statement of that type about those subjects.
+    pub fn about(subject: Vec<Subject>, predicate_type: &str, predicate: P) -> Self {
+        let (statement_type, predicate_type) = (STATEMENT_TYPE.to_owned(), predicate_type.to_owned());
+        Self { statement_type, subject, predicate_type, predicate }
+    }
+
+    /// The digest of the only subject of that name; `None` where there is none, or more than one.
+    pub fn subject_sha256(&self, name: &str) -> Option<Digest> {
+        let mut named = self.subject.iter().filter(|subject| subject.name == name);
+        let digest = named.next()?.digest.sha256;
+        named.next().is_none().then_some(digest)
+    }
+}
+
 impl Statement {
     /// A statement about the unit that `predicate.identity` describes and about those parts ([`part_subject`]). Its
     /// evidence is added by [`Self::set_evidence`].
     pub fn new(predicate: Predicate, parts: Vec<Subject>) -> Result<Self, StatementError> {
         let mut subject = vec![unit_subject(&predicate.identity)?];
         subject.extend(parts);
-        Ok(Self {
-            statement_type: STATEMENT_TYPE.to_owned(),
-            subject,
-            predicate_type: PREDICATE_TYPE.to_owned(),
-            predicate,
-        })
+        Ok(Self::about(subject, PREDICATE_TYPE, predicate))
     }
 
     /// Names the evidence as it was written.
@@ -347,11 +416,6 @@ impl Statement {
         let at = self.subject.len().min(1);
         self.subject.insert(at, evidence_subject(written.sha256));
         self.predicate.evidence = written.items;
-    }
-
-    /// The JSON that is signed, without white space.
-    pub fn to_json(&self) -> Result<Vec<u8>, StatementError> {
-        serde_json::to_vec(self).map_err(StatementError::Json)
     }
 
     /// The digest of `evidence.tar`, when there is such a subject.
@@ -425,12 +489,17 @@ pub fn unit_subject(identity: &serde_json::Value) -> Result<Subject, StatementEr
         return Err(StatementError::NotAnObject);
     }
     let canonical = serde_json_canonicalizer::to_vec(identity).map_err(StatementError::Canonical)?;
-    Ok(Subject { name: UNIT_SUBJECT.to_owned(), digest: DigestSet { sha256: Digest::of(&canonical) } })
+    Ok(subject(UNIT_SUBJECT, Digest::of(&canonical)))
+}
+
+/// A subject by name and digest.
+pub fn subject(name: &str, sha256: Digest) -> Subject {
+    Subject { name: name.to_owned(), digest: DigestSet { sha256 } }
 }
 
 /// The subject `evidence.tar`.
 pub fn evidence_subject(sha256: Digest) -> Subject {
-    Subject { name: EVIDENCE_SUBJECT.to_owned(), digest: DigestSet { sha256 } }
+    subject(EVIDENCE_SUBJECT, sha256)
 }
 
 /// The subject of one part that has an id of its own: `H("hwid/v1\0" || type || id)`, so that two reports can be

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules, screen, verify};
+use super::{
+    accept, burn, capture, certify, cosign, decode, evidence, exit, generate, history, inspect, key, redact, rules,
+    screen, verify, void,
+};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -82,6 +85,18 @@ pub enum Command {
     GpuTelemetry,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
+    /// Sign a report too, after a verification of your own
+    Cosign(cosign::CosignArgs),
+    /// Sign a receipt: what was certified, what came, and what is different
+    Accept(accept::AcceptArgs),
+    /// Sign that a document does not count any more
+    Void(void::VoidArgs),
+    /// Put reports, receipts and withdrawals of a unit in order, and say what changed between them
+    History(history::HistoryArgs),
+    /// List and get the raw evidence of a report
+    Evidence(evidence::EvidenceArgs),
+    /// Sign a certificate for the public that hides serial numbers and other facts
+    Redact(redact::RedactArgs),
     /// Show what is in a file that was read from a part
     Decode(decode::DecodeArgs),
     /// Make and show signing keys

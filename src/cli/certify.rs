@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use yanji::attest::document::Document;
+use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{Content, Item};
-use yanji::attest::key::{Key, Locations};
-use yanji::attest::statement::{Challenge, ChallengeSource};
+use yanji::attest::key::Key;
+use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
 use yanji::attest::write::{self, WrittenReport};
-use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
+use yanji::attest::{self, Claims, Digest, HOST_ITEM, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::claim::Order;
 use yanji::collect;
@@ -25,7 +27,7 @@ use super::args::{Format, Global};
 use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
-use super::{burn, inspect, key, output};
+use super::{burn, checked, inspect, key, output};
 
 /// Folder inside of `--out` where an unfinished run keeps its state.
 const WORK_FOLDER: &str = ".unfinished";
@@ -48,6 +50,12 @@ pub struct CertifyArgs {
     /// Challenge of the buyer: 64 hexadecimal digits or 32 bytes, which the report then contains
     #[arg(long, value_name = "FILE")]
     pub challenge: Option<PathBuf>,
+    /// An earlier report about the same unit: its folder or its report.dsse.json. The new one names it by digest
+    #[arg(long, value_name = "REPORT", requires = "relation")]
+    pub previous: Option<PathBuf>,
+    /// What the earlier report is to the new one
+    #[arg(long, value_enum, requires = "previous")]
+    pub relation: Option<RelationName>,
     /// Condition in which the machine is offered
     #[arg(long, value_enum)]
     pub condition: Option<Condition>,
@@ -58,7 +66,7 @@ pub struct CertifyArgs {
     #[command(flatten)]
     pub claim: ClaimArgs,
     /// Go on with a run that was interrupted or cut off
-    #[arg(long, conflicts_with_all = ["profile", "challenge"])]
+    #[arg(long, conflicts_with_all = ["profile", "challenge", "previous"])]
     pub resume: bool,
     /// Certify a recorded machine. The burn-in is left out, and no policy accepts the result
     #[arg(long, value_name = "PATH", conflicts_with = "resume")]
@@ -78,6 +86,17 @@ pub enum Condition {
     Refurbished,
 }
 
+/// What an earlier report is to a new one.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RelationName {
+    /// It shows the unit as it was built
+    AsBuilt,
+    /// It shows the unit as it was delivered
+    AsDelivered,
+    /// The new one takes its place
+    Supersedes,
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Certified<'a> {
@@ -95,6 +114,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let order = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
     let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
+    let previous = args.previous.as_deref().zip(args.relation).map(|(path, it)| read_previous(path, it)).transpose()?;
     let out = match &args.out {
         Some(out) => out.clone(),
         None => PathBuf::from(jiff::Timestamp::now().strftime("yanji-report-%Y%m%dT%H%M%SZ").to_string()),
@@ -109,8 +129,9 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         error
     };
-    let key = signing_key(args.key.as_deref()).map_err(give_up)?;
-    let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
+    let key = key::load_signing(args.key.as_deref()).map_err(give_up)?;
+    let session =
+        if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge, previous).map_err(give_up)? };
     if args.host.is_none() {
         // GPUs that attest do so for this session.
         let live = inspect::live_host(&args.live).map_err(give_up)?;
@@ -196,19 +217,6 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     }
 }
 
-fn signing_key(path: Option<&Path>) -> anyhow::Result<Key> {
-    if let Some(path) = path {
-        return key::load_private(path);
-    }
-    let (key, created) = key::load_or_create_own()?;
-    if created {
-        let locations = Locations::from_env()?;
-        eprintln!("notice: made a signing key for this machine: {}", locations.own_key().display());
-        eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
-    }
-    Ok(key)
-}
-
 fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
     let wrong = || {
         CliError::usage(format!("{} is no challenge", path.display()))
@@ -226,6 +234,25 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
     Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
 }
 
+/// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.
+fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous> {
+    let opened = checked::open(path)?;
+    let envelope = Envelope::parse(&opened.envelope);
+    let document = envelope.ok().and_then(|envelope| Document::read(&envelope.payload).ok());
+    if !matches!(document, Some(Document::Report(_))) {
+        bail!(
+            CliError::usage(format!("{} is no report", path.display()))
+                .hint("--previous takes what yanji certify wrote")
+        );
+    }
+    let relation = match relation {
+        RelationName::AsBuilt => Relation::AsBuilt,
+        RelationName::AsDelivered => Relation::AsDelivered,
+        RelationName::Supersedes => Relation::Supersedes,
+    };
+    Ok(Previous { sha256: Digest::of(&opened.envelope), relation })
+}
+
 /// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody
 /// could have exchanged.
 fn record(host: &dyn Host) -> anyhow::Result<Vec<u8>> {
@@ -237,8 +264,13 @@ fn record(host: &dyn Host) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A new session, kept for a run that is cut off.
-fn start(work: &Path, key: &Key, challenge: Option<Challenge>) -> anyhow::Result<SessionStart> {
-    let session = SessionStart::new(key.public().keyid(), challenge)?;
+fn start(
+    work: &Path,
+    key: &Key,
+    challenge: Option<Challenge>,
+    previous: Option<Previous>,
+) -> anyhow::Result<SessionStart> {
+    let session = SessionStart::new(key.public().keyid(), challenge)?.after(previous);
     let path = work.join(SESSION_FILE);
     let content = serde_json::to_vec_pretty(&session)?;
     whole_file::write(&path, |file| file.write_all(&content))

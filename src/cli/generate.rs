@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use yanji::attest::acceptance::Acceptance;
+use yanji::attest::certificate::Certificate;
 use yanji::attest::statement::Statement;
+use yanji::attest::void::Void;
 use yanji::report::Document;
 
 use super::args::Args;
@@ -38,6 +41,9 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<Exit> {
     help_texts(&mut built, "yanji", &folder.join("help"))?;
     write_schema(folder, "inspection", &schemars::schema_for!(Document))?;
     write_schema(folder, "report", &schemars::schema_for!(Statement))?;
+    write_schema(folder, "acceptance", &schemars::schema_for!(Statement<Acceptance>))?;
+    write_schema(folder, "void", &schemars::schema_for!(Statement<Void>))?;
+    write_schema(folder, "certificate", &schemars::schema_for!(Statement<Certificate>))?;
     Ok(Exit::Success)
 }
 

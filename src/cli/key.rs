@@ -89,9 +89,23 @@ pub fn load_private(path: &Path) -> anyhow::Result<Key> {
 }
 
 /// Loads this machine's own key, made on first use; says whether it was made now.
-pub fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
+fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
     let locations = Locations::from_env()?;
     with_passphrase(&locations.own_key(), |passphrase| locations.load_or_create_own_key(passphrase))
+}
+
+/// The key to sign with: that file, or this machine's own, made on first use with a notice of where it is.
+pub fn load_signing(path: Option<&Path>) -> anyhow::Result<Key> {
+    if let Some(path) = path {
+        return load_private(path);
+    }
+    let (key, created) = load_or_create_own()?;
+    if created {
+        let locations = Locations::from_env()?;
+        eprintln!("notice: made a signing key for this machine: {}", locations.own_key().display());
+        eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
+    }
+    Ok(key)
 }
 
 fn with_passphrase<T>(path: &Path, mut load: impl FnMut(Option<&[u8]>) -> Result<T, KeyError>) -> anyhow::Result<T> {

@@ -1,23 +1,31 @@
 //! The command line: one file per subcommand, exit codes in [`exit`], errors in [`error`].
 
+mod accept;
 mod args;
 mod burn;
 mod capture;
 mod certify;
+mod checked;
 mod claim;
+mod cosign;
 mod decode;
 mod error;
+mod evidence;
 mod exit;
 mod generate;
 mod gpu;
+mod history;
 mod inspect;
 mod key;
 mod nvml_reader;
 mod output;
 mod progress;
+mod redact;
 mod rules;
 mod screen;
+mod signer;
 mod verify;
+mod void;
 mod worker;
 
 use std::process::ExitCode;
@@ -66,6 +74,12 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::GpuWorker => gpu::work().map(|()| Exit::Success),
         Command::GpuTelemetry => gpu::watch().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
+        Command::Cosign(cosign) => cosign::run(cosign, global),
+        Command::Accept(accept) => accept::run(accept, global),
+        Command::Void(void) => void::run(void, global),
+        Command::History(history) => history::run(history, global),
+        Command::Evidence(evidence) => evidence::run(evidence, global),
+        Command::Redact(redact) => redact::run(redact, global),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),

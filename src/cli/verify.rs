@@ -1,17 +1,18 @@
 //! `yanji verify`.
 
 use std::fs::File;
-use std::io::{BufReader, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::Serialize;
-use yanji::attest::envelope::{self, EnvelopeError};
+use yanji::attest::certificate::{MAX_SALTS_BYTES, Salts};
+use yanji::attest::document::{Document, Kind};
 use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer};
-use yanji::attest::{self, Digest, write};
+use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal};
+use yanji::attest::{self, Digest};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
 use yanji::report;
@@ -20,25 +21,33 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{error, inspect, output};
+use super::{checked, error, inspect, output};
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Reports: report.dsse.json files, or folders that hold one. evidence.tar is read from beside it
+    /// Reports: report.dsse.json files, or folders that hold one. evidence.tar is read from beside it. Receipts,
+    /// withdrawals and certificates too
     #[arg(required = true, value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
     /// $XDG_CONFIG_HOME/yanji/trusted_keys
     #[arg(long = "key", value_name = "PUB")]
     pub keys: Vec<PathBuf>,
+    /// Private file of a certificate: says what is hidden, where that is so
+    #[arg(long, value_name = "SALTS")]
+    pub reveal: Option<PathBuf>,
+    /// A serial number or another value that you know: says where the certificate hides it. May be given several times
+    #[arg(long, value_name = "TEXT", requires = "reveal")]
+    pub known: Vec<String>,
 }
 
-/// One report in the JSON output.
+/// One document in the JSON output.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Verified<'a> {
+pub struct Verified<'a> {
     path: &'a Path,
+    kind: Option<Kind>,
     valid: bool,
     report_id: Option<&'a str>,
     envelope_sha256: Option<Digest>,
@@ -52,23 +61,42 @@ struct Verified<'a> {
     proven: &'a [String],
     not_proven: &'a [String],
     judgement: Option<&'a Judgement>,
+    /// What was signed, of a document that is not a report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<&'a Document>,
 }
 
 /// How many reports ended how.
 #[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Totals {
     reports: usize,
     invalid: usize,
     accepted: usize,
     rejected: usize,
     undecided: usize,
+    /// Valid documents that give no verdict: withdrawals.
+    #[serde(skip_serializing_if = "is_zero")]
+    without_verdict: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
-    let mut verifier = Verifier { batch: Batch::default(), expectations, signatures, totals: Totals::default() };
+    let salts = args.reveal.as_deref().map(read_salts).transpose()?;
+    let mut verifier = Verifier {
+        batch: Batch::default(),
+        expectations,
+        signatures,
+        salts,
+        known: args.known.clone(),
+        totals: Totals::default(),
+    };
     let mut unreadable = false;
     if global.format == Format::Json {
         output::print("{\"reports\":[")?;
@@ -129,43 +157,35 @@ struct Verifier {
     batch: Batch,
     expectations: Expectations,
     signatures: Signatures,
+    salts: Option<Salts>,
+    known: Vec<String>,
     totals: Totals,
 }
 
 impl Verifier {
     fn verify(&mut self, path: &Path) -> anyhow::Result<(Report, Option<Judgement>)> {
         let name = &*path.to_string_lossy();
-        let path = if path.is_dir() { path.join(write::ENVELOPE_FILE) } else { path.to_owned() };
-        let unreadable = || {
-            CliError::usage(format!("cannot read {}", path.display()))
-                .hint("give the report.dsse.json that yanji certify wrote")
-        };
-        let bytes = match envelope::read(File::open(&path).with_context(unreadable)?) {
-            Ok(bytes) => bytes,
-            Err(EnvelopeError::Io(error)) => return Err(error).with_context(unreadable),
-            Err(error) => {
-                self.totals.reports += 1;
-                self.totals.invalid += 1;
-                return Ok((Report::unreadable(&error), None));
-            }
-        };
-        let container = path.with_file_name(write::EVIDENCE_FILE);
-        let evidence = match File::open(&container) {
-            Ok(file) => Some(BufReader::with_capacity(1 << 20, file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let message = CliError::usage(format!("cannot read {}", container.display()));
-                return Err(anyhow::Error::new(error).context(message));
-            }
-        };
+        let opened = checked::open(path)?;
+        if let Some(error) = &opened.too_large {
+            self.totals.reports += 1;
+            self.totals.invalid += 1;
+            return Ok((Report::unreadable(error), None));
+        }
+        let (bytes, evidence) = (&opened.envelope, opened.evidence()?);
         let mut judgement = None;
         let signatures = &self.signatures;
-        let report = self.batch.verify(name, &bytes, evidence, &self.expectations, &mut |statement, items| {
+        let mut report = self.batch.verify(name, bytes, evidence, &self.expectations, &mut |statement, items| {
             let (rederived, judged) = attest::rederive(statement, items, signatures)?;
             judgement = Some(judged);
             Ok(rederived)
         });
         self.totals.reports += 1;
+        if let Some(salts) = &self.salts {
+            let Some(Document::Certificate(certificate)) = report.document.clone() else {
+                bail!(CliError::usage(format!("{name} is no certificate, and hides nothing")));
+            };
+            reveal(&mut report, &certificate.predicate, salts, &self.known);
+        }
         if !report.is_valid() {
             judgement = None;
         }
@@ -202,22 +222,41 @@ impl Verifier {
                 judgement.verdict = Verdict::Undecided;
             }
         }
-        match judgement.as_ref().map(|judgement| judgement.verdict) {
-            None => self.totals.invalid += 1,
+        let verdict = judgement.as_ref().map(|judgement| judgement.verdict);
+        match verdict.or_else(|| report.document.as_ref()?.verdict()) {
+            _ if !report.is_valid() => self.totals.invalid += 1,
             Some(Verdict::Accepted) => self.totals.accepted += 1,
             Some(Verdict::Rejected) => self.totals.rejected += 1,
             Some(Verdict::Undecided) => self.totals.undecided += 1,
+            None => self.totals.without_verdict += 1,
         }
-        if report.class() == Some(FailureClass::UntrustedSigner) {
-            eprintln!(
-                "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
-            );
-        }
+        hint_untrusted(&report);
         Ok((report, judgement))
     }
 }
 
-fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
+/// What to do about a signer whose key is not known.
+pub fn hint_untrusted(report: &Report) {
+    if report.class() == Some(FailureClass::UntrustedSigner) {
+        eprintln!(
+            "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
+        );
+    }
+}
+
+fn read_salts(path: &Path) -> anyhow::Result<Salts> {
+    let wrong = || {
+        CliError::usage(format!("{} is no private file of a certificate", path.display()))
+            .hint("yanji redact writes it beside the certificate: private-salts.json")
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(wrong)?;
+    file.take(MAX_SALTS_BYTES as u64 + 1).read_to_end(&mut bytes).with_context(wrong)?;
+    Salts::parse(&bytes).with_context(wrong)
+}
+
+/// The keys of those files; without one, this machine's own and those that its user trusts.
+pub fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
     if files.is_empty() {
         return Ok(TrustedKeys::load(&Locations::from_env()?)?);
     }
@@ -232,9 +271,11 @@ fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
     Ok(TrustedKeys::from_public_keys(keys))
 }
 
-fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgement>) -> Verified<'a> {
+/// One document for a program.
+pub fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgement>) -> Verified<'a> {
     Verified {
         path,
+        kind: report.kind(),
         valid: report.is_valid(),
         report_id: report.statement.as_ref().map(|statement| statement.predicate.report_id.as_str()),
         envelope_sha256: report.envelope_sha256,
@@ -248,6 +289,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         proven: &report.proven,
         not_proven: &report.not_proven,
         judgement,
+        document: report.document.as_ref(),
     }
 }
 
@@ -257,6 +299,12 @@ fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> Stri
     match (judgement, report.assurance) {
         (Some(judgement), Some(assurance)) => {
             format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string())
+        }
+        _ if report.is_valid() => {
+            let kind = report.kind().map_or("", |kind| kind.as_str());
+            let verdict = report.document.as_ref().and_then(|document| document.verdict());
+            let verdict = verdict.map_or_else(String::new, |verdict| verdict.to_string());
+            format!("valid    {verdict:<9} {kind}  {path}\n")
         }
         _ => {
             let failure = report.failures.first();

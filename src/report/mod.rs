@@ -1,5 +1,6 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
+mod custody;
 mod escape;
 mod host_views;
 mod inspection;
@@ -13,6 +14,7 @@ mod table;
 mod vbios;
 mod verification;
 
+pub use custody::{changes_plain, document_plain, history_plain};
 pub use escape::{escape_controls, for_terminal};
 pub use host_views::{CpuView, DimmView, DriveView};
 pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};
@@ -24,7 +26,7 @@ pub use spd::spd_plain;
 pub use style::Style;
 pub use table::Table;
 pub use vbios::vbios_plain;
-pub use verification::verification_plain;
+pub use verification::{failures_plain, verification_plain};
 
 use crate::evidence::Value;
 

@@ -2,7 +2,7 @@
 
 use super::style::{Style, Tone};
 use super::{counts_line, for_terminal};
-use crate::attest::verify::Report;
+use crate::attest::verify::{Failure, Report};
 use crate::policy::{Judgement, Verdict};
 
 /// What was proven of one report, at which level, and what was not. `judgement` is what comes out of the evidence now.
@@ -17,10 +17,7 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     ];
     for (tone, kind, failures) in found {
         for failure in failures {
-            let class = style.paint(tone, &format!("{kind}{}", failure.class));
-            text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
-            text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
-            text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+            text += &failure_lines(failure, tone, kind, style);
         }
     }
     if !valid {
@@ -39,6 +36,9 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
         }
         said.extend(predicate.disclosures.iter().map(|disclosure| format!("disclosed: {disclosure}")));
         text += &lines("The signer says", &said, style);
+    }
+    if let Some(document) = &report.document {
+        text += &super::document_plain(document, style);
     }
     let differences: Vec<String> = report
         .differences
@@ -61,7 +61,23 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     text
 }
 
-fn lines(heading: &str, items: &[String], style: Style) -> String {
+/// What failed, with what was expected and what was there.
+pub fn failures_plain(failures: &[Failure], style: Style) -> String {
+    failures.iter().map(|failure| failure_lines(failure, Tone::Bad, "", style)).collect()
+}
+
+fn failure_lines(failure: &Failure, tone: Tone, kind: &str, style: Style) -> String {
+    let class = style.paint(tone, &format!("{kind}{}", failure.class));
+    let text = |text: &str| for_terminal(text, style);
+    format!(
+        "  {class} {}\n    expected: {}\n    observed: {}\n",
+        text(&failure.what),
+        text(&failure.expected),
+        text(&failure.observed)
+    )
+}
+
+pub(super) fn lines(heading: &str, items: &[String], style: Style) -> String {
     if items.is_empty() {
         return String::new();
     }

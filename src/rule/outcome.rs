@@ -79,6 +79,18 @@ pub enum Outcome {
     NotApplicable,
 }
 
+impl Outcome {
+    /// The word in reports: `clear`, `fires`, `inconclusive`, `not-applicable`.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Fires(_) => "fires",
+            Self::Inconclusive { .. } => "inconclusive",
+            Self::NotApplicable => "not-applicable",
+        }
+    }
+}
+
 /// One rule applied to one part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use serde_json::json;
+use yanji::attest::certificate::Salts;
+use yanji::attest::document::Document;
 use yanji::attest::envelope::{self, Envelope};
 use yanji::attest::evidence_tar::{self, Content, Item, TarError};
 use yanji::attest::key::{self, Key, KeyError, Locations, PublicKey};
@@ -79,6 +81,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
     let challenge = Challenge { value: [7; 32], source: ChallengeSource::Buyer };
     let predicate = Predicate {
         report_id: report_id.to_owned(),
+        previous: None,
         session: Session {
             s0: session_id(Some(&challenge), &key.public().keyid(), &tool.binary_sha256, STARTED),
             started_at: STARTED.to_owned(),
@@ -120,6 +123,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
     Ok(Rederived {
         checks: statement.predicate.checks.clone(),
         verdict: statement.predicate.verdict.clone(),
+        evidence: None,
         identity: Some(statement.predicate.identity.clone()),
         same_signatures: true,
         burn: None,
@@ -828,6 +832,8 @@ proptest! {
         let _ = Envelope::parse(&bytes);
         let _ = strict_json::check(&bytes, 1 << 20);
         let _ = evidence_tar::read(&bytes[..], 0, |_, _| true);
+        let _ = Document::read(&bytes);
+        let _ = Salts::parse(&bytes);
         let text = String::from_utf8_lossy(&bytes);
         let _ = PublicKey::from_pem(&text);
     }

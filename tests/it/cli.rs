@@ -2,10 +2,12 @@
 
 mod certify;
 mod claims;
+mod custody;
 mod faults;
 mod hostile;
 mod machines;
 mod readme;
+mod redaction;
 mod reports;
 mod usage;
 

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use super::{FailureClass, Report, Signer};
 use crate::attest::Digest;
+use crate::attest::document::Document;
 use crate::attest::envelope::{self, Envelope, MAX_ENVELOPE_BYTES};
 use crate::attest::key::PublicKey;
-use crate::attest::statement::{PREDICATE_TYPE, STATEMENT_TYPE, Statement};
-use crate::attest::strict_json;
 use crate::attest::trust::TrustedKeys;
 
-/// Gives the statement and the ids of all keys that the envelope names.
-pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Option<(Statement, Vec<Digest>)> {
+/// Gives the document and the ids of all keys that the envelope names.
+pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) -> Option<(Document, Vec<Digest>)> {
     if bytes.len() <= MAX_ENVELOPE_BYTES {
         report.envelope_sha256 = Some(Digest::of(bytes));
     }
@@ -55,21 +54,11 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
         return None;
     }
     report.statement_sha256 = Some(Digest::of(&envelope.payload));
-    let statement: Statement = match strict_json::from_slice(&envelope.payload, MAX_ENVELOPE_BYTES) {
-        Ok(statement) => statement,
-        Err(error) => {
-            let expected = "an in-toto statement with this tool's predicate";
-            report.fail(FailureClass::Format, "signed statement", expected, &error.to_string());
-            return None;
-        }
-    };
-    for (what, expected, observed) in [
-        ("_type", STATEMENT_TYPE, &statement.statement_type),
-        ("predicateType", PREDICATE_TYPE, &statement.predicate_type),
-    ] {
-        if observed != expected {
-            report.fail(FailureClass::Format, what, expected, observed);
+    match Document::read(&envelope.payload) {
+        Ok(document) => Some((document, keyids)),
+        Err(found) => {
+            report.fail(FailureClass::Format, &found.what, &found.expected, &found.observed);
+            None
         }
     }
-    report.is_valid().then_some((statement, keyids))
 }

@@ -1,9 +1,61 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, MAX_ASSURANCE, Rederived, Report};
+use super::{EvidenceSource, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report};
+use crate::attest::document::Document;
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
+
+/// The same for a document that is not a report.
+pub(super) fn conclude_document(document: Document, report: &mut Report) {
+    for found in document.contradictions().into_iter().take(MAX_LISTED) {
+        report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
+    }
+    if report.is_valid() {
+        let kind = document.kind().as_str();
+        for signer in &report.signers {
+            report.proven.push(format!("{:?} (key {}) signed exactly this {kind}", signer.name, signer.keyid));
+        }
+        report.not_proven.extend(document_leaves_open(&document));
+    }
+    report.document = Some(document);
+}
+
+fn document_leaves_open(document: &Document) -> Vec<String> {
+    let origin = |origin: Origin| match origin {
+        Origin::Live => None,
+        other => Some(format!("that any machine was looked at: the evidence is {other}")),
+    };
+    let time = "when it was made: the time is the signer's own, and no trusted clock confirms it".to_owned();
+    match document {
+        Document::Report(_) => Vec::new(),
+        Document::Acceptance(receipt) => {
+            let looked = &receipt.predicate.as_received;
+            let mut open: Vec<String> = origin(looked.origin).into_iter().collect();
+            open.push("that the report which it is about verifies, and differs so: it was not given".to_owned());
+            open.push("what the buyer saw: nothing but the identity and a digest of the look is in it".to_owned());
+            open.push(time);
+            open
+        }
+        Document::Void(_) => vec![
+            "that its signer could void the other document: it was not given, and only who signed that can".to_owned(),
+            time,
+        ],
+        Document::Certificate(certificate) => {
+            let predicate = &certificate.predicate;
+            let mut open: Vec<String> = origin(predicate.origin).into_iter().collect();
+            open.push("that verdict and checks follow from the evidence: evidence withheld".to_owned());
+            open.push("that the report which it was made from verifies: it was not given".to_owned());
+            // The salted digest of the report's own unit is not a value of the machine.
+            let hidden = predicate.hidden().len() - 1;
+            if hidden > 0 {
+                open.push(format!("what the {hidden} hidden values are"));
+            }
+            open.push(time);
+            open
+        }
+    }
+}
 
 /// Says what all of this established and what it did not.
 pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mut Report) {
@@ -43,6 +95,9 @@ pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mu
     }
     not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
     not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    if predicate.previous.is_some() {
+        not_proven("what became of the unit since the earlier report that it names: the two were not compared");
+    }
     if !rederived.same_signatures {
         not_proven("that the signed checks follow from the evidence: another signature set was used to re-evaluate it");
     }

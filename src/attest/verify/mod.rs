@@ -9,6 +9,8 @@
 //! 4. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
 //! 5. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts.
 //!
+//! Documents about a report ([`Document`]) have the first two steps and say themselves what they do not prove.
+//!
 //! It establishes that the holder of a trusted key signed the statement, that the evidence is the evidence that was
 //! signed, and that the verdict follows from it. It does not establish that the evidence is true: see
 //! [`Report::not_proven`].
@@ -19,16 +21,19 @@ mod conclude;
 mod evidence;
 mod failure;
 mod report;
+mod reveal;
 mod verdict;
 
 pub use batch::Batch;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
 pub use report::{Difference, EvidenceSource, Report, Signer};
+pub use reveal::reveal;
 pub use verdict::{MAX_ASSURANCE, Rederived};
 
 use std::io::Read;
 
+use super::document::Document;
 use super::statement::Statement;
 use super::trust::TrustedKeys;
 use crate::ledger::Sighting;
@@ -59,6 +64,33 @@ pub fn verify(
     verify_and_sight(envelope_bytes, evidence, expectations, rederive).0
 }
 
+/// Verifies that the evidence of a report is the evidence that was signed, and nothing of what follows from it.
+pub fn verify_evidence(envelope_bytes: &[u8], evidence: Option<impl Read>, expectations: &Expectations) -> Report {
+    let mut report = Report::empty();
+    match authenticate::check(envelope_bytes, &expectations.trusted, &mut report) {
+        Some((Document::Report(statement), signers)) => {
+            for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
+                report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
+            }
+            if report.is_valid() {
+                evidence::check(&statement, evidence, &mut report);
+            }
+            report.statement = Some(*statement);
+        }
+        Some((other, _)) => {
+            let kind = other.kind().as_str();
+            report.fail(
+                FailureClass::Evidence,
+                "evidence",
+                "the evidence of a report",
+                &format!("a document of kind {kind}"),
+            );
+        }
+        None => {}
+    }
+    report
+}
+
 /// [`verify`], with the ids in a valid report.
 fn verify_and_sight(
     envelope_bytes: &[u8],
@@ -67,8 +99,15 @@ fn verify_and_sight(
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> (Report, Option<Sighting>) {
     let (mut report, mut sighting) = (Report::empty(), None);
-    let Some((statement, signers)) = authenticate::check(envelope_bytes, &expectations.trusted, &mut report) else {
+    let Some((document, signers)) = authenticate::check(envelope_bytes, &expectations.trusted, &mut report) else {
         return (report, None);
+    };
+    let statement = match document {
+        Document::Report(statement) => *statement,
+        other => {
+            conclude::conclude_document(other, &mut report);
+            return (report, None);
+        }
     };
     for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
         report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Failure, FailureClass};
 use crate::attest::Digest;
+use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use crate::attest::statement::{Assurance, Statement};
 use crate::ledger::Shared;
@@ -47,6 +48,8 @@ pub struct Report {
     pub statement_sha256: Option<Digest>,
     /// The statement, once a trusted key's signature over it has been checked. It may still have failed later.
     pub statement: Option<Statement>,
+    /// Another document than a report, once the same was done.
+    pub document: Option<Document>,
     /// Trusted keys that signed, each once.
     pub signers: Vec<Signer>,
     /// Key ids of signatures that were not checked, since their keys are not known.
@@ -79,6 +82,14 @@ impl Report {
         self.failures.is_empty()
     }
 
+    /// What was signed, as far as it got that far.
+    pub fn kind(&self) -> Option<Kind> {
+        match &self.document {
+            Some(document) => Some(document.kind()),
+            None => self.statement.as_ref().map(|_| Kind::Report),
+        }
+    }
+
     /// The class of the first failure.
     pub fn class(&self) -> Option<FailureClass> {
         self.failures.first().map(|failure| failure.class)
@@ -96,6 +107,7 @@ impl Report {
             envelope_sha256: None,
             statement_sha256: None,
             statement: None,
+            document: None,
             signers: Vec::new(),
             unknown_signers: Vec::new(),
             evidence: None,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
 use crate::attest::statement::{Assurance, SignedVerdict, Statement};
+use crate::evidence::Evidence;
 use crate::ledger::Sighting;
 use crate::rule::Check;
 
@@ -19,6 +20,8 @@ pub struct Rederived {
     pub checks: Vec<Check>,
     /// What the policy makes of it.
     pub verdict: SignedVerdict,
+    /// The facts that the evidence shows; `None` when the caller did not derive them.
+    pub evidence: Option<Evidence>,
     /// Who the machine is according to the evidence; `None` when the caller did not derive it.
     pub identity: Option<serde_json::Value>,
     /// Whether the very signature set and policy were used that the statement names. Only then must everything be equal.

@@ -1,0 +1,339 @@
+//! What changed of a machine between two looks at it, by the identities that were signed.
+//!
+//! Parts of one kind are matched by an id that its maker gives to one unit only, and what is left by the part's own id: its
+//! slot. So a module that sits in another slot has moved, and another module in the same slot was exchanged. What has no
+//! value on one side could not be compared, and is told as that.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::identity::names_unit;
+use crate::rule::{BLANK_IDENTITIES, Tables};
+
+/// Kinds whose parts the kernel names in the order in which it finds them: another name is no other slot.
+const NAMED_BY_KERNEL: [&str; 2] = ["drives", "nics"];
+/// Words in the names of facts that change with an update, and not with the part.
+const REVISIONS: [&str; 4] = ["firmware", "bios", "microcode", "hypervisor"];
+/// How much of a value is repeated.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// What happened to a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It is not there any more.
+    Missing,
+    /// Another one is in its place.
+    Exchanged,
+    /// It was not there before.
+    Added,
+    /// It sits elsewhere.
+    Moved,
+    /// It shows another firmware, or something else that an update changes.
+    Changed,
+    /// A value that one side has could not be read on the other.
+    Unread,
+}
+
+impl Change {
+    /// The word in reports: `missing`, `exchanged` and so on.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Exchanged => "exchanged",
+            Self::Added => "added",
+            Self::Moved => "moved",
+            Self::Changed => "changed",
+            Self::Unread => "not compared",
+        }
+    }
+
+    /// Whether what was certified is not what is there.
+    pub fn is_drift(self) -> bool {
+        matches!(self, Self::Missing | Self::Exchanged)
+    }
+}
+
+/// One difference between two identities. Texts come from the machine and are hostile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Drift {
+    /// Kind of part, as the identity names it: `dimms`.
+    pub kind: String,
+    /// Id of the part: of the later look, where it is there.
+    pub part: String,
+    /// What happened to it.
+    pub change: Change,
+    /// The fact that tells it; `id` for the part's own.
+    pub fact: String,
+    /// What was there before; none where there was nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What is there now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// One part of an identity.
+struct Part<'a> {
+    id: String,
+    facts: BTreeMap<&'a str, String>,
+    /// Facts that could not be read, with the reason.
+    unread: BTreeMap<&'a str, String>,
+}
+
+/// All differences, by kind and part. Takes any two values, also such as no version of this tool writes.
+pub fn drift(before: &Value, after: &Value, tables: &Tables) -> Vec<Drift> {
+    let kinds: BTreeSet<&str> =
+        [before, after].into_iter().filter_map(Value::as_object).flat_map(|it| it.keys()).map(String::as_str).collect();
+    let filler = |text: &str| tables.get(BLANK_IDENTITIES).is_none_or(|table| table.has(text));
+    let mut found = Vec::new();
+    for kind in kinds {
+        compare_kind(kind, &parts(before.get(kind)), &parts(after.get(kind)), &filler, &mut found);
+    }
+    found
+}
+
+fn compare_kind(
+    kind: &str,
+    before: &[Part<'_>],
+    after: &[Part<'_>],
+    filler: &dyn Fn(&str) -> bool,
+    found: &mut Vec<Drift>,
+) {
+    let matches = match_parts(before, after, filler);
+    let mut tell = |part: &Part<'_>, change, fact: &str, before: Option<&str>, after: Option<&str>| {
+        found.push(Drift {
+            kind: shorten(kind),
+            part: shorten(&part.id),
+            change,
+            fact: shorten(fact),
+            before: before.map(shorten),
+            after: after.map(shorten),
+        });
+    };
+    let mut met = vec![false; after.len()];
+    for (old, matched) in before.iter().zip(matches) {
+        let Some(index) = matched else {
+            tell(old, Change::Missing, "id", Some(&describe(old)), None);
+            continue;
+        };
+        met[index] = true;
+        let new = &after[index];
+        if old.id != new.id && !NAMED_BY_KERNEL.contains(&kind) {
+            tell(new, Change::Moved, "id", Some(&old.id), Some(&new.id));
+        }
+        let names: BTreeSet<&str> =
+            [&old.facts, &new.facts, &old.unread, &new.unread].into_iter().flat_map(|it| it.keys()).copied().collect();
+        for name in names {
+            let (was, is) = (old.facts.get(name).map(String::as_str), new.facts.get(name).map(String::as_str));
+            let change = match (was, is) {
+                (Some(was), Some(is)) if same(was, is) => continue,
+                (Some(was), Some(is)) if is_revision(name) || filler(was) || filler(is) => Change::Changed,
+                (Some(_), Some(_)) => Change::Exchanged,
+                // Neither look had it.
+                (None, None) => continue,
+                (Some(_), None) => Change::Unread,
+                (None, Some(_)) if old.unread.contains_key(name) => Change::Unread,
+                // The maker's own "there is none", and now there is one.
+                (None, Some(_)) => Change::Changed,
+            };
+            let state = |part: &Part<'_>| part.unread.get(name).cloned();
+            let (was, is) = (was.map(str::to_owned).or(state(old)), is.map(str::to_owned).or(state(new)));
+            tell(new, change, name, was.as_deref(), is.as_deref());
+        }
+    }
+    for (new, _) in after.iter().zip(met).filter(|(_, met)| !met) {
+        tell(new, Change::Added, "id", None, Some(&describe(new)));
+    }
+}
+
+/// For each part of before the one of after: with the same unit id and the same own id, then with the same unit id, then
+/// with the same own id.
+fn match_parts(before: &[Part<'_>], after: &[Part<'_>], filler: &dyn Fn(&str) -> bool) -> Vec<Option<usize>> {
+    let units = |part: &Part<'_>| -> Vec<String> {
+        let units = part.facts.iter().filter(|(name, text)| names_unit(name) && !filler(text));
+        units.map(|(name, text)| format!("{name}\0{}", text.trim().to_ascii_uppercase())).collect()
+    };
+    let after_units: Vec<Vec<String>> = after.iter().map(units).collect();
+    let mut by_id: HashMap<&str, usize> = HashMap::new();
+    // An id that two parts show tells neither from the other.
+    let mut by_unit: HashMap<&str, Option<usize>> = HashMap::new();
+    for (index, part) in after.iter().enumerate() {
+        by_id.entry(&part.id).or_insert(index);
+        for unit in &after_units[index] {
+            by_unit.entry(unit).and_modify(|it| *it = None).or_insert(Some(index));
+        }
+    }
+    let before_units: Vec<Vec<String>> = before.iter().map(units).collect();
+    let mut taken = vec![false; after.len()];
+    let mut matches = vec![None; before.len()];
+    let mut take = |index: usize, found: Option<usize>, matches: &mut Vec<Option<usize>>| {
+        if let Some(found) = found.filter(|found| matches[index].is_none() && !taken[*found]) {
+            taken[found] = true;
+            matches[index] = Some(found);
+        }
+    };
+    for (index, part) in before.iter().enumerate() {
+        let same = by_id.get(part.id.as_str()).copied();
+        let same = same.filter(|found| before_units[index].iter().any(|unit| after_units[*found].contains(unit)));
+        take(index, same, &mut matches);
+    }
+    for (index, units) in before_units.iter().enumerate() {
+        let moved = units.iter().find_map(|unit| by_unit.get(unit.as_str()).copied().flatten());
+        take(index, moved, &mut matches);
+    }
+    for (index, part) in before.iter().enumerate() {
+        take(index, by_id.get(part.id.as_str()).copied(), &mut matches);
+    }
+    matches
+}
+
+/// The parts of one kind; what is no list of objects counts as one part a value.
+fn parts(kind: Option<&Value>) -> Vec<Part<'_>> {
+    let values: &[Value] = match kind {
+        None => &[],
+        Some(Value::Array(values)) => values,
+        Some(other) => std::slice::from_ref(other),
+    };
+    let mut parts: Vec<Part<'_>> = values
+        .iter()
+        .map(|value| {
+            let mut part = Part { id: String::new(), facts: BTreeMap::new(), unread: BTreeMap::new() };
+            let Some(fields) = value.as_object() else {
+                part.facts.insert("value", text(value));
+                return part;
+            };
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("id", value) => part.id = text(value),
+                    ("unknown", Value::Object(unknown)) => {
+                        part.unread.extend(unknown.iter().map(|(name, state)| (name.as_str(), text(state))));
+                    }
+                    (name, value) => _ = part.facts.insert(name, text(value)),
+                }
+            }
+            part
+        })
+        .collect();
+    // Without an id of their own parts are told apart by their place.
+    let mut seen = BTreeSet::new();
+    for (index, part) in parts.iter_mut().enumerate() {
+        if part.id.is_empty() || !seen.insert(part.id.clone()) {
+            part.id = format!("{}#{index}", part.id);
+        }
+    }
+    parts
+}
+
+/// What a part is, in a few words.
+fn describe(part: &Part<'_>) -> String {
+    let words: Vec<&str> = part.facts.values().map(String::as_str).take(4).collect();
+    if words.is_empty() { part.id.clone() } else { format!("{} ({})", part.id, words.join(", ")) }
+}
+
+fn is_revision(name: &str) -> bool {
+    REVISIONS.iter().any(|word| name.contains(word))
+}
+
+/// Letters look alike in more than one script: nothing but the case of ASCII and blanks around is ignored.
+fn same(was: &str, is: &str) -> bool {
+    was.trim().eq_ignore_ascii_case(is.trim())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::rule::Signatures;
+
+    fn changes(before: Value, after: Value) -> Vec<(String, Change)> {
+        let tables = Signatures::embedded().unwrap().tables;
+        drift(&before, &after, &tables).into_iter().map(|it| (it.part, it.change)).collect()
+    }
+
+    fn modules(serials: &[(&str, &str)]) -> Value {
+        let parts: Vec<Value> = serials
+            .iter()
+            .map(|(slot, serial)| json!({"id": slot, "smbios.serial": serial, "smbios.part_number": "M321"}))
+            .collect();
+        json!({ "dimms": parts })
+    }
+
+    #[test]
+    fn parts_are_matched_by_their_serial_number_and_then_by_their_slot() {
+        let before = modules(&[("A", "12AB34CD"), ("B", "12AB34CE"), ("C", "12AB34CF")]);
+        assert_eq!(changes(before.clone(), before.clone()), []);
+        let told = |after: &[(&str, &str)]| changes(before.clone(), modules(after));
+        let part = |id: &str, change| (id.to_owned(), change);
+        assert_eq!(
+            told(&[("B", "12AB34CD"), ("A", "12AB34CE"), ("C", "12ab34cf")]),
+            [part("B", Change::Moved), part("A", Change::Moved)]
+        );
+        assert_eq!(told(&[("A", "12AB34CD"), ("C", "12AB34CF")]), [part("B", Change::Missing)]);
+        assert_eq!(
+            told(&[("A", "12AB34CD"), ("B", "FFFF0001"), ("C", "12AB34CF"), ("D", "FFFF0002")]),
+            [part("B", Change::Exchanged), part("D", Change::Added)]
+        );
+        // A letter of another script is another serial number.
+        assert_eq!(
+            told(&[("A", "12\u{0410}B34CD"), ("B", "12AB34CE"), ("C", "12AB34CF")]),
+            [part("A", Change::Exchanged)]
+        );
+        // Modules without serial numbers stay where they are.
+        let blank = modules(&[("A", "Not Specified"), ("B", "Not Specified")]);
+        assert_eq!(changes(blank.clone(), blank), []);
+    }
+
+    #[test]
+    fn firmware_changes_and_what_was_not_read_is_no_exchange() {
+        let drive = |firmware: &str, unknown: Value| json!({"drives": [{"id": "drive:nvme0n1", "serial": "S64H", "firmware": firmware, "unknown": unknown}]});
+        let told = changes(drive("A1", json!({})), drive("A2", json!({"wwid": "denied"})));
+        assert_eq!(told, [("drive:nvme0n1".to_owned(), Change::Changed)]);
+        let hidden = json!({"drives": [{"id": "drive:nvme1n1", "firmware": "A1", "unknown": {"serial": "denied"}}]});
+        let told = changes(drive("A1", json!({})), hidden.clone());
+        assert_eq!(told, [("drive:nvme0n1".to_owned(), Change::Missing), ("drive:nvme1n1".to_owned(), Change::Added)]);
+        let same_slot = json!({"drives": [{"id": "drive:nvme0n1", "firmware": "A1", "unknown": {"serial": "denied"}}]});
+        let told = changes(drive("A1", json!({})), same_slot.clone());
+        assert_eq!(told, [("drive:nvme0n1".to_owned(), Change::Unread)]);
+        assert_eq!(changes(same_slot, drive("A1", json!({}))), [("drive:nvme0n1".to_owned(), Change::Unread)]);
+    }
+
+    fn any_identity() -> impl Strategy<Value = Value> {
+        let leaf =
+            prop_oneof![Just(Value::Null), any::<i32>().prop_map(Value::from), "[A-C ]{0,3}".prop_map(Value::from),];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let key = prop_oneof![Just("id"), Just("unknown"), Just("serial"), Just("dimms"), Just("x")];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::vec((key, inner), 0..5)
+                    .prop_map(|fields| Value::Object(fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_two_values_can_be_compared(before in any_identity(), after in any_identity()) {
+            let tables = Tables::default();
+            let _ = drift(&before, &after, &tables);
+            prop_assert_eq!(drift(&before, &before, &tables), []);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Whether hidden values of a certificate are the ones that somebody knows.
+
+use super::{FailureClass, MAX_LISTED, Report};
+use crate::attest::certificate::{Certificate, Salts};
+
+/// Holds the private file of a certificate, and texts that its reader knows, against what it hides. What does not match
+/// fails.
+pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, known: &[String]) {
+    if let Some(statement) = report.statement_sha256.filter(|statement| *statement != salts.certificate) {
+        let expected = format!("the private file of the statement {statement}");
+        let observed = format!("that of {}", salts.certificate);
+        report.fail(FailureClass::Evidence, "private file", &expected, &observed);
+        return;
+    }
+    let revealed = certificate.reveal(salts, known);
+    let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    for (path, value) in &revealed.values {
+        report.proven.push(format!("{path} hides {:?}", shown(value)));
+    }
+    for (path, value) in revealed.wrong.iter().take(MAX_LISTED) {
+        report.fail(
+            FailureClass::Evidence,
+            path,
+            &format!("a place that hides {:?}", shown(value)),
+            "another value, or none",
+        );
+    }
+    for (text, paths) in &revealed.known {
+        match paths.as_slice() {
+            [] => {
+                let observed =
+                    format!("none of {} hidden values, as far as there are salts", certificate.hidden().len() - 1);
+                report.fail(FailureClass::Evidence, "known value", &format!("a place that hides {text:?}"), &observed);
+            }
+            paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", "))),
+        }
+    }
+}

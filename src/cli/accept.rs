@@ -1,0 +1,164 @@
+//! `yanji accept`: the buyer's receipt.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use yanji::attest::acceptance::{Acceptability, Acceptance, AsReceived, Look};
+use yanji::attest::drift::{Drift, drift};
+use yanji::attest::envelope::Envelope;
+use yanji::attest::history::drift_failures;
+use yanji::attest::statement::{Statement, UNIT_SUBJECT};
+use yanji::attest::verify::{Expectations, Failure};
+use yanji::attest::{self, Digest, strict_json};
+use yanji::evidence::Evidence;
+use yanji::report;
+use yanji::rule::Signatures;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
+use super::signer::{self, SignerArgs};
+use super::{checked, inspect, output};
+
+/// The largest inspection that is read: a full rack enclosure's has some 20 MB.
+const MAX_INSPECTION_BYTES: u64 = 64 << 20;
+
+/// Arguments of `yanji accept`.
+#[derive(Debug, clap::Args)]
+pub struct AcceptArgs {
+    /// The seller's report: its folder, or its report.dsse.json
+    pub report: PathBuf,
+    /// What came: what yanji inspect --format json printed here, or a report of your own
+    #[arg(long, value_name = "NEW")]
+    pub as_received: PathBuf,
+    /// Take what came although a part is missing, or another one, or could not be compared. The receipt says so
+    #[arg(long)]
+    pub accept_differences: bool,
+    /// Where to write the receipt
+    #[arg(short, long, value_name = "FILE")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    pub signer: SignerArgs,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted<'a> {
+    /// None where something could not be compared, and nothing was signed.
+    file: Option<&'a Path>,
+    result: Option<Acceptability>,
+    report: Digest,
+    keyid: Digest,
+    difference: &'a [Drift],
+    failures: &'a [Failure],
+}
+
+/// What of an inspection's JSON is looked at.
+#[derive(Deserialize)]
+struct Inspected {
+    evidence: Evidence,
+}
+
+/// Verifies the report, compares it with what came, and signs what follows. A part that is missing or another one is
+/// `E_DRIFT`: the receipt is a refusal, and the exit code 4.
+pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
+    signer::refuse_existing(&args.out)?;
+    let signatures = inspect::load_signatures(global)?;
+    let signer = args.signer.load()?;
+    let checked = checked::check(&args.report, &signer.expectations, &signatures)?;
+    if let Some(exit) = checked.refusal(global)? {
+        return Ok(exit);
+    }
+    let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
+        bail!(CliError::usage(format!("{} is no report, and only a report is accepted", args.report.display())));
+    };
+    let as_received = match look(&args.as_received, &signer.expectations, &signatures, global)? {
+        Ok(looked) => looked,
+        Err(exit) => return Ok(exit),
+    };
+    if as_received.sha256 == sha256 {
+        bail!(
+            CliError::usage("what came is the seller's report itself")
+                .hint("look at the machine that came: yanji inspect --format json > received.json")
+        );
+    }
+    let difference = drift(&statement.predicate.identity, &as_received.identity, &signatures.tables);
+    let result = Acceptability::of(&difference, args.accept_differences);
+    let failures = match result {
+        Some(Acceptability::Refused) => drift_failures(&difference),
+        _ => Vec::new(),
+    };
+    if let Some(result) = result {
+        let unit = statement.subject_sha256(UNIT_SUBJECT).context("the report has no unit")?;
+        let difference = difference.clone();
+        let predicate = Acceptance { accepted_at: signer::now(), report: sha256, as_received, difference, result };
+        let receipt = Statement::acceptance(unit, predicate);
+        signer::write_envelope(&args.out, &Envelope::sign(receipt.to_json()?, &signer.key))?;
+    }
+    let file = result.map(|_| args.out.as_path());
+    let keyid = signer.key.public().keyid();
+    match global.format {
+        Format::Json => {
+            let difference = &difference;
+            output::print_json(&Accepted { file, result, report: sha256, keyid, difference, failures: &failures })?;
+        }
+        Format::Plain => {
+            let style = output::style();
+            let mut text = report::failures_plain(&failures, style) + &report::changes_plain(&difference, style);
+            text += &match (result, file) {
+                (Some(result), Some(file)) => {
+                    format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), file.display())
+                }
+                _ => "No receipt: something could not be compared\n".to_owned(),
+            };
+            output::print(&text)?;
+        }
+    }
+    Ok(match result {
+        Some(Acceptability::Refused) => Exit::AttestationInvalid,
+        Some(_) => Exit::Success,
+        None => {
+            eprintln!(
+                "hint: look again as root, with what the seller looked with, or take it as it is with --accept-differences"
+            );
+            Exit::Undecided
+        }
+    })
+}
+
+/// The buyer's look: an inspection, or a report, which must verify.
+fn look(
+    path: &Path,
+    expectations: &Expectations,
+    signatures: &Signatures,
+    global: &Global,
+) -> anyhow::Result<Result<AsReceived, Exit>> {
+    let wrong = || {
+        CliError::usage(format!("{} is neither an inspection nor a report", path.display()))
+            .hint("make one with: yanji inspect --format json > received.json")
+    };
+    let mut bytes = Vec::new();
+    if !path.is_dir() {
+        let opened = File::open(path).with_context(wrong)?;
+        opened.take(MAX_INSPECTION_BYTES + 1).read_to_end(&mut bytes).with_context(wrong)?;
+    }
+    if path.is_dir() || Envelope::parse(&bytes).is_ok() {
+        let checked = checked::check(path, expectations, signatures)?;
+        if let Some(exit) = checked.refusal(global)? {
+            return Ok(Err(exit));
+        }
+        let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
+            bail!(wrong());
+        };
+        let predicate = &statement.predicate;
+        let (origin, identity) = (predicate.origin, predicate.identity.clone());
+        return Ok(Ok(AsReceived { source: Look::Report, sha256, origin, identity }));
+    }
+    let inspected: Inspected = strict_json::from_slice(&bytes, MAX_INSPECTION_BYTES as usize).with_context(wrong)?;
+    let Inspected { evidence } = inspected;
+    let (origin, identity) = (evidence.origin, attest::identity(&evidence));
+    Ok(Ok(AsReceived { source: Look::Inspection, sha256: Digest::of(&bytes), origin, identity }))
+}

@@ -1,0 +1,80 @@
+//! Who signs, and whose signatures count: the options of every command that signs after a verification of its own.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use yanji::attest::envelope::Envelope;
+use yanji::attest::key::{Key, KeyError, Locations, PublicKey};
+use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
+use yanji::attest::verify::Expectations;
+use yanji::whole_file;
+
+use super::error::CliError;
+use super::key;
+
+/// Who signs, and whose signatures count.
+#[derive(Debug, clap::Args)]
+pub struct SignerArgs {
+    /// Private key to sign with [default: this machine's own, made on first use], or the public key of somebody whose
+    /// signature counts [default: this machine's own and $XDG_CONFIG_HOME/yanji/trusted_keys]. May be given several times
+    #[arg(long = "key", value_name = "FILE")]
+    keys: Vec<PathBuf>,
+}
+
+/// A key to sign with, and whose signatures count beside its own.
+pub struct Signer {
+    /// The key.
+    pub key: Key,
+    /// What a document is held against.
+    pub expectations: Expectations,
+}
+
+impl SignerArgs {
+    /// Loads all keys.
+    pub fn load(&self) -> anyhow::Result<Signer> {
+        let (mut private, mut public): (Option<&Path>, Vec<(String, PublicKey)>) = (None, Vec::new());
+        for file in &self.keys {
+            match PublicKey::load(file) {
+                Ok(key) => public.push((file.display().to_string(), key)),
+                Err(KeyError::Malformed { .. }) if private.is_none() => private = Some(file),
+                Err(KeyError::Malformed { .. }) => {
+                    bail!(
+                        CliError::usage(format!("{} is the second private key, and one signs", file.display()))
+                            .hint("give the public half of a key whose signatures count: FILE.pub")
+                    )
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let key = key::load_signing(private)?;
+        let mut trusted = match public.is_empty() {
+            true => TrustedKeys::load(&Locations::from_env()?)?,
+            false => TrustedKeys::from_public_keys(public),
+        };
+        let name = private.map_or_else(|| OWN_KEY_NAME.to_owned(), |file| file.display().to_string());
+        trusted.add(name, *key.public());
+        Ok(Signer { key, expectations: Expectations { trusted } })
+    }
+}
+
+/// Whether a file can be made there; asked before anything is verified.
+pub fn refuse_existing(path: &Path) -> anyhow::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        bail!(
+            CliError::usage(format!("{} exists already, and nothing signed is overwritten", path.display()))
+                .hint("choose another -o, or move the old one away")
+        );
+    }
+    Ok(())
+}
+
+/// Writes a signed envelope into a new file.
+pub fn write_envelope(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
+    whole_file::write_new(path, 0o644, envelope.to_json().as_bytes())
+        .with_context(|| CliError::usage(format!("cannot write {}", path.display())))
+}
+
+/// Now, as it is signed.
+pub fn now() -> String {
+    jiff::Timestamp::now().to_string()
+}

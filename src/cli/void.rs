@@ -1,0 +1,71 @@
+//! `yanji void`: takes a signed document back.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use yanji::attest::Digest;
+use yanji::attest::envelope::Envelope;
+use yanji::attest::statement::Statement;
+use yanji::attest::void::Void;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::exit::Exit;
+use super::signer;
+use super::{checked, key, output};
+
+/// The longest reason that is signed.
+const MAX_REASON_CHARS: usize = 4096;
+
+/// Arguments of `yanji void`.
+#[derive(Debug, clap::Args)]
+pub struct VoidArgs {
+    /// What does not count any more: a report, a receipt, a certificate
+    pub file: PathBuf,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Where to write the withdrawal
+    #[arg(short, long, value_name = "OUT")]
+    pub out: PathBuf,
+    /// Private key to sign with; one that signed the file [default: this machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Voided<'a> {
+    file: &'a PathBuf,
+    voids: Digest,
+    keyid: Digest,
+    own: bool,
+}
+
+/// Signs that another envelope does not count. That one need not verify: it may have been signed with a stolen key.
+pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
+    signer::refuse_existing(&args.out)?;
+    if args.reason.trim().is_empty() || args.reason.chars().count() > MAX_REASON_CHARS {
+        bail!(CliError::usage(format!("a reason has 1 to {MAX_REASON_CHARS} characters")));
+    }
+    let opened = checked::open(&args.file)?;
+    let envelope = Envelope::parse(&opened.envelope)
+        .with_context(|| CliError::usage(format!("{} is no signed document", opened.path.display())))?;
+    let key = key::load_signing(args.key.as_deref())?;
+    let keyid = key.public().keyid();
+    let own = envelope.signatures.iter().any(|signature| signature.keyid == keyid);
+    let voids = Digest::of(&opened.envelope);
+    let statement = Statement::void(Void { voided_at: signer::now(), voids, reason: args.reason.clone() });
+    signer::write_envelope(&args.out, &Envelope::sign(statement.to_json()?, &key))?;
+    if !own {
+        eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", opened.path.display());
+    }
+    match global.format {
+        Format::Json => output::print_json(&Voided { file: &args.out, voids, keyid, own })?,
+        Format::Plain => {
+            output::print(&format!("Void: {voids}, signed by key {keyid}\n  {}\n", args.out.display()))?;
+        }
+    }
+    Ok(Exit::Success)
+}
