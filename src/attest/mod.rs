@@ -13,6 +13,7 @@
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
 
 mod derive;
+pub mod device;
 mod digest;
 pub mod envelope;
 pub mod evidence_tar;

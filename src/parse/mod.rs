@@ -28,4 +28,5 @@ pub mod smartctl;
 pub mod smartctl_text;
 pub mod smbios;
 pub mod spd;
+pub mod spdm;
 pub mod vbios;
