@@ -10,7 +10,7 @@ use yanji::attest::envelope::{self, EnvelopeError};
 use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer};
+use yanji::attest::verify::{Batch, Claim, Difference, Expectations, Failure, FailureClass, Report, Signer};
 use yanji::attest::{self, Digest, write};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
@@ -20,6 +20,7 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
+use super::decode::device_roots;
 use super::{error, inspect, output};
 
 /// Arguments of `yanji verify`.
@@ -32,6 +33,9 @@ pub struct VerifyArgs {
     /// $XDG_CONFIG_HOME/yanji/trusted_keys
     #[arg(long = "key", value_name = "PUB")]
     pub keys: Vec<PathBuf>,
+    /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
+    #[arg(long = "device-root", value_name = "PEM")]
+    pub device_roots: Vec<PathBuf>,
 }
 
 /// One report in the JSON output.
@@ -44,6 +48,7 @@ struct Verified<'a> {
     envelope_sha256: Option<Digest>,
     signers: &'a [Signer],
     assurance: Option<Assurance>,
+    claims: &'a [Claim],
     failures: &'a [Failure],
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
@@ -67,7 +72,12 @@ struct Totals {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
+    let expectations = Expectations {
+        trusted: trusted_keys(&args.keys)?,
+        now: jiff::Timestamp::now(),
+        device_roots: device_roots(&args.device_roots)?,
+        revoked_devices: Vec::new(),
+    };
     let mut verifier = Verifier { batch: Batch::default(), expectations, signatures, totals: Totals::default() };
     let mut unreadable = false;
     if global.format == Format::Json {
@@ -240,6 +250,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         envelope_sha256: report.envelope_sha256,
         signers: &report.signers,
         assurance: report.assurance,
+        claims: &report.claims,
         failures: &report.failures,
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,

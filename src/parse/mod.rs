@@ -18,6 +18,7 @@ pub mod nvme_cli;
 pub mod nvme_identify;
 pub mod nvme_smart_log;
 pub mod nvml;
+pub mod nvml_attestation;
 pub mod pci_address;
 pub mod pci_config;
 pub mod plain_text;

@@ -2,7 +2,7 @@
 
 use super::style::{Style, Tone};
 use super::{counts_line, for_terminal};
-use crate::attest::verify::Report;
+use crate::attest::verify::{Failure, Report};
 use crate::policy::{Judgement, Verdict};
 
 /// What was proven of one report, at which level, and what was not. `judgement` is what comes out of the evidence now.
@@ -16,12 +16,7 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
         (Tone::Warning, "", &report.warnings),
     ];
     for (tone, kind, failures) in found {
-        for failure in failures {
-            let class = style.paint(tone, &format!("{kind}{}", failure.class));
-            text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
-            text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
-            text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
-        }
+        text += &failure_lines(failures, tone, kind, style);
     }
     if !valid {
         return text;
@@ -29,6 +24,9 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     if let Some(assurance) = report.assurance {
         text += &format!("  assurance {assurance}\n");
     }
+    let claims: Vec<String> =
+        report.claims.iter().map(|it| format!("{} {}: {}", it.level, it.claim, it.reason)).collect();
+    text += &lines("Claims", &claims, style);
     text += &lines("Proven", &report.proven, style);
     text += &lines("NOT proven", &report.not_proven, style);
     if let Some(statement) = &report.statement {
@@ -61,7 +59,20 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     text
 }
 
-fn lines(heading: &str, items: &[String], style: Style) -> String {
+/// Each failure with what was expected and what was there.
+pub(super) fn failure_lines(failures: &[Failure], tone: Tone, kind: &str, style: Style) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        let class = style.paint(tone, &format!("{kind}{}", failure.class));
+        text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
+        text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
+        text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+    }
+    text
+}
+
+/// A heading and sentences below it; nothing without any.
+pub(super) fn lines(heading: &str, items: &[String], style: Style) -> String {
     if items.is_empty() {
         return String::new();
     }

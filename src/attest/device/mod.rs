@@ -10,6 +10,7 @@
 //! Neither does it look revocation up; serial numbers that are known to be revoked can be given.
 
 mod chain;
+mod evidence;
 mod file;
 mod fleet;
 mod nonce;
@@ -22,6 +23,7 @@ use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use serde::Serialize;
 
 pub use chain::{Certificate, Chain, ChainError, DeviceKind, Fault, MAX_CHAIN_BYTES, Pdi};
+pub use evidence::{DeviceEvidence, Format, Via};
 pub use file::{Entry, EvidenceFile, FileError, MAX_FILE_BYTES, read};
 pub use fleet::{Fleet, compare};
 pub use nonce::{DeviceNonce, Phase};
@@ -144,6 +146,12 @@ impl Device {
         Some(pdis(list.get(..SWITCH_GPUS * PDI_BYTES)?).collect())
     }
 
+    /// Whether the key of the first certificate signed the report, whoever vouches for that key.
+    pub fn is_signed(&self) -> bool {
+        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.chain.leaf().public_key);
+        key.verify(&self.signed, &self.report.signature).is_ok()
+    }
+
     fn is(&self, kind: DeviceKind) -> bool {
         self.identity().is_some_and(|(own, _)| own == kind)
     }
@@ -169,8 +177,7 @@ impl Device {
         let revocation =
             if terms.revoked.is_empty() { None } else { fault(self.chain.check_revocation(terms.revoked)) };
 
-        let key = UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &self.chain.leaf().public_key);
-        let signature = key.verify(&self.signed, &self.report.signature).is_ok();
+        let signature = self.is_signed();
         if !signature {
             let expected = format!("a signature by the key of certificate {}", self.chain.leaf().serial);
             fail(FailureClass::DeviceChain, "signature", &expected, "a signature over other bytes, or by another key");
