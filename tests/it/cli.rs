@@ -2,6 +2,8 @@
 
 mod certify;
 mod claims;
+mod device_attacks;
+mod device_evidence;
 mod faults;
 mod hostile;
 mod machines;

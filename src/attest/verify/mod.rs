@@ -93,6 +93,9 @@ fn verify_and_sight(
         conclude::conclude(&statement, &rederived, &mut report);
         sighting = Some(rederived.sighting);
     }
+    if !report.is_valid() {
+        report.claims.clear();
+    }
     report.statement = Some(statement);
     (report, sighting)
 }

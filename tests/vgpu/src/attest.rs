@@ -4,7 +4,9 @@
 //! Authority (root) ─► chip family ─► provisioner ─► chip ("… BROM", names the PDI) ─► firmware's key, which signs reports
 //! ```
 
+use std::path::Path;
 use std::sync::OnceLock;
+use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use rcgen::{
@@ -52,7 +54,7 @@ pub struct Identity {
 }
 
 /// A device that can sign.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// The chain in PEM, with the root at its end.
     pub chain: String,
@@ -141,6 +143,18 @@ impl Certified {
 }
 
 impl Signer {
+    /// Writes it into a folder, for the library that another process loads.
+    pub fn save(&self, folder: &Path, ordinal: usize) -> io::Result<()> {
+        fs::write(folder.join(format!("attest-{ordinal}.pem")), &self.chain)?;
+        fs::write(folder.join(format!("attest-{ordinal}.key")), &self.key)
+    }
+
+    /// Reads it again.
+    pub fn load(folder: &Path, ordinal: usize) -> io::Result<Self> {
+        let chain = fs::read_to_string(folder.join(format!("attest-{ordinal}.pem")))?;
+        Ok(Self { chain, key: fs::read(folder.join(format!("attest-{ordinal}.key")))? })
+    }
+
     /// A report over that nonce: an SPDM 1.1 request and the signed response to it.
     pub fn report(&self, nonce: &[u8; 32], contents: &Contents) -> anyhow::Result<Vec<u8>> {
         let mut report = vec![0x11, 0xe0, 0x01, 0xff];
