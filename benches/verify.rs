@@ -42,7 +42,10 @@ fn main() -> ExitCode {
 fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let key = Key::create(&folder.path().join("key.pem"), None)?;
-    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]) };
+    let expectations = Expectations {
+        trusted: TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]),
+        ..Expectations::default()
+    };
     println!("re-evaluation of the evidence: not included (the closure repeats the signed checks)");
 
     let (envelopes, tars): (Vec<_>, Vec<_>) = (0..SMALL_REPORTS)
@@ -155,6 +158,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         same_signatures: true,
         burn: None,
         sighting: Default::default(),
+        evidence: None,
     })
 }
 
@@ -180,6 +184,7 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
         condition: None,
         disclosures: Vec::new(),
         claims: Default::default(),
+        device_evidence: Vec::new(),
         evidence: Vec::new(),
         checks: (0..40)
             .map(|number| Check { id: format!("cpu.rule-{number}"), part: "cpu:0".to_owned(), outcome: Outcome::Clear })

@@ -159,8 +159,15 @@ pub fn burn_in(summary: &Summary, records: &[u8]) -> BurnIn {
     }
 }
 
+impl Derived {
+    /// Last link of the records' chain, when there was a burn-in.
+    pub fn chain_head(&self) -> Option<Digest> {
+        self.burn.as_ref().and_then(chain_head)
+    }
+}
+
 /// Last link of the records' chain.
-pub(super) fn chain_head(summary: &Summary) -> Option<Digest> {
+fn chain_head(summary: &Summary) -> Option<Digest> {
     Digest::parse(&summary.head)
 }
 
@@ -202,7 +209,7 @@ pub fn rederive(
     if burnin != predicate.burnin {
         return Err(format!("the records show {burnin:?}, and the statement claims {:?}", predicate.burnin));
     }
-    let chain_head = derived.burn.as_ref().and_then(chain_head);
+    let chain_head = derived.chain_head();
     if chain_head != predicate.session.chain_head {
         return Err(format!(
             "the records end in {chain_head:?}, and the statement in {:?}",

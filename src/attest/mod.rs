@@ -19,6 +19,7 @@
 pub mod acceptance;
 pub mod certificate;
 mod derive;
+pub mod device;
 mod digest;
 pub mod document;
 pub mod drift;

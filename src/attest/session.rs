@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::derive::{Derived, burn_in, chain_head};
+use super::derive::{Derived, burn_in};
 use super::identity::part_subjects;
 use super::statement::{
     Challenge, Database, PolicyRef, Predicate, Previous, Session, Statement, StatementError, Tool, session_id,
@@ -146,7 +146,7 @@ impl SessionStart {
                 started_at: self.started_at,
                 ended_at,
                 boot_id,
-                chain_head: derived.burn.as_ref().and_then(chain_head),
+                chain_head: derived.chain_head(),
             },
             tool: self.tool,
             databases: vec![Database {
@@ -161,6 +161,7 @@ impl SessionStart {
             condition: claims.condition,
             disclosures: claims.disclosures,
             claims: claims.order,
+            device_evidence: Vec::new(),
             evidence: Vec::new(),
             checks: derived.inspection.checks.clone(),
             verdict: derived.verdict.clone(),

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::device::DeviceEvidence;
 use super::evidence_tar::Written;
 use super::{Digest, Hasher};
 use crate::claim::Order;
@@ -95,6 +96,9 @@ pub struct Predicate {
     /// What the parts are offered as. The rules hold them against it.
     #[serde(default, skip_serializing_if = "Order::is_empty")]
     pub claims: Order,
+    /// What devices signed of themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_evidence: Vec<DeviceEvidence>,
     /// Every evidence item by digest.
     pub evidence: Vec<EvidenceItem>,
     /// What each rule says about each part.

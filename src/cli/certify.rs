@@ -6,18 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use yanji::attest::device::{DeviceEvidence, DeviceNonce, Phase};
 use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
 use yanji::attest::write::{self, WrittenReport};
-use yanji::attest::{self, Claims, Digest, HOST_ITEM, RECORDS_ITEM, SessionStart};
+use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::claim::Order;
 use yanji::collect;
 use yanji::evidence::Reading;
-use yanji::host::{Host, RecordingHost};
+use yanji::host::{Host, Query, RecordedHost, RecordingHost};
 use yanji::inspection::Inspection;
 use yanji::report;
 use yanji::rule::Signatures;
@@ -135,7 +136,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.host.is_none() {
         // GPUs that attest do so for this session.
         let live = inspect::live_host(&args.live).map_err(give_up)?;
-        host = Box::new(live.with_attestation_nonce(*session.s0().as_bytes()));
+        host = Box::new(live.with_attestation_nonce(start_nonce(&session)));
     }
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
@@ -333,7 +334,12 @@ fn sign(
         disclosures: args.disclose.clone(),
     };
     let derived = attest::derive(archive, records.as_deref(), host.origin(), &session.s0(), &claims.order, signatures)?;
-    let statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
+    let device_evidence = match args.host {
+        Some(_) => Vec::new(),
+        None => device_evidence(args, &session, archive, &derived)?,
+    };
+    let mut statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
+    statement.predicate.device_evidence = device_evidence;
     let item = |id: &str, media_type: &str, bytes: Vec<u8>| Item {
         id: id.to_owned(),
         media_type: media_type.to_owned(),
@@ -348,6 +354,29 @@ fn sign(
         })
     })?;
     Ok((derived.inspection, written))
+}
+
+/// What GPUs are asked to sign before the burn-in.
+fn start_nonce(session: &SessionStart) -> DeviceNonce {
+    DeviceNonce { s0: session.s0(), phase: Phase::Start, chain_head: None }
+}
+
+/// What GPUs signed when the machine was recorded, and what they sign now, after the burn-in.
+fn device_evidence(
+    args: &CertifyArgs,
+    session: &SessionStart,
+    archive: &[u8],
+    derived: &Derived,
+) -> anyhow::Result<Vec<DeviceEvidence>> {
+    let recorded = RecordedHost::from_archive(archive).context("cannot read the recorded machine again")?;
+    let mut evidence = DeviceEvidence::from_nvml(&recorded.ask(&Query::Nvml), &start_nonce(session));
+    // Without a GPU that signs there is nobody to ask again.
+    if !evidence.is_empty() {
+        let end = DeviceNonce { s0: session.s0(), phase: Phase::End, chain_head: derived.chain_head() };
+        let host = inspect::live_host(&args.live)?.with_attestation_nonce(end);
+        evidence.extend(DeviceEvidence::from_nvml(&host.ask(&Query::Nvml), &end));
+    }
+    Ok(evidence)
 }
 
 fn print(

@@ -11,7 +11,7 @@ use yanji::attest::document::{Document, Kind};
 use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal};
+use yanji::attest::verify::{Batch, Claim, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal};
 use yanji::attest::{self, Digest};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
@@ -21,6 +21,7 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
+use super::decode::device_roots;
 use super::{checked, error, inspect, output};
 
 /// Arguments of `yanji verify`.
@@ -40,6 +41,9 @@ pub struct VerifyArgs {
     /// A serial number or another value that you know: says where the certificate hides it. May be given several times
     #[arg(long, value_name = "TEXT", requires = "reveal")]
     pub known: Vec<String>,
+    /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
+    #[arg(long = "device-root", value_name = "PEM")]
+    pub device_roots: Vec<PathBuf>,
 }
 
 /// One document in the JSON output.
@@ -53,6 +57,7 @@ pub struct Verified<'a> {
     envelope_sha256: Option<Digest>,
     signers: &'a [Signer],
     assurance: Option<Assurance>,
+    claims: &'a [Claim],
     failures: &'a [Failure],
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
@@ -87,7 +92,12 @@ fn is_zero(count: &usize) -> bool {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
+    let expectations = Expectations {
+        trusted: trusted_keys(&args.keys)?,
+        now: jiff::Timestamp::now(),
+        device_roots: device_roots(&args.device_roots)?,
+        revoked_devices: Vec::new(),
+    };
     let salts = args.reveal.as_deref().map(read_salts).transpose()?;
     let mut verifier = Verifier {
         batch: Batch::default(),
@@ -281,6 +291,7 @@ pub fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Ju
         envelope_sha256: report.envelope_sha256,
         signers: &report.signers,
         assurance: report.assurance,
+        claims: &report.claims,
         failures: &report.failures,
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,

@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 
 use super::files::{Files, reading_of};
 use super::{Bmc, Host, MAX_FILE_BYTES, Query, nvml, pci};
+use crate::attest::device::DeviceNonce;
 use crate::evidence::{Origin, Reading};
 
 /// A register or sysfs file answers within microseconds; a wedged driver never does.
@@ -34,7 +35,7 @@ pub struct LiveHost {
     files: Files,
     nvml_reader: Option<PathBuf>,
     nvml_begun: Mutex<Option<JoinHandle<Reading<Vec<u8>>>>>,
-    nonce: Option<[u8; nvml::NONCE_BYTES]>,
+    nonce: Option<DeviceNonce>,
     without_option_roms: bool,
     bmc: Option<Bmc>,
 }
@@ -57,8 +58,8 @@ impl LiveHost {
         Self { nvml_reader: Some(program), ..self }
     }
 
-    /// Asks GPUs for attestation reports over that nonce.
-    pub fn with_attestation_nonce(self, nonce: [u8; nvml::NONCE_BYTES]) -> Self {
+    /// Asks each GPU for an attestation report over its nonce.
+    pub fn with_attestation_nonce(self, nonce: DeviceNonce) -> Self {
         Self { nonce: Some(nonce), ..self }
     }
 
@@ -101,7 +102,7 @@ impl Host for LiveHost {
         if *query == Query::Nvml {
             self.nvml_begun().get_or_insert_with(|| {
                 let (reader, nonce) = (self.nvml_reader.clone(), self.nonce);
-                thread::spawn(move || ask_nvml(reader.as_deref(), nonce.as_ref()))
+                thread::spawn(move || ask_nvml(reader.as_deref(), nonce))
             });
         }
     }
@@ -113,7 +114,7 @@ impl Host for LiveHost {
     }
 }
 
-fn ask_nvml(reader: Option<&Path>, nonce: Option<&[u8; nvml::NONCE_BYTES]>) -> Reading<Vec<u8>> {
+fn ask_nvml(reader: Option<&Path>, nonce: Option<DeviceNonce>) -> Reading<Vec<u8>> {
     reader.map_or(Reading::Unsupported, |program| nvml::ask(program, nonce))
 }
 
@@ -148,7 +149,7 @@ impl LiveHost {
                 let begun = self.nvml_begun().take();
                 match begun {
                     Some(begun) => begun.join().unwrap_or_else(|_| Reading::Failed("the reading panicked".to_owned())),
-                    None => ask_nvml(self.nvml_reader.as_deref(), self.nonce.as_ref()),
+                    None => ask_nvml(self.nvml_reader.as_deref(), self.nonce),
                 }
             }
             Query::Redfish { path } => match &self.bmc {

@@ -17,8 +17,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -325,14 +323,6 @@ pub fn json_number(value: &Json, member: &str) -> Reading<u64> {
         Some(number) if NOT_AVAILABLE.contains(&number) => Reading::Unsupported,
         Some(number) => Reading::Known(number),
         None => Reading::Failed("not a number".to_owned()),
-    }
-}
-
-/// SHA-256 of what a base64 text holds.
-pub fn base64_digest(text: &str) -> Reading<String> {
-    match BASE64_STANDARD.decode(text) {
-        Ok(bytes) => Reading::Known(hex::encode(ring::digest::digest(&ring::digest::SHA256, &bytes))),
-        Err(_) => Reading::Failed("not base64".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
 mod custody;
+mod device;
 mod escape;
 mod host_views;
 mod inspection;
@@ -15,6 +16,7 @@ mod vbios;
 mod verification;
 
 pub use custody::{changes_plain, document_plain, history_plain};
+pub use device::{DeviceRow, devices_plain};
 pub use escape::{escape_controls, for_terminal};
 pub use host_views::{CpuView, DimmView, DriveView};
 pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};

@@ -16,9 +16,7 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
         (Tone::Warning, "", &report.warnings),
     ];
     for (tone, kind, failures) in found {
-        for failure in failures {
-            text += &failure_lines(failure, tone, kind, style);
-        }
+        text += &failure_lines(failures, tone, kind, style);
     }
     if !valid {
         return text;
@@ -26,6 +24,9 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     if let Some(assurance) = report.assurance {
         text += &format!("  assurance {assurance}\n");
     }
+    let claims: Vec<String> =
+        report.claims.iter().map(|it| format!("{} {}: {}", it.level, it.claim, it.reason)).collect();
+    text += &lines("Claims", &claims, style);
     text += &lines("Proven", &report.proven, style);
     text += &lines("NOT proven", &report.not_proven, style);
     if let Some(statement) = &report.statement {
@@ -63,20 +64,22 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
 
 /// What failed, with what was expected and what was there.
 pub fn failures_plain(failures: &[Failure], style: Style) -> String {
-    failures.iter().map(|failure| failure_lines(failure, Tone::Bad, "", style)).collect()
+    failure_lines(failures, Tone::Bad, "", style)
 }
 
-fn failure_lines(failure: &Failure, tone: Tone, kind: &str, style: Style) -> String {
-    let class = style.paint(tone, &format!("{kind}{}", failure.class));
-    let text = |text: &str| for_terminal(text, style);
-    format!(
-        "  {class} {}\n    expected: {}\n    observed: {}\n",
-        text(&failure.what),
-        text(&failure.expected),
-        text(&failure.observed)
-    )
+/// Each failure with what was expected and what was there.
+pub(super) fn failure_lines(failures: &[Failure], tone: Tone, kind: &str, style: Style) -> String {
+    let mut text = String::new();
+    for failure in failures {
+        let class = style.paint(tone, &format!("{kind}{}", failure.class));
+        text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
+        text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
+        text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+    }
+    text
 }
 
+/// A heading and sentences below it; nothing without any.
 pub(super) fn lines(heading: &str, items: &[String], style: Style) -> String {
     if items.is_empty() {
         return String::new();

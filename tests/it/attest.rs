@@ -43,7 +43,7 @@ impl Signed {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
         let expectations =
-            Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
+            Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]), ..Expectations::default() };
         let mut tar = Vec::new();
         let written = evidence_tar::write(items, &mut tar).unwrap();
         let mut statement = statement(&key, "report-1");
@@ -107,6 +107,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
         condition: None,
         disclosures: vec!["fan replaced".to_owned()],
         claims: Default::default(),
+        device_evidence: Vec::new(),
         evidence: Vec::new(),
         checks: vec![check("cpu.model", Outcome::Clear), check("cpu.cores", Outcome::NotApplicable)],
         verdict: SignedVerdict { result: policy::Verdict::Accepted, assurance: Assurance::L1, reasons: Vec::new() },
@@ -128,6 +129,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         same_signatures: true,
         burn: None,
         sighting: Default::default(),
+        evidence: None,
     })
 }
 
@@ -590,7 +592,7 @@ fn own_key_and_trust() {
 fn a_written_report_is_whole_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
+    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]), ..Expectations::default() };
     let report = folder.path().join("report");
     let written = write::write(&report, statement(&key, "r"), small_items(), &key).unwrap();
     let mut names: Vec<_> =

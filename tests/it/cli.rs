@@ -3,6 +3,8 @@
 mod certify;
 mod claims;
 mod custody;
+mod device_attacks;
+mod device_evidence;
 mod faults;
 mod hostile;
 mod machines;

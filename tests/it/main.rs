@@ -6,6 +6,7 @@ mod bmc;
 mod burn;
 mod cli;
 mod collect;
+mod device;
 mod drives;
 mod duplicates;
 mod gpu_burn;

@@ -11,8 +11,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use yanji::attest::device::DeviceNonce;
 use yanji::collect::collect;
 use yanji::evidence::{Evidence, Origin, Reading};
+use yanji::parse::nvml_attestation::pci_address;
 use yanji::host::{Capture, Host, LiveHost, Query, RecordedHost};
 
 use crate::support::{NvidiaDriver, NvidiaGpu, RecordedMachine};
@@ -304,7 +306,7 @@ fn the_reader_follows_its_assignment() {
     const REPORT: &str = "nvmlDeviceGetConfComputeGpuAttestationReport";
     let driver = Driver::new("report:long count:3", &[]);
     let supervisor = std::process::id();
-    let nonce = "07".repeat(32);
+    let nonce = json!({"s0": "07".repeat(32), "phase": "start", "chain_head": null});
     let (done, lines) =
         read(&driver, &json!({"supervisor": supervisor, "finished": [0], "given_up": [2], "nonce": nonce}));
     assert!(done);
@@ -319,9 +321,13 @@ fn the_reader_follows_its_assignment() {
     assert_eq!((calls(2, None), calls(2, Some(2))), (Vec::new(), Vec::new()));
     assert!(calls(1, None).contains(&REPORT) && !calls(1, Some(2)).contains(&REPORT));
     let report = lines.iter().find(|line| line["call"] == REPORT).unwrap();
-    assert_eq!(report["value"]["nonce"], nonce);
+    let address = lines.iter().find(|line| line["device"] == 1 && line["call"] == "nvmlDeviceGetPciInfo_v3").unwrap();
+    let address = pci_address(&address["value"]).into_known().unwrap();
+    let seed: DeviceNonce = serde_json::from_value(nonce).unwrap();
+    let nonce = seed.of(&address);
+    assert_eq!(report["value"]["nonce"], hex::encode(nonce));
     let bytes = BASE64_STANDARD.decode(report["value"]["attestationReport"].as_str().unwrap()).unwrap();
-    assert_eq!((bytes.len(), &bytes[..33]), (8192, &[&[7; 32][..], &[0]].concat()[..]));
+    assert_eq!((bytes.len(), &bytes[..33]), (8192, &[&nonce[..], &[0]].concat()[..]));
 
     let (done, lines) =
         read(&driver, &json!({"supervisor": supervisor, "finished": [], "given_up": [], "nonce": null}));

@@ -53,6 +53,7 @@ impl Batch {
         }
         if !report.is_valid() {
             report.assurance = None;
+            report.claims.clear();
         }
         report
     }

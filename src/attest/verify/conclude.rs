@@ -79,14 +79,27 @@ pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mu
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
-    let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
+    let mut sentences = Vec::new();
+    let mut not_proven = |sentence: &str| sentences.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
     }
     if rederived.burn.is_none() {
         not_proven("that the machine survives load: the report holds no burn-in");
     }
-    not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
+    let signed: Vec<&str> = report
+        .claims
+        .iter()
+        .filter(|claim| claim.level >= Assurance::L2)
+        .filter_map(|claim| claim.claim.strip_prefix("identity of "))
+        .collect();
+    if signed.is_empty() {
+        not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
+    } else {
+        not_proven(&format!("that other parts than {} are genuine: they signed nothing", signed.join(", ")));
+        not_proven("that the certificates of these were not revoked: revocation was not looked up");
+        not_proven("that the firmware of these is good: there are no references for what they measured");
+    }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
         Some(ChallengeSource::Buyer | ChallengeSource::Auditor) => {
             not_proven("that the challenge is one that was issued: it was not compared with any");
@@ -107,4 +120,5 @@ pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mu
     if report.signers.iter().all(|signer| signer.name == OWN_KEY_NAME) {
         not_proven("that anybody but this machine vouches for it: it is signed with this machine's own key only");
     }
+    report.not_proven = sentences;
 }

@@ -6,8 +6,9 @@
 //! 1. `E_FORMAT`: size caps, duplicate keys, base64, the statement's own fields;
 //! 2. `E_SIGNATURE`, `E_UNTRUSTED_SIGNER`: over the very bytes that are parsed after;
 //! 3. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
-//! 4. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
-//! 5. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts.
+//! 4. `E_DEVICE_CHAIN`, `E_NONCE`, `E_IDENTITY_CONFLICT`: what devices signed of themselves;
+//! 5. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
+//! 6. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts.
 //!
 //! Documents about a report ([`Document`]) have the first two steps and say themselves what they do not prove.
 //!
@@ -18,6 +19,7 @@
 mod authenticate;
 mod batch;
 mod conclude;
+mod device;
 mod evidence;
 mod failure;
 mod report;
@@ -27,12 +29,15 @@ mod verdict;
 pub use batch::Batch;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
-pub use report::{Difference, EvidenceSource, Report, Signer};
+pub use report::{Claim, Difference, EvidenceSource, Report, Signer};
 pub use reveal::reveal;
 pub use verdict::{MAX_ASSURANCE, Rederived};
 
 use std::io::Read;
 
+use jiff::Timestamp;
+
+use super::device::Roots;
 use super::document::Document;
 use super::statement::Statement;
 use super::trust::TrustedKeys;
@@ -48,6 +53,12 @@ const MAX_SHOWN_CHARS: usize = 400;
 pub struct Expectations {
     /// Whose signatures count.
     pub trusted: TrustedKeys,
+    /// The time, for what is valid for a while only.
+    pub now: Timestamp,
+    /// Authorities that vouch for devices.
+    pub device_roots: Roots,
+    /// Serial numbers of device certificates that were revoked, hexadecimal.
+    pub revoked_devices: Vec<String>,
 }
 
 /// Verifies one report. `evidence` is its `evidence.tar`, if there is one; `rederive` runs collectors, rules and policy
@@ -114,10 +125,15 @@ fn verify_and_sight(
     }
     if report.is_valid()
         && let Some(items) = evidence::check(&statement, evidence, &mut report)
-        && let Some(rederived) = verdict::check(&statement, &items, rederive, &mut report)
+        && let Some(rederived) = verdict::rederive(&statement, &items, rederive, &mut report)
+        && device::check(&statement, &rederived, expectations, &mut report)
+        && verdict::check(&statement, &rederived, &mut report)
     {
         conclude::conclude(&statement, &rederived, &mut report);
         sighting = Some(rederived.sighting);
+    }
+    if !report.is_valid() {
+        report.claims.clear();
     }
     report.statement = Some(statement);
     (report, sighting)

@@ -28,6 +28,17 @@ pub enum EvidenceSource {
     Inline,
 }
 
+/// Something that a report says, and how much that rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claim {
+    /// What is said: `identity of gpu:0000:3b:00.0`.
+    pub claim: String,
+    /// How much it rests on.
+    pub level: Assurance,
+    /// On what.
+    pub reason: String,
+}
+
 /// Something that comes out differently with another signature set. Not a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
@@ -58,6 +69,8 @@ pub struct Report {
     pub evidence: Option<EvidenceSource>,
     /// The level that was established; `None` when anything failed.
     pub assurance: Option<Assurance>,
+    /// What was established beyond the level of the whole, claim by claim.
+    pub claims: Vec<Claim>,
     /// What comes out differently with the signature set of today.
     pub differences: Vec<Difference>,
     /// What it shares with earlier reports of a [`Batch`]. Duplicates that are certain are failures too; the others need a
@@ -112,6 +125,7 @@ impl Report {
             unknown_signers: Vec::new(),
             evidence: None,
             assurance: None,
+            claims: Vec::new(),
             differences: Vec::new(),
             shared: Shared::default(),
             failures: Vec::new(),

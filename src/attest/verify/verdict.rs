@@ -10,7 +10,8 @@ use crate::evidence::Evidence;
 use crate::ledger::Sighting;
 use crate::rule::Check;
 
-/// The highest level that this verification can establish: it checks no signature that a device made itself.
+/// The highest level that a report as a whole can have: what devices sign themselves counts for their own identity only, and
+/// is told claim by claim ([`super::Claim`]).
 pub const MAX_ASSURANCE: Assurance = Assurance::L1;
 
 /// What comes out when collectors, rules and policy run again on the evidence.
@@ -30,29 +31,35 @@ pub struct Rederived {
     pub burn: Option<String>,
     /// The ids of the machine and of its parts, for the comparison with other reports.
     pub sighting: Sighting,
+    /// The facts from which it was derived; `None` when the caller did not derive it.
+    pub evidence: Option<Evidence>,
 }
 
-/// Derives everything again and compares it with what was signed.
-pub(super) fn check(
+/// Derives everything again.
+pub(super) fn rederive(
     statement: &Statement,
     items: &EvidenceItems<'_>,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
     report: &mut Report,
 ) -> Option<Rederived> {
-    let signed = &statement.predicate;
-    let rederived = match rederive(statement, items) {
-        Ok(rederived) => rederived,
+    match rederive(statement, items) {
+        Ok(rederived) => Some(rederived),
         Err(why) => {
             let expected = "evidence from which the checks can be derived again";
             report.fail(FailureClass::VerdictMismatch, "evidence", expected, &why);
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Compares what was derived with what was signed.
+pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut Report) -> bool {
+    let signed = &statement.predicate;
     if signed.verdict.assurance > MAX_ASSURANCE {
         report.fail(
             FailureClass::VerdictMismatch,
             "verdict.assurance",
-            &format!("at most {MAX_ASSURANCE}: no device's own signature was checked"),
+            &format!("at most {MAX_ASSURANCE}: what devices sign counts for their own identity only"),
             &signed.verdict.assurance.to_string(),
         );
     }
@@ -90,7 +97,7 @@ pub(super) fn check(
         }
         report.differences = differences;
     }
-    report.is_valid().then_some(rederived)
+    report.is_valid()
 }
 
 /// The checks that differ, in the order of the signed ones. Equal ones in another order differ as a whole.

@@ -1,5 +1,6 @@
 //! `yanji decode`: one file for each kind of image.
 
+mod nvidia_evidence;
 mod smbios;
 mod spd;
 mod vbios;
@@ -16,6 +17,8 @@ use yanji::report;
 use super::args::Global;
 use super::error::CliError;
 use super::exit::Exit;
+
+pub use nvidia_evidence::{NvidiaEvidenceArgs, device_roots};
 
 /// Arguments of `yanji decode`.
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,8 @@ pub enum Kind {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// What an NVIDIA GPU or NVSwitch signed of itself: decodes and verifies it, and exits with 4 when anything fails
+    NvidiaEvidence(NvidiaEvidenceArgs),
 }
 
 /// Decodes and prints.
@@ -54,6 +59,7 @@ pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
         Kind::Spd { file } => spd::run(file, global.format)?,
         Kind::Smbios { file } => smbios::run(file, global.format)?,
         Kind::Vbios { file } => vbios::run(file, global.format)?,
+        Kind::NvidiaEvidence(args) => return nvidia_evidence::run(args, global.format),
     }
     Ok(Exit::Success)
 }

@@ -1,5 +1,6 @@
 //! NVIDIA GPUs: what NVML, the kernel module, a chip register and the VBIOS image say of each.
 
+mod attestation;
 mod boot0;
 pub(crate) mod facts;
 mod nvml;

@@ -8,9 +8,11 @@ use serde_json::Value as Json;
 
 use super::super::{fill, reason};
 use super::facts;
+use crate::attest::Digest;
 use crate::evidence::{EvidenceBuilder, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::nvml::{self, Answers, Calls, Device, json_number, member_text, named};
+use crate::parse::nvml_attestation::{Attestation, address, pci_address};
 
 const SOURCE: &str = "NVML";
 const PREFIX: &str = "gpu.nvml.";
@@ -238,22 +240,6 @@ fn add(number: u32, device: &Device, addresses: &BTreeMap<u32, String>, part: &m
     confidential(calls, part);
     // Everything that NVML has no call for.
     fill(part, facts::GPU, PREFIX, &Reading::Unsupported, SOURCE);
-}
-
-fn address(calls: &Calls) -> Reading<String> {
-    calls.get("nvmlDeviceGetPciInfo_v3", &[]).and_then(pci_address)
-}
-
-/// Address of a `nvmlPciInfo_t`, which has no function number: a GPU is function 0 of its device.
-fn pci_address(info: &Json) -> Reading<String> {
-    let member = |name| json_number(info, name);
-    let fields = (member("domain"), member("bus"), member("device"));
-    match fields {
-        (Reading::Known(domain @ ..=0xffff_fffe), Reading::Known(bus @ ..=0xff), Reading::Known(device @ ..=0x1f)) => {
-            Reading::Known(format!("{domain:04x}:{bus:02x}:{device:02x}.0"))
-        }
-        _ => Reading::Failed("not a PCI address".to_owned()),
-    }
 }
 
 /// Low and high half of a PCI id register.
@@ -580,23 +566,16 @@ fn platform(calls: &Calls, part: &mut PartBuilder<'_>) {
     part.fact("gpu.nvml.platform.chassis_serial", serial, call);
 }
 
+/// Digests of what the GPU gave for attestation, and what that says.
 fn confidential(calls: &Calls, part: &mut PartBuilder<'_>) {
+    let attestation = Attestation::of(calls);
+    let digest = |bytes: &Reading<Vec<u8>>| bytes.as_ref().map(|bytes| Digest::of(bytes).to_string());
     let (certificate, report) =
         ("nvmlDeviceGetConfComputeGpuCertificate", "nvmlDeviceGetConfComputeGpuAttestationReport");
-    let digest = |call: &str, member: &str| {
-        calls.get(call, &[]).and_then(|it| member_text(it, member)).and_then(|text| nvml::base64_digest(&text))
-    };
-    // Without a nonce no report is asked for.
-    let reported = match calls.was_asked(report) {
-        true => digest(report, "attestationReport"),
-        false => Reading::Unsupported,
-    };
-    part.fact(
-        "gpu.nvml.confidential_compute.certificate_sha256",
-        digest(certificate, "attestationCertChain"),
-        certificate,
-    )
-    .fact("gpu.nvml.confidential_compute.report_sha256", reported, report);
+    part.fact("gpu.nvml.confidential_compute.certificate_sha256", digest(&attestation.chain), certificate)
+        .fact("gpu.nvml.confidential_compute.report_sha256", digest(&attestation.report), report);
+    let architecture = calls.number("nvmlDeviceGetArchitecture", &[], "");
+    super::attestation::add(&attestation, &architecture, part);
 }
 
 fn json_bool(value: &Json) -> Reading<bool> {

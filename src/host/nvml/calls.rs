@@ -11,9 +11,10 @@ use base64::prelude::BASE64_STANDARD;
 use nvml_wrapper_sys::bindings::*;
 use serde_json::{Value as Json, json};
 
-use super::NONCE_BYTES;
 use super::reader::{Caller, TEXT_BYTES, Trouble, check, room, text, version};
 use crate::parse::nvml::MAX_P2P_DEVICES;
+use crate::parse::nvml_attestation::pci_address;
+use crate::parse::spdm::NONCE_BYTES;
 
 /// The most NVLinks of any GPU; `NVML_NVLINK_MAX_LINKS` is 18 so far.
 const MAX_LINKS: c_uint = 36;
@@ -21,7 +22,7 @@ const MAX_FANS: c_uint = 16;
 const MAX_MIG_DEVICES: c_uint = 16;
 
 impl Caller<'_> {
-    /// Everything about a GPU beside its identity.
+    /// Everything about a GPU beside its identity. A report is asked for over that nonce.
     pub(super) fn all(&mut self, handles: &BTreeMap<u32, nvmlDevice_t>, nonce: Option<[u8; NONCE_BYTES]>) {
         self.board();
         self.clocks_and_power();
@@ -34,15 +35,15 @@ impl Caller<'_> {
         self.confidential(nonce);
     }
 
-    /// What says which card it is. Made twice a run: an answer that changes is forged or broken.
-    pub(super) fn identity(&mut self) {
+    /// What says which card it is. Made twice a run: an answer that changes is forged or broken. Gives its address.
+    pub(super) fn identity(&mut self) -> Option<String> {
         let lib = self.lib;
         self.text("nvmlDeviceGetName", &lib.nvmlDeviceGetName);
         self.text("nvmlDeviceGetUUID", &lib.nvmlDeviceGetUUID);
         self.text("nvmlDeviceGetSerial", &lib.nvmlDeviceGetSerial);
         self.text("nvmlDeviceGetBoardPartNumber", &lib.nvmlDeviceGetBoardPartNumber);
         self.text("nvmlDeviceGetVbiosVersion", &lib.nvmlDeviceGetVbiosVersion);
-        let _ = self.structure("nvmlDeviceGetPciInfo_v3", &lib.nvmlDeviceGetPciInfo_v3, |_| {}, pci_info);
+        let pci = self.structure("nvmlDeviceGetPciInfo_v3", &lib.nvmlDeviceGetPciInfo_v3, |_| {}, pci_info);
         let memory = self.structure(
             "nvmlDeviceGetMemoryInfo_v2",
             &lib.nvmlDeviceGetMemoryInfo_v2,
@@ -53,6 +54,7 @@ impl Caller<'_> {
             let show = |it: &nvmlMemory_t| json!({"total": it.total, "free": it.free, "used": it.used});
             let _ = self.structure("nvmlDeviceGetMemoryInfo", &lib.nvmlDeviceGetMemoryInfo, |_| {}, show);
         }
+        pci_address(&pci.ok()?).into_known()
     }
 
     fn board(&mut self) {

@@ -15,12 +15,11 @@ mod telemetry;
 
 use serde::{Deserialize, Serialize};
 
+use crate::attest::device::DeviceNonce;
+
 pub use reader::run_reader;
 pub(super) use supervisor::ask;
 pub use telemetry::{GpuSample, TelemetryAssignment, run_telemetry};
-
-/// Bytes of the nonce that goes into an attestation report (`NVML_CC_GPU_CEC_NONCE_SIZE`).
-pub const NONCE_BYTES: usize = 32;
 
 /// GPUs that are looked at. The largest machines have 72 in one NVLink domain, and 16 in one operating system.
 const MAX_DEVICES: u32 = crate::parse::nvml::MAX_DEVICES;
@@ -35,6 +34,6 @@ struct Assignment {
     finished: Vec<u32>,
     /// GPUs on which an earlier reader hung or died: not to be touched again.
     given_up: Vec<u32>,
-    /// Nonce for attestation reports, hexadecimal; without one none is asked for.
-    nonce: Option<String>,
+    /// From what each GPU's nonce for its attestation report is made; without it none is asked for.
+    nonce: Option<DeviceNonce>,
 }

@@ -302,10 +302,10 @@ impl Caller<'_> {
                 handles.insert(device, handle);
             }
         }
-        let nonce = assignment.nonce.as_deref().and_then(|nonce| hex::decode(nonce).ok()?.try_into().ok());
         for (&device, &handle) in handles.iter().filter(|(device, _)| !assignment.finished.contains(device)) {
             (self.device, self.handle) = (Some(device), handle);
-            self.identity();
+            let address = self.identity();
+            let nonce = assignment.nonce.zip(address).map(|(nonce, address)| nonce.of(&address));
             self.all(&handles, nonce);
             // Tells the supervisor that this one needs no second reader.
             let _ = self.log.tell(self.device, "end", &[], 1, || Ok(json!(true)));

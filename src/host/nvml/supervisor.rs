@@ -8,7 +8,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Assignment, NONCE_BYTES};
+use super::Assignment;
+use crate::attest::device::DeviceNonce;
 use crate::evidence::Reading;
 use crate::host::MAX_FILE_BYTES;
 use crate::parse::nvml::Line;
@@ -36,13 +37,13 @@ enum End {
 
 /// Runs readers until every GPU was read or given up, and gives their lines. `program` is started with the one argument
 /// `nvml-reader`.
-pub(in crate::host) fn ask(program: &Path, nonce: Option<&[u8; NONCE_BYTES]>) -> Reading<Vec<u8>> {
+pub(in crate::host) fn ask(program: &Path, nonce: Option<DeviceNonce>) -> Reading<Vec<u8>> {
     let end = Instant::now() + TOTAL_DEADLINE;
     let mut assignment = Assignment {
         supervisor: std::process::id(),
         finished: Vec::new(),
         given_up: Vec::new(),
-        nonce: nonce.map(hex::encode),
+        nonce,
     };
     let mut answer = Vec::new();
     for _ in 0..=MAX_RESTARTS {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nvml_wrapper_sys::bindings as sys;
 
+use crate::attest::Signer;
 use crate::rig::{Change, DriverFacts, Effect, Fault, Gpu, Rig, Source, VirtualGpu, When};
 
 /// An NVML error that is not success.
@@ -61,10 +62,16 @@ pub fn start() -> Result<(), Refusal> {
         return Ok(());
     }
     let path = std::env::var_os("VGPU_RIG").map(PathBuf::from).ok_or(DRIVER_NOT_LOADED)?;
-    let rig = Rig::load(&path).map_err(|error| {
+    let mut rig = Rig::load(&path).map_err(|error| {
         eprintln!("vgpu: {error:#}");
         DRIVER_NOT_LOADED
     })?;
+    for (ordinal, gpu) in rig.gpus.iter_mut().enumerate() {
+        let own = &mut gpu.gpu.confidential_compute;
+        if own.attest {
+            own.signer = path.parent().and_then(|folder| Signer::load(folder, ordinal).ok());
+        }
+    }
     if let Some(error) = rig.driver.init_error {
         return Err(Refusal(error));
     }

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
+use crate::attest::Authority;
 use crate::rig::Rig;
 use crate::symbols::remove_symbols;
 use crate::tree;
@@ -48,6 +49,12 @@ impl Machine {
         }
         fs::write(machine.state_file(), vec![0; crate::load::FILE_BYTES as usize])?;
         fs::write(machine.rig_file(), text)?;
+        for (ordinal, gpu) in machine.rig.gpus.iter().enumerate() {
+            if let Some(identity) = gpu.gpu.confidential_compute.identity(&gpu.gpu) {
+                Authority::of_process()?.device(&identity)?.save(machine.folder.path(), ordinal)?;
+                fs::write(machine.device_root(), Authority::of_process()?.root())?;
+            }
+        }
         fs::create_dir(machine.root())?;
         tree::write(&machine.rig, &machine.root())?;
         Ok(machine)
@@ -66,6 +73,11 @@ impl Machine {
     /// What the processes on this machine know of its load, for `VGPU_STATE`.
     pub fn state_file(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// The authority that vouches for its GPUs, where any of them signs.
+    pub fn device_root(&self) -> PathBuf {
+        self.folder.path().join("device-root.pem")
     }
 
     /// The NVML library.

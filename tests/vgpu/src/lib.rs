@@ -9,6 +9,7 @@
 //! Built as a cdylib it is the NVML library that the real `yanji` binary loads; nothing in that binary knows about it but
 //! the symbol [`yanji_virtual_driver`], which marks the evidence as simulated. README.md describes the rig file.
 
+pub mod attest;
 mod cuda;
 mod driver;
 pub mod launch;

@@ -160,7 +160,11 @@ functions! {
         }
     }
     device fn nvmlDeviceGetConfComputeGpuCertificate(certificate: *mut nvmlConfComputeGpuCertificate_t) |gpu| {
-        let bytes = gpu.confidential_compute.certificate.as_ref().ok_or(NOT_SUPPORTED)?.bytes();
+        let own = &gpu.confidential_compute;
+        let bytes = match &own.signer {
+            Some(signer) => signer.chain.as_bytes().into(),
+            None => own.certificate.as_ref().ok_or(NOT_SUPPORTED)?.bytes(),
+        };
         let mut filled = nvmlConfComputeGpuCertificate_t {
             certChainSize: bytes.len().min(4096) as c_uint,
             attestationCertChainSize: bytes.len().min(5120) as c_uint,
@@ -177,7 +181,11 @@ functions! {
         if report.is_null() {
             return Err(INVALID_ARGUMENT);
         }
-        let bytes = gpu.confidential_compute.report.as_ref().ok_or(NOT_SUPPORTED)?.bytes();
+        let own = &gpu.confidential_compute;
+        let bytes = match &own.signer {
+            Some(_) => gpu.attestation_report((*report).nonce).ok_or(NOT_SUPPORTED)?.into(),
+            None => own.report.as_ref().ok_or(NOT_SUPPORTED)?.bytes(),
+        };
         let mut filled = nvmlConfComputeGpuAttestationReport_t {
             isCecAttestationReportPresent: 0,
             attestationReportSize: bytes.len().min(8192) as c_uint,

@@ -8,6 +8,7 @@ use nvml_wrapper_sys::bindings as sys;
 use serde::Deserialize;
 
 use super::{Cuda, Process, Text};
+use crate::attest::{Contents, Identity, Signer, vbios_field};
 
 /// What a GPU says by every way that it can be asked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -607,6 +608,59 @@ pub struct ConfidentialCompute {
     pub certificate: Option<Text>,
     /// Attestation report.
     pub report: Option<Text>,
+    /// It signs whatever nonce it is given, with certificates under the tests' root. The two above are not used then.
+    pub attest: bool,
+    /// PDI in the certificates; the GPU's own without it.
+    pub pdi: Option<String>,
+    /// Project in the report; the one in the board part number without it.
+    pub project: Option<String>,
+    /// VBIOS version in the report; the GPU's own without it.
+    pub vbios_version: Option<String>,
+    /// Nonce that it signs whatever it is asked, as a GPU elsewhere does: 64 hexadecimal digits.
+    pub stale_nonce: Option<String>,
+    /// PDIs of the switches at its links.
+    pub switches: Vec<String>,
+    /// Certificates and key, which the launcher makes.
+    #[serde(skip)]
+    pub signer: Option<Signer>,
+}
+
+impl ConfidentialCompute {
+    /// Who the certificates say it is.
+    pub fn identity(&self, gpu: &Gpu) -> Option<Identity> {
+        let pdi = self.pdi.as_ref().or(gpu.pdi.as_ref()).filter(|_| self.attest)?.clone();
+        let chip = if gpu.architecture as u32 > Architecture::Hopper as u32 { "GB100" } else { "GH100" };
+        Some(Identity { chip: chip.to_owned(), kind: 0x41, pdi, until_year: 9999 })
+    }
+}
+
+impl Gpu {
+    /// The report that it signs over that nonce.
+    pub fn attestation_report(&self, nonce: [u8; 32]) -> Option<Vec<u8>> {
+        let own = &self.confidential_compute;
+        let stale = own.stale_nonce.as_deref().and_then(bytes).and_then(|bytes| bytes.try_into().ok());
+        let version = own.vbios_version.as_deref().or(self.vbios_version.as_ref().and_then(Text::plain));
+        // 692-2G520-0200-000 is project G520, SKU 0200.
+        let number: Vec<&str> = self.board_part_number.as_ref().and_then(Text::plain)?.split('-').collect();
+        let project = own.project.as_deref().or(number.get(1).and_then(|project| project.get(1..)))?;
+        let text = |text: &str| [text.as_bytes(), &[0]].concat();
+        let mut fields = vec![
+            (6, vbios_field(version?)?),
+            (14, vec![0x37, 4, 0, 0]),
+            (15, b"885\0\0\0\0\0\0".to_vec()),
+            (17, text(project)),
+            (18, text(number.get(2)?)),
+        ];
+        if !own.switches.is_empty() {
+            let reversed = own.switches.iter().map(|pdi| Some(bytes(pdi)?.into_iter().rev().collect::<Vec<u8>>()));
+            fields.push((22, reversed.collect::<Option<Vec<_>>>()?.concat()));
+        }
+        own.signer.as_ref()?.report(&stale.unwrap_or(nonce), &Contents { measurements: 64, fields }).ok()
+    }
+}
+
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 
 /// Last flush of the black box.

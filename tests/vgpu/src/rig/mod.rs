@@ -284,6 +284,8 @@ impl VirtualGpu {
     /// The GPU with one field changed.
     pub fn changed(&self, field: &str, value: &toml::Value) -> anyhow::Result<Self> {
         let table = expand::changed(&self.table, field, value)?;
-        Ok(Self { gpu: table.clone().try_into()?, table })
+        let mut gpu: Gpu = table.clone().try_into()?;
+        gpu.confidential_compute.signer.clone_from(&self.gpu.confidential_compute.signer);
+        Ok(Self { gpu, table })
     }
 }

@@ -1,0 +1,94 @@
+//! Many devices, compared with each other: each is there once, and GPUs and switches name each other.
+
+use std::collections::BTreeSet;
+
+use super::{Device, DeviceKind, Pdi};
+use crate::attest::verify::{Failure, FailureClass};
+
+/// What the comparison found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// Devices that are there twice, and lists that do not name the devices that are there.
+    pub failures: Vec<Failure>,
+    /// What could not be compared, a sentence each.
+    pub not_proven: Vec<String>,
+    /// Whether GPUs and switches name each other; `None` where there are not both.
+    pub topology: Option<bool>,
+}
+
+/// Compares the devices of one machine.
+pub fn compare(devices: &[&Device]) -> Fleet {
+    let mut fleet = Fleet::default();
+    duplicates(devices, &mut fleet);
+    topology(devices, &mut fleet);
+    fleet
+}
+
+fn duplicates(devices: &[&Device], fleet: &mut Fleet) {
+    for (index, device) in devices.iter().enumerate() {
+        let own = device.identity().map(|(_, pdi)| pdi);
+        let key = &device.chain.leaf().public_key;
+        let earlier = devices[..index].iter().zip(1..).find_map(|(other, number)| {
+            let pdi = own.filter(|own| other.identity().is_some_and(|(_, pdi)| pdi == *own));
+            let same_key = other.chain.leaf().public_key == *key;
+            match (pdi, same_key) {
+                (Some(pdi), _) => Some((number, format!("PDI {pdi}"))),
+                (None, true) => Some((number, format!("key of certificate {}", device.chain.leaf().serial))),
+                (None, false) => None,
+            }
+        });
+        if let Some((number, id)) = earlier {
+            let what = format!("{id} of device {}", index + 1);
+            let observed = format!("device {number} has it too");
+            fleet.failures.push(Failure::new(FailureClass::Duplicate, &what, "an id that no other device has", &observed));
+        }
+    }
+}
+
+fn topology(devices: &[&Device], fleet: &mut Fleet) {
+    let of = |kind: DeviceKind| -> BTreeSet<Pdi> {
+        let same = devices.iter().filter_map(|device| device.identity()).filter(|(own, _)| *own == kind);
+        same.map(|(_, pdi)| pdi).collect()
+    };
+    let (gpus, switches) = (of(DeviceKind::Gpu), of(DeviceKind::Switch));
+    let mut listed = 0;
+    for device in devices {
+        let (list, there, others) = match device.identity() {
+            Some((DeviceKind::Gpu, _)) => (device.switches(), &switches, "switches"),
+            Some((DeviceKind::Switch, _)) => (device.gpus(), &gpus, "GPUs"),
+            None => continue,
+        };
+        match list {
+            Some(_) if there.is_empty() => {}
+            Some(list) => {
+                listed += 1;
+                if list != *there {
+                    let what = format!("{}: {others} in its signed list", device.label());
+                    let (expected, observed) = (shown(there), shown(&list));
+                    fleet.failures.push(Failure::new(FailureClass::IdentityConflict, &what, &expected, &observed));
+                    fleet.topology = Some(false);
+                }
+            }
+            None if there.is_empty() => {}
+            None => {
+                fleet.not_proven.push(format!("which {others} are at {}: its report has no list of them", device.label()));
+            }
+        }
+    }
+    if listed > 0 {
+        fleet.topology = Some(fleet.topology.unwrap_or(true));
+    }
+    match (gpus.is_empty(), switches.is_empty()) {
+        (false, true) if devices.iter().any(|device| device.switches().is_some_and(|list| !list.is_empty())) => {
+            fleet.not_proven.push("that the GPUs are at the switches that they name: no switch's evidence".to_owned());
+        }
+        (true, false) => {
+            fleet.not_proven.push("that the switches are at the GPUs that they name: no GPU's evidence".to_owned());
+        }
+        _ => {}
+    }
+}
+
+fn shown(pdis: &BTreeSet<Pdi>) -> String {
+    pdis.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,211 @@
+//! Whether devices signed this session's nonces, and whether they are the parts that the report lists.
+
+use std::collections::BTreeMap;
+
+use super::{Claim, Expectations, FailureClass, MAX_LISTED, Rederived, Report};
+use crate::attest::Digest;
+use crate::attest::device::{self, Device, DeviceEvidence, DeviceNonce, Pdi, Phase, Terms, Verification};
+use crate::attest::statement::{Assurance, Statement};
+use crate::evidence::{Evidence, Origin, Part};
+
+/// The most evidence of one report that is looked at: a rack's GPUs, twice.
+const MAX_EVIDENCE: usize = 1024;
+
+/// Where the digest of the report is that was recorded at the start.
+const RECORDED_REPORT: &str = "gpu.nvml.confidential_compute.report_sha256";
+
+/// One piece of evidence, decoded and verified.
+struct Checked<'a> {
+    evidence: &'a DeviceEvidence,
+    device: Device,
+    verification: Verification,
+}
+
+/// Checks all evidence of devices, and that none is missing. Adds a claim for each part whose device signed.
+pub(super) fn check(
+    statement: &Statement,
+    rederived: &Rederived,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> bool {
+    let all = &statement.predicate.device_evidence;
+    if all.len() > MAX_EVIDENCE {
+        let expected = format!("at most {MAX_EVIDENCE} reports of devices");
+        report.fail(FailureClass::DeviceChain, "deviceEvidence", &expected, &all.len().to_string());
+        return false;
+    }
+    let empty = Evidence { origin: Origin::Imported, parts: Vec::new() };
+    let recorded = rederived.evidence.as_ref().unwrap_or(&empty);
+    let checked: Vec<Checked<'_>> =
+        all.iter().filter_map(|evidence| verify(evidence, statement, expectations, report)).collect();
+    for it in &checked {
+        join(it, recorded, report);
+    }
+    for phase in [Phase::Start, Phase::End] {
+        let devices: Vec<&Device> =
+            checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
+        report.failures.extend(device::compare(&devices).failures);
+    }
+    let by_part = by_part(&checked, report);
+    // Nobody could ask the GPUs of a recording or of a printout.
+    if matches!(statement.predicate.origin, Origin::Live | Origin::Simulated) {
+        missing(recorded, &by_part, report);
+    }
+    report.failures.truncate(MAX_LISTED);
+    if !report.is_valid() {
+        return false;
+    }
+    for (part, ends) in by_part {
+        conclude(part, ends, statement, recorded, report);
+    }
+    true
+}
+
+/// The evidence of one part at the start and at the end.
+#[derive(Clone, Copy, Default)]
+struct Ends<'a> {
+    start: Option<&'a Checked<'a>>,
+    end: Option<&'a Checked<'a>>,
+}
+
+/// What the device of that part was to sign in that phase.
+fn nonce(statement: &Statement, evidence: &DeviceEvidence) -> [u8; 32] {
+    let session = &statement.predicate.session;
+    let chain_head = match evidence.phase {
+        Phase::Start => None,
+        Phase::End => session.chain_head,
+    };
+    let address = evidence.part.strip_prefix("gpu:").unwrap_or(&evidence.part);
+    DeviceNonce { s0: session.s0, phase: evidence.phase, chain_head }.of(address)
+}
+
+fn verify<'a>(
+    evidence: &'a DeviceEvidence,
+    statement: &Statement,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> Option<Checked<'a>> {
+    let (part, phase) = (&evidence.part, evidence.phase);
+    let nonce = nonce(statement, evidence);
+    if evidence.nonce.as_bytes() != &nonce {
+        let what = format!("{part}, {phase}: nonce of the statement");
+        report.fail(FailureClass::Nonce, &what, &hex::encode(nonce), &evidence.nonce.to_string());
+    }
+    let named = |failure: super::Failure| super::Failure { what: format!("{part}, {phase}: {}", failure.what), ..failure };
+    let device = match Device::decode(&evidence.report.0, &evidence.cert_chain.0) {
+        Ok(device) => device,
+        Err(failure) => {
+            report.failures.push(named(failure));
+            return None;
+        }
+    };
+    let terms = Terms {
+        roots: &expectations.device_roots,
+        at: expectations.now,
+        revoked: &expectations.revoked_devices,
+        nonce: Some(nonce),
+    };
+    let verification = device.verify(&terms);
+    report.failures.extend(verification.failures.iter().cloned().map(named));
+    Some(Checked { evidence, device, verification })
+}
+
+/// The PDI that NVML told of a part.
+fn nvml_pdi(part: &Part) -> Option<Pdi> {
+    Pdi::parse(part.text("gpu.nvml.pdi")?)
+}
+
+/// Holds a device against the part that it is said to be.
+fn join(checked: &Checked<'_>, recorded: &Evidence, report: &mut Report) {
+    let Checked { evidence, device, .. } = checked;
+    let what = |of: &str| format!("{}, {}: {of}", evidence.part, evidence.phase);
+    let Some(part) = recorded.part(&evidence.part) else {
+        let expected = "a part that the evidence shows";
+        report.fail(FailureClass::IdentityConflict, &what("part"), expected, "no such part");
+        return;
+    };
+    if let (Some(nvml), Some((_, pdi))) = (nvml_pdi(part), device.identity())
+        && !pdi.is_same(nvml)
+    {
+        let (expected, observed) = (format!("{nvml}, as NVML says"), format!("{pdi} in the certificate"));
+        report.fail(FailureClass::IdentityConflict, &what("PDI"), &expected, &observed);
+    }
+    // The start is in the recorded machine too.
+    let digest = Digest::of(&evidence.report.0).to_string();
+    if let Some(first) = part.text(RECORDED_REPORT).filter(|_| evidence.phase == Phase::Start)
+        && first != digest
+    {
+        let expected = format!("{first}, as the recorded machine has it");
+        report.fail(FailureClass::IdentityConflict, &what("report"), &expected, &digest);
+    }
+}
+
+/// Start and end of each part, which have to be of one chip.
+fn by_part<'a>(checked: &'a [Checked<'a>], report: &mut Report) -> BTreeMap<&'a str, Ends<'a>> {
+    let mut parts: BTreeMap<&str, Ends<'_>> = BTreeMap::new();
+    for it in checked {
+        let ends = parts.entry(it.evidence.part.as_str()).or_default();
+        let place = match it.evidence.phase {
+            Phase::Start => &mut ends.start,
+            Phase::End => &mut ends.end,
+        };
+        if place.replace(it).is_some() {
+            let what = format!("{}: {}", it.evidence.part, it.evidence.phase);
+            report.fail(FailureClass::Duplicate, &what, "evidence once", "evidence twice");
+        }
+    }
+    for (part, ends) in &parts {
+        let Some((start, end)) = ends.start.zip(ends.end) else { continue };
+        // The key that signs comes with the firmware; the chip's own stays.
+        let chip = |it: &Checked<'_>| it.device.chain.certificates[1].sha256;
+        if chip(start) != chip(end) {
+            let [expected, observed] = [start, end].map(|it| format!("{} ({})", it.device.label(), chip(it)));
+            let what = format!("{part}: device at the end");
+            report.fail(FailureClass::IdentityConflict, &what, &expected, &observed);
+        }
+    }
+    parts
+}
+
+/// GPUs that can sign, and whose evidence is not there.
+fn missing(recorded: &Evidence, found: &BTreeMap<&str, Ends<'_>>, report: &mut Report) {
+    for part in recorded.scope("gpu").filter(|part| part.text(RECORDED_REPORT).is_some()) {
+        let ends = found.get(part.id.as_str()).copied().unwrap_or_default();
+        if ends.start.is_none() {
+            let what = format!("{}, start: device evidence", part.id);
+            let expected = "the report that the GPU gave when the machine was recorded";
+            report.fail(FailureClass::DeviceChain, &what, expected, "none");
+        }
+        // A GPU that died in the burn-in signs nothing any more; that accuses nobody, and proves nothing.
+        if ends.end.is_none() {
+            let what = format!("{}, end: device evidence", part.id);
+            let open = super::Failure::new(
+                FailureClass::DeviceChain,
+                &what,
+                "a report over the end of the burn-in",
+                "none: the GPU that was burned in may be another one",
+            );
+            report.indeterminate.push(open);
+        }
+    }
+}
+
+/// What a part's evidence establishes.
+fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Evidence, report: &mut Report) {
+    let Some(first) = ends.start.or(ends.end) else { return };
+    let root = first.verification.root.as_deref().unwrap_or("an unnamed root");
+    let pdi = first.device.identity().map_or_else(String::new, |(_, pdi)| pdi.to_string());
+    let phases = match (ends.start, ends.end) {
+        (Some(_), Some(_)) => "start and end",
+        (Some(_), None) => "the start only",
+        _ => "the end only",
+    };
+    let mut reason = format!("the chip with PDI {pdi} signed the nonces of this session ({phases}); {root} vouches for it");
+    if recorded.part(part).and_then(nvml_pdi).is_none() {
+        reason += "; NVML told no PDI to compare";
+    }
+    let burned = statement.predicate.burnin.is_some();
+    let level = if ends.start.is_some() && (ends.end.is_some() || !burned) { Assurance::L2 } else { Assurance::L0 };
+    report.claims.push(Claim { claim: format!("identity of {part}"), level, reason });
+    report.warnings.push(first.device.unknown_measurements());
+}

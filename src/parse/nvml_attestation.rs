@@ -1,0 +1,57 @@
+//! What NVML answered of one GPU's attestation: its certificate chain and its signed report.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value as Json;
+
+use super::nvml::{Calls, json_number, member_text};
+use crate::evidence::Reading;
+
+const CERTIFICATE: &str = "nvmlDeviceGetConfComputeGpuCertificate";
+const REPORT: &str = "nvmlDeviceGetConfComputeGpuAttestationReport";
+
+/// The raw bytes that a GPU gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attestation {
+    /// The certificate chain in PEM.
+    pub chain: Reading<Vec<u8>>,
+    /// The report; unsupported where none was asked for.
+    pub report: Reading<Vec<u8>>,
+}
+
+impl Attestation {
+    /// Finds both among a GPU's answers.
+    pub fn of(calls: &Calls) -> Self {
+        let bytes = |call: &str, member: &str| {
+            calls.get(call, &[]).and_then(|it| member_text(it, member)).and_then(|text| {
+                match BASE64_STANDARD.decode(text) {
+                    Ok(bytes) => Reading::Known(bytes),
+                    Err(_) => Reading::Failed("not base64".to_owned()),
+                }
+            })
+        };
+        let report = match calls.was_asked(REPORT) {
+            true => bytes(REPORT, "attestationReport"),
+            // Without a nonce no report is asked for.
+            false => Reading::Unsupported,
+        };
+        Self { chain: bytes(CERTIFICATE, "attestationCertChain"), report }
+    }
+}
+
+/// Address of a GPU on the PCI bus: `0000:3b:00.0`.
+pub fn address(calls: &Calls) -> Reading<String> {
+    calls.get("nvmlDeviceGetPciInfo_v3", &[]).and_then(pci_address)
+}
+
+/// Address of a `nvmlPciInfo_t`, which has no function number: a GPU is function 0 of its device.
+pub fn pci_address(info: &Json) -> Reading<String> {
+    let member = |name| json_number(info, name);
+    let fields = (member("domain"), member("bus"), member("device"));
+    match fields {
+        (Reading::Known(domain @ ..=0xffff_fffe), Reading::Known(bus @ ..=0xff), Reading::Known(device @ ..=0x1f)) => {
+            Reading::Known(format!("{domain:04x}:{bus:02x}:{device:02x}.0"))
+        }
+        _ => Reading::Failed("not a PCI address".to_owned()),
+    }
+}

@@ -1,0 +1,287 @@
+//! Attacks on what GPUs sign of themselves: `certify` on rigs of the virtual driver, then a seller who has his key.
+
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::{Value as Json, json};
+use vgpu::attest::{Authority, Contents, Identity};
+use vgpu::launch::Machine;
+use yanji::attest::device::{DeviceEvidence, Phase};
+use yanji::attest::envelope::Envelope;
+use yanji::attest::key::Key;
+use yanji::attest::statement::{Inline, Statement};
+
+use super::certify::TINY_PROFILE;
+use super::{Place, Ran};
+
+/// Two GPUs that sign.
+const HONEST: &str = "
+[[gpu]]
+like = \"h100-sxm\"
+count = 2
+confidential_compute = { attest = true }
+";
+const FIRST: &str = "gpu:0000:1b:00.0";
+
+/// A certified machine: `report` in the place, and the root that vouches for its GPUs.
+struct Attested {
+    place: Place,
+    certified: Json,
+}
+
+impl Attested {
+    fn new(rig: &str) -> Self {
+        let this = Self { place: Place::new(), certified: Json::Null };
+        let certified = this.certify(rig, "report", &[]);
+        Self { certified, ..this }
+    }
+
+    /// Certifies the rig into that folder. `dmi` are files that say which machine it is.
+    fn certify(&self, rig: &str, out: &str, dmi: &[(&str, &str)]) -> Json {
+        let text = format!("title = \"x\"\nabout = \"x\"\nexpect.failure = true\ndriver.confidential_compute = true\n{rig}");
+        let machine = Machine::of(&text).unwrap();
+        let folder = machine.root().join("sys/class/dmi/id");
+        fs::create_dir_all(&folder).unwrap();
+        for (file, content) in dmi {
+            fs::write(folder.join(file), format!("{content}\n")).unwrap();
+        }
+        fs::write(self.place.path("tiny.toml"), TINY_PROFILE).unwrap();
+        fs::copy(machine.device_root(), self.place.path("root.pem")).unwrap();
+        let yanji = self.place.command([""; 0]);
+        let mut command = machine.command(Path::new(yanji.get_program()));
+        command.args(["certify", "--out", out, "--profile", "tiny.toml", "--format", "json"]);
+        command.current_dir(self.place.path(""));
+        for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+            let value = yanji.get_envs().find(|(name, _)| *name == variable).unwrap().1.unwrap();
+            command.env(variable, value);
+        }
+        let ran = Ran::from(command.output().unwrap());
+        assert!(matches!(ran.code, 1 | 3), "{}\n{}", ran.stdout, ran.stderr);
+        ran.json()
+    }
+
+    fn statement(&self, folder: &str) -> Statement {
+        let envelope = fs::read(self.place.path(folder).join("report.dsse.json")).unwrap();
+        serde_json::from_slice(&Envelope::parse(&envelope).unwrap().payload).unwrap()
+    }
+
+    /// The report with another statement, signed as the seller signs.
+    fn forge(&self, statement: &Statement) {
+        let key = Key::load(&self.place.path("data/yanji/key.pem"), None).unwrap();
+        let envelope = Envelope::sign(statement.to_json().unwrap(), &key).to_json();
+        fs::write(self.place.path("report/report.dsse.json"), envelope).unwrap();
+    }
+
+    fn verify(&self, reports: &[&str]) -> Ran {
+        let options = ["verify", "--format", "json", "--device-root", "root.pem"];
+        self.place.run(options.iter().chain(reports))
+    }
+
+    /// Changes the evidence of devices; the verifier must refuse it with that class.
+    #[track_caller]
+    fn refuses(&self, change: impl FnOnce(&mut Vec<DeviceEvidence>), class: &str, what: &str) {
+        let mut statement = self.statement("report");
+        change(&mut statement.predicate.device_evidence);
+        self.forge(&statement);
+        refused(&self.verify(&["report"]).exits(4).json(), class, what);
+    }
+}
+
+#[track_caller]
+fn refused(verified: &Json, class: &str, what: &str) {
+    let failure = &verified["reports"][0]["failures"][0];
+    assert_eq!(failure["class"], class, "{verified}");
+    assert!(failure["what"].as_str().unwrap().contains(what), "{failure}");
+}
+
+/// An honest report; made once, since a burn-in takes seconds.
+fn honest() -> Attested {
+    static MADE: OnceLock<Attested> = OnceLock::new();
+    let made = MADE.get_or_init(|| Attested::new(HONEST));
+    let place = Place::new();
+    super::copy(&made.place.path(""), &place.path(""));
+    Attested { place, certified: made.certified.clone() }
+}
+
+fn outcome<'a>(certified: &'a Json, rule: &str) -> Vec<&'a str> {
+    let checks = certified["inspection"]["checks"].as_array().unwrap();
+    let of_rule = checks.iter().filter(|check| check["id"] == rule);
+    of_rule.map(|check| check["status"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn gpus_that_sign_this_session_have_a_proven_identity() {
+    let attested = honest();
+    let statement = attested.statement("report");
+    let evidence = &statement.predicate.device_evidence;
+    let phases: Vec<(&str, Phase)> = evidence.iter().map(|it| (it.part.as_str(), it.phase)).collect();
+    let second = phases[1].0;
+    assert_eq!(phases, [(FIRST, Phase::Start), (second, Phase::Start), (FIRST, Phase::End), (second, Phase::End)]);
+    for rule in ["gpu.attestation-mismatch", "gpu.attestation-pdi-mismatch", "gpu.attestation-vbios-mismatch"] {
+        assert_eq!(outcome(&attested.certified, rule), ["clear", "clear"], "{rule}");
+    }
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let report = &verified["reports"][0];
+    let claims: Vec<_> = report["claims"].as_array().unwrap().iter().map(|it| (&it["claim"], &it["level"])).collect();
+    assert_eq!(json!(claims), json!([[format!("identity of {FIRST}"), "L2"], [format!("identity of {second}"), "L2"]]));
+    let reason = report["claims"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("(start and end); root.pem vouches for it"), "{reason}");
+    assert_eq!(report["warnings"][0]["class"], "W_MEASUREMENT_UNKNOWN");
+    assert!(report["notProven"].to_string().contains("revocation was not looked up"), "{report}");
+}
+
+#[test]
+fn attack_a_forged_chain() {
+    let attested = honest();
+    let verified = attested.place.run(["verify", "report", "--format", "json"]).exits(4).json();
+    refused(&verified, "E_DEVICE_CHAIN", "chain");
+    // Another root for the same name.
+    let other = Authority::new("TEST Device Identity CA").unwrap();
+    fs::write(attested.place.path("root.pem"), other.root()).unwrap();
+    refused(&attested.verify(&["report"]).exits(4).json(), "E_DEVICE_CHAIN", "chain");
+}
+
+#[test]
+fn attack_a_relayed_genuine_gpu() {
+    let nonce = "ab".repeat(32);
+    let rig = HONEST.replace("attest = true", &format!("attest = true, stale_nonce = \"{nonce}\""));
+    let attested = Attested::new(&rig);
+    let verified = attested.verify(&["report"]).exits(4).json();
+    refused(&verified, "E_NONCE", "start");
+    assert_eq!(verified["reports"][0]["failures"][0]["observed"], nonce);
+}
+
+#[test]
+fn attack_evidence_of_another_session_spliced_in() {
+    let attested = honest();
+    let other = Attested::new(HONEST);
+    let theirs = other.statement("report").predicate.device_evidence;
+    attested.refuses(|evidence| *evidence = theirs.clone(), "E_NONCE", "nonce of the statement");
+    // With the nonces of this session written beside it.
+    let attested = honest();
+    attested.refuses(
+        |evidence| {
+            for (own, their) in evidence.iter_mut().zip(&theirs) {
+                *own = DeviceEvidence { nonce: own.nonce, ..their.clone() };
+            }
+        },
+        "E_NONCE",
+        "nonce",
+    );
+}
+
+#[test]
+fn attack_one_gpu_signs_for_another() {
+    let attested = honest();
+    attested.refuses(
+        |evidence| {
+            let (report, chain) = (evidence[0].report.clone(), evidence[0].cert_chain.clone());
+            (evidence[1].report, evidence[1].cert_chain) = (report, chain);
+        },
+        "E_NONCE",
+        "nonce",
+    );
+    let attested = honest();
+    attested.refuses(|evidence| evidence[3].part = "gpu:0000:99:00.0".to_owned(), "E_NONCE", "gpu:0000:99:00.0");
+}
+
+#[test]
+fn attack_the_end_is_signed_by_another_chip() {
+    let attested = honest();
+    let mut pdi = String::new();
+    let sign = |pdi: &str, nonce: &[u8; 32]| {
+        let identity = Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: pdi.to_owned(), until_year: 9999 };
+        let signer = Authority::of_process().unwrap().device(&identity).unwrap();
+        let report = signer.report(nonce, &Contents { measurements: 1, fields: Vec::new() }).unwrap();
+        (Inline(report), Inline(signer.chain.into_bytes()))
+    };
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let reason = verified["reports"][0]["claims"][0]["reason"].as_str().unwrap().to_owned();
+    pdi.push_str(&reason[reason.find("0x").unwrap() + 2..][..16]);
+    attested.refuses(
+        |evidence| (evidence[2].report, evidence[2].cert_chain) = sign(&pdi, evidence[2].nonce.as_bytes()),
+        "E_IDENTITY_CONFLICT",
+        "device at the end",
+    );
+    let attested = honest();
+    attested.refuses(
+        |evidence| (evidence[2].report, evidence[2].cert_chain) = sign("00000000000000aa", evidence[2].nonce.as_bytes()),
+        "E_IDENTITY_CONFLICT",
+        "PDI",
+    );
+}
+
+#[test]
+fn attack_evidence_stripped() {
+    let attested = honest();
+    attested.refuses(Vec::clear, "E_DEVICE_CHAIN", "start: device evidence");
+    let attested = honest();
+    attested.refuses(|evidence| _ = evidence.remove(0), "E_DEVICE_CHAIN", FIRST);
+    // Without its end nobody knows whether the GPU that was looked at is the one that was burned in.
+    let attested = honest();
+    let mut statement = attested.statement("report");
+    statement.predicate.device_evidence.truncate(2);
+    attested.forge(&statement);
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let report = &verified["reports"][0];
+    assert_eq!(report["indeterminate"][0]["class"], "E_DEVICE_CHAIN", "{report}");
+    assert_eq!(report["claims"][0]["level"], "L0", "{report}");
+}
+
+#[test]
+fn attack_every_device_byte_counts() {
+    let attested = honest();
+    let length = attested.statement("report").predicate.device_evidence[0].report.0.len();
+    for at in [4, 35, 40, 60, length - 96, length - 1] {
+        let attested = honest();
+        attested.refuses(|evidence| evidence[2].report.0[at] ^= 1, if at < 36 { "E_DEVICE_CHAIN" } else { "E_DEVICE_CHAIN" }, "");
+    }
+}
+
+#[test]
+fn attack_a_gpu_that_is_not_the_one_that_nvml_tells_of() {
+    let rig = HONEST.replace("count = 2", "").replace("attest = true", "attest = true, pdi = \"00000000000000aa\", vbios_version = \"96.00.A5.00.01\"");
+    let attested = Attested::new(&rig);
+    refused(&attested.verify(&["report"]).exits(4).json(), "E_IDENTITY_CONFLICT", "PDI");
+    for rule in ["gpu.attestation-pdi-mismatch", "gpu.attestation-vbios-mismatch"] {
+        assert_eq!(outcome(&attested.certified, rule), ["fires"], "{rule}");
+    }
+}
+
+#[test]
+fn attack_one_chip_as_two_gpus() {
+    let rig = "
+[[gpu]]
+like = \"h100-sxm\"
+pdi = \"00000000000000aa\"
+confidential_compute = { attest = true }
+[[gpu]]
+like = \"h100-sxm\"
+pci = { address = \"0000:aa:00.0\" }
+pdi = \"00000000000000aa\"
+confidential_compute = { attest = true }
+";
+    let attested = Attested::new(rig);
+    refused(&attested.verify(&["report"]).exits(4).json(), "E_DUPLICATE", "PDI 0x00000000000000aa");
+}
+
+#[test]
+fn attack_one_chip_in_two_machines() {
+    let attested = Attested { place: Place::new(), certified: Json::Null };
+    for (out, uuid, gpu) in [
+        ("one", "11111111-2222-3333-4444-555555555555", "GPU-11111111-0000-0000-0000-000000000001"),
+        ("two", "99999999-2222-3333-4444-555555555555", "GPU-22222222-0000-0000-0000-000000000002"),
+    ] {
+        let rig = format!(
+            "[[gpu]]\nlike = \"h100-sxm\"\nuuid = \"{gpu}\"\nserial = \"16500{out}\"\npdi = \"00000000000000aa\"\n\
+             confidential_compute = {{ attest = true }}\n"
+        );
+        attested.certify(&rig, out, &[("product_uuid", uuid), ("product_serial", out)]);
+    }
+    let verified = attested.verify(&["one", "two"]).exits(4).json();
+    assert_eq!(verified["reports"][0]["valid"], true, "{verified}");
+    let failures = verified["reports"][1]["failures"].as_array().unwrap();
+    assert!(failures.iter().all(|failure| failure["class"] == "E_DUPLICATE"), "{failures:?}");
+    assert!(failures.iter().any(|failure| failure["what"].as_str().unwrap().contains("gpu.attestation.pdi")), "{failures:?}");
+}

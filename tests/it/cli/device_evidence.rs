@@ -1,0 +1,129 @@
+//! `decode nvidia-evidence` on NVIDIA's samples and on devices of the tests.
+
+use std::fs;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value as Json, json};
+use vgpu::attest::{Authority, Contents, Identity};
+
+use super::{Place, Ran};
+
+/// The samples in the place, or nothing where there are none.
+fn samples() -> Option<Place> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/attest");
+    if !folder.exists() {
+        println!("skipped: no corpus");
+        return None;
+    }
+    let place = Place::new();
+    super::copy(&folder, &place.path(""));
+    Some(place)
+}
+
+fn decode(place: &Place, args: &[&str]) -> Ran {
+    place.run(["decode", "nvidia-evidence", "--format", "json"].iter().chain(args))
+}
+
+fn classes(document: &Json) -> Vec<&str> {
+    document["failures"].as_array().unwrap().iter().map(|failure| failure["class"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn nvidias_samples_are_decoded_and_verified() {
+    let Some(place) = samples() else { return };
+    let nonce = "4760e30534a0621357d458b1a7936551b5dc4cd1e69718adf7ed9fb0252a537e";
+    let board = decode(&place, &["gpu_evidence.json", "switch_evidence.json", "--nonce", nonce]).exits(0).json();
+    assert_eq!((board["valid"].as_bool(), board["topology"].as_bool()), (Some(true), Some(true)));
+    assert_eq!((board["devices"].as_array().unwrap().len(), board["warnings"].as_array().unwrap().len()), (12, 12));
+    let gpu = &board["devices"][0];
+    for (field, value) in [
+        ("type", "gpu"),
+        ("architecture", "HOPPER"),
+        ("pdi", "0x2921ce551e4eeda3"),
+        ("vbiosVersion", "96.00.A5.00.01"),
+        ("boardId", "0x0437"),
+        ("chipSku", "885"),
+        ("project", "G520"),
+        ("projectSku", "0200"),
+        ("nonce", nonce),
+        ("root", "NVIDIA Device Identity CA"),
+    ] {
+        assert_eq!(gpu[field], value, "{field}");
+    }
+    assert!(gpu["fwid"].as_str().unwrap().starts_with("956ecf09"));
+    let steps = json!({"chain": true, "validity": true, "revocation": null, "signature": true, "nonce": true,
+        "firmware": true, "identity": true});
+    assert_eq!(gpu["steps"], steps);
+    assert_eq!(gpu["certificates"][1]["serial"], "412921CE551E4EEDA3");
+    assert_eq!(gpu["certificates"][4]["notAfter"], "9999-12-31T23:59:59Z");
+    assert_eq!((gpu["measurements"].as_array().unwrap().len(), gpu["switches"].as_array().unwrap().len()), (64, 4));
+    assert_eq!(board["devices"][8]["gpus"].as_array().unwrap().len(), 8);
+    assert_eq!(board["warnings"][0]["class"], "W_MEASUREMENT_UNKNOWN");
+
+    let other = "00".repeat(32);
+    let stale = decode(&place, &["hopper_evidence.json", "--nonce", &other]).exits(4).json();
+    assert_eq!(classes(&stale), ["E_NONCE"]);
+    assert_eq!(stale["failures"][0]["expected"], other);
+    let repeated = decode(&place, &["multi_switch_ls10.json"]).exits(4).json();
+    assert_eq!(classes(&repeated), ["E_DUPLICATE"; 3]);
+    assert!(repeated["devices"].as_array().unwrap().iter().all(|device| device["valid"] == true));
+    let two = ["blackwellAttestationReport.txt", "blackwellCertChain.txt"];
+    let blackwell = decode(&place, &two).exits(0).json();
+    assert_eq!((&blackwell["devices"][0]["architecture"], &blackwell["devices"][0]["project"]), (&json!("BLACKWELL"), &json!("G525")));
+    assert!(blackwell["notProven"].to_string().contains("no nonce was given"));
+    decode(&place, &two[..1]).exits(2);
+    let revoked = decode(&place, &["hopper_evidence.json", "--revoked", "412921ce551e4eeda3"]).exits(4).json();
+    assert_eq!(classes(&revoked), ["E_DEVICE_CHAIN"]);
+
+    let plain = place.run(["decode", "nvidia-evidence", "multi_switch_ls10.json"]).exits(4).stdout;
+    assert!(plain.ends_with("4 devices, 3 failures: INVALID\n"), "{plain}");
+    assert!(plain.contains("  E_DUPLICATE PDI 0x203eb31ad9ed0008 of device 2\n    expected: an id that no other device has\n"));
+}
+
+#[test]
+fn a_sample_that_was_changed_fails() {
+    let Some(place) = samples() else { return };
+    let original: Json = serde_json::from_slice(&fs::read(place.path("hopper_evidence.json")).unwrap()).unwrap();
+    let fails = |change: &dyn Fn(&mut Json), class: &str| {
+        let mut changed = original.clone();
+        change(&mut changed[0]);
+        fs::write(place.path("changed.json"), changed.to_string()).unwrap();
+        let document = decode(&place, &["changed.json"]).exits(4).json();
+        assert_eq!(classes(&document)[0], class, "{}", document["failures"]);
+    };
+    fails(&|it| it["arch"] = json!("BLACKWELL"), "E_IDENTITY_CONFLICT");
+    fails(&|it| it["vbios_version"] = json!("96.00.74.00.01"), "E_IDENTITY_CONFLICT");
+    fails(&|it| it["nonce"] = json!("11".repeat(32)), "E_NONCE");
+    fails(&|it| it["evidence"] = json!("EeAB"), "E_DEVICE_CHAIN");
+    fails(&|it| it["evidence"] = json!("?"), "E_FORMAT");
+    fails(&|it| it["certificate"] = json!(BASE64_STANDARD.encode("no chain")), "E_DEVICE_CHAIN");
+    let text = original.to_string();
+    fs::write(place.path("cut.json"), &text[..text.len() / 2]).unwrap();
+    assert_eq!(classes(&decode(&place, &["cut.json"]).exits(4).json()), ["E_FORMAT"]);
+    fs::write(place.path("twice.json"), text.replacen("\"nonce\"", "\"arch\":\"HOPPER\",\"nonce\"", 1)).unwrap();
+    assert_eq!(classes(&decode(&place, &["twice.json"]).exits(4).json()), ["E_FORMAT"]);
+}
+
+#[test]
+fn a_device_under_another_root_needs_that_root() {
+    let place = Place::new();
+    let authority = Authority::new("TEST CA").unwrap();
+    let identity =
+        Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: "11223344556677aa".to_owned(), until_year: 9999 };
+    let signer = authority.device(&identity).unwrap();
+    let report = signer.report(&[7; 32], &Contents { measurements: 2, fields: Vec::new() }).unwrap();
+    let evidence = json!({"evidences": [{"arch": "HOPPER", "certificate": signer.chain, "evidence": hex::encode(report)}]});
+    fs::write(place.path("device.json"), evidence.to_string()).unwrap();
+    fs::write(place.path("root.pem"), authority.root()).unwrap();
+    let nonce = "07".repeat(32);
+    let alone = decode(&place, &["device.json", "--nonce", &nonce]).exits(4).json();
+    assert_eq!(classes(&alone), ["E_DEVICE_CHAIN"]);
+    let trusted = decode(&place, &["device.json", "--nonce", &nonce, "--device-root", "root.pem"]).exits(0).json();
+    assert_eq!((&trusted["devices"][0]["root"], &trusted["valid"]), (&json!("root.pem"), &json!(true)));
+    let ran = decode(&place, &["device.json", "--device-root", "device.json"]).exits(2);
+    assert!(ran.stderr.contains("hint: give the root certificate in PEM"), "{}", ran.stderr);
+    let ran = decode(&place, &["device.json", "--nonce", "07"]).exits(2);
+    assert!(ran.stderr.contains("64 hexadecimal digits"), "{}", ran.stderr);
+}
