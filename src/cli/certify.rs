@@ -223,7 +223,7 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
-    Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
+    Ok(Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer))
 }
 
 /// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody

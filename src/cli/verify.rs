@@ -67,7 +67,7 @@ struct Totals {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
+    let expectations = Expectations::new(trusted_keys(&args.keys)?, jiff::Timestamp::now());
     let mut verifier = Verifier { batch: Batch::default(), expectations, signatures, totals: Totals::default() };
     let mut unreadable = false;
     if global.format == Format::Json {
