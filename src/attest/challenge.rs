@@ -140,9 +140,8 @@ impl SignedChallenge {
         let Opened { envelope, subject, predicate } = document::open::<Predicate>(KIND, bytes)?;
         let Predicate { value, purpose, issued_at, expires_at } = predicate;
         check_purpose(&purpose)?;
-        let contradiction = |what, expected: String, observed: String| {
-            ChallengeError::Contradiction { what, expected, observed }
-        };
+        let contradiction =
+            |what, expected: String, observed: String| ChallengeError::Contradiction { what, expected, observed };
         let digest = Digest::of(&value);
         if digest != subject {
             return Err(contradiction("digest of the subject", digest.to_string(), subject.to_string()));

@@ -105,10 +105,9 @@ pub(super) fn open<P: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<Open
     }
     let types: Types =
         strict_json::from_slice(&envelope.payload, MAX_DOCUMENT_BYTES).map_err(DocumentError::Statement)?;
-    for (what, expected, observed) in [
-        ("_type", STATEMENT_TYPE, types.statement_type),
-        ("predicateType", kind.predicate_type, types.predicate_type),
-    ] {
+    for (what, expected, observed) in
+        [("_type", STATEMENT_TYPE, types.statement_type), ("predicateType", kind.predicate_type, types.predicate_type)]
+    {
         if observed != expected {
             return Err(DocumentError::Type { what, expected, observed: observed.chars().take(80).collect() });
         }

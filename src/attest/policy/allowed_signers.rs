@@ -133,9 +133,8 @@ fn time(text: &str) -> Result<Timestamp, &'static str> {
         return Err(WRONG);
     }
     let number = |at: usize, length: usize| digits.get(at..at + length).map_or(Ok(0), |text| text.parse::<i16>());
-    let small = |at: usize| -> Result<i8, &'static str> {
-        i8::try_from(number(at, 2).map_err(|_| WRONG)?).map_err(|_| WRONG)
-    };
+    let small =
+        |at: usize| -> Result<i8, &'static str> { i8::try_from(number(at, 2).map_err(|_| WRONG)?).map_err(|_| WRONG) };
     let year = number(0, 4).map_err(|_| WRONG)?;
     let civil = DateTime::new(year, small(4)?, small(6)?, small(8)?, small(10)?, small(12)?, 0).map_err(|_| WRONG)?;
     civil.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|_| WRONG)

@@ -37,8 +37,14 @@ pub fn template(name: &str, expires: Timestamp, owner: PublicKey) -> Result<Stri
         "# Whose signatures count, and what a report must reach. Edit it, raise the version, then: yanji trust sign\n\
          {head}"
     );
-    let owner =
-        NewKey { name: "owner".to_owned(), public: owner, roles: vec![Role::Owner], scopes: None, valid_from: None, valid_until: None };
+    let owner = NewKey {
+        name: "owner".to_owned(),
+        public: owner,
+        roles: vec![Role::Owner],
+        scopes: None,
+        valid_from: None,
+        valid_until: None,
+    };
     add_key(&text, owner)
 }
 
@@ -82,10 +88,12 @@ pub fn bump_version(text: &str) -> Result<String, PolicyError> {
     let head = text.split_inclusive('\n').take_while(|line| !line.trim_start().starts_with('['));
     let mut at = 0;
     for line in head {
-        let is_version = line.trim_start().strip_prefix("version").is_some_and(|rest| rest.trim_start().starts_with('='));
+        let is_version =
+            line.trim_start().strip_prefix("version").is_some_and(|rest| rest.trim_start().starts_with('='));
         if let Some(equals) = line.find('=').filter(|_| is_version) {
             let rest = &line[equals + 1..];
-            let comment = rest.find('#').map_or(rest.trim_start_matches(|it: char| it != '\r' && it != '\n'), |at| &rest[at..]);
+            let comment =
+                rest.find('#').map_or(rest.trim_start_matches(|it: char| it != '\r' && it != '\n'), |at| &rest[at..]);
             let gap = if comment.starts_with('#') { " " } else { "" };
             let changed = format!("{}version = {next}{gap}{comment}{}", &text[..at], &text[at + line.len()..]);
             return if TrustPolicy::parse(changed.as_bytes())?.version == next { Ok(changed) } else { Err(no_line()) };

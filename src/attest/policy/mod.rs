@@ -149,6 +149,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Certify, Self::Challenge, Self::Acceptance, Self::Policy];
+
     /// As in the policy.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -344,13 +347,7 @@ impl TrustPolicy {
 
     /// What a signature of that key is worth that claims to be from `claimed`. `proven` is a time before which a trusted
     /// clock saw it.
-    pub fn standing(
-        &self,
-        key: &PolicyKey,
-        claimed: Timestamp,
-        proven: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Standing {
+    pub fn standing(&self, key: &PolicyKey, claimed: Timestamp, proven: Option<Timestamp>, now: Timestamp) -> Standing {
         let keyid = key.public.keyid();
         let made = proven.unwrap_or(claimed);
         let how = if proven.is_some() { "by a trusted clock" } else { "as the report claims" };
@@ -480,10 +477,14 @@ impl Wire {
         for (role, count) in &self.threshold {
             let holders = keys.iter().filter(|key| key.roles.contains(role)).count();
             if *count > holders {
-                return Err(wrong("threshold", format!("asks for {count} keys of role {role}, and there are {holders}")));
+                return Err(wrong(
+                    "threshold",
+                    format!("asks for {count} keys of role {role}, and there are {holders}"),
+                ));
             }
         }
-        let roots = self.root.into_iter().enumerate().map(|(index, root)| root.check(index)).collect::<Result<_, _>>()?;
+        let roots =
+            self.root.into_iter().enumerate().map(|(index, root)| root.check(index)).collect::<Result<_, _>>()?;
         for image in &self.image {
             check_name("image", &image.name)?;
         }
@@ -556,7 +557,10 @@ impl WireMinimum {
             assurance: self.assurance,
             tool: version("minimum.tool", self.tool)?,
             signature_set: version("minimum.signature_set", self.signature_set)?,
-            max_age: self.max_age.map(|text| parse_duration(&text).map_err(|why| wrong("minimum.max_age", why))).transpose()?,
+            max_age: self
+                .max_age
+                .map(|text| parse_duration(&text).map_err(|why| wrong("minimum.max_age", why)))
+                .transpose()?,
         })
     }
 }
@@ -565,7 +569,9 @@ impl WireMinimum {
 pub fn parse_public(text: &str) -> Result<PublicKey, String> {
     match PublicKey::from_hex(text.trim()) {
         Some(key) => Ok(key),
-        None => PublicKey::from_pem(text).map_err(|why| format!("is no public key (64 hexadecimal digits or PEM): {why}")),
+        None => {
+            PublicKey::from_pem(text).map_err(|why| format!("is no public key (64 hexadecimal digits or PEM): {why}"))
+        }
     }
 }
 

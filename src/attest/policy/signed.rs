@@ -99,7 +99,8 @@ pub fn open(
     seen: Option<&SeenPolicy>,
     now: Timestamp,
 ) -> Result<OpenedPolicy, Failure> {
-    let refuse = |what: &str, expected: &str, observed: &str| Failure::new(FailureClass::Policy, what, expected, observed);
+    let refuse =
+        |what: &str, expected: &str, observed: &str| Failure::new(FailureClass::Policy, what, expected, observed);
     let envelope = envelope.ok_or_else(|| {
         refuse("signature of the policy", "trust.toml.dsse.json beside it, signed by its owner", "no such file")
     })?;
@@ -117,9 +118,8 @@ pub fn open(
         refuse("signature of the policy", &expected, "a signature over other bytes, or a damaged one")
     })?;
     if signers.is_empty() {
-        let by = |keys: &mut dyn Iterator<Item = Digest>| {
-            keys.map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ")
-        };
+        let by =
+            |keys: &mut dyn Iterator<Item = Digest>| keys.map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
         let known = by(&mut owners.iter().map(PublicKey::keyid));
         let known = if known.is_empty() { "there is none".to_owned() } else { known };
         let observed = by(&mut opened.envelope.signatures.iter().map(|it| it.keyid));
@@ -128,8 +128,8 @@ pub fn open(
     if sha256 != opened.subject {
         return Err(refuse("digest of the policy", &opened.subject.to_string(), &sha256.to_string()));
     }
-    let policy = TrustPolicy::parse(toml)
-        .map_err(|error| refuse("policy", "a policy that can be read", &chain(&error)))?;
+    let policy =
+        TrustPolicy::parse(toml).map_err(|error| refuse("policy", "a policy that can be read", &chain(&error)))?;
     let said = Predicate::of(&policy);
     if opened.predicate != said {
         let show = |it: &Predicate| format!("{:?} version {} until {}", it.name, it.version, it.expires);

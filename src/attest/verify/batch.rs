@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::Read;
 
-use super::{challenge, EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, verify_and_sight};
+use super::{EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, challenge, verify_and_sight};
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
 use crate::ledger::{Duplicate, Ledger};

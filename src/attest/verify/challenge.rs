@@ -22,7 +22,12 @@ pub(super) fn check(statement: &Statement, expectations: &Expectations, report: 
         && expectations.now.duration_since(ended) > max_age
     {
         let earliest = expectations.now.checked_sub(max_age).unwrap_or(Timestamp::MIN);
-        report.fail(FailureClass::Stale, "age of the report", &format!("ended at {earliest} or later"), &session.ended_at);
+        report.fail(
+            FailureClass::Stale,
+            "age of the report",
+            &format!("ended at {earliest} or later"),
+            &session.ended_at,
+        );
     }
     if ended.duration_since(expectations.now) > CLOCK_SKEW {
         // A server that waits on a shelf may have lost its clock: no reason to call its report forged.

@@ -96,7 +96,10 @@ fn identity_level(rules: &[&str], checks: &[Check]) -> (Assurance, String) {
                 Assurance::L0,
                 format!("software on the machine says so; {rule} found {clear} of {compared} in agreement"),
             ),
-            _ => (Assurance::L1, format!("independent paths agree on all {compared} ({rule}); none of them is signed by a part")),
+            _ => (
+                Assurance::L1,
+                format!("independent paths agree on all {compared} ({rule}); none of them is signed by a part"),
+            ),
         };
     }
     (Assurance::L0, "software on the machine says so, by one path; no part signed it".to_owned())

@@ -58,7 +58,9 @@ pub(super) fn conclude(
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
         }
         Some(ChallengeSource::Buyer | ChallengeSource::Auditor) => {
-            not_proven("that the report is fresh: its challenge is not known to be one that was issued, it was not compared with any");
+            not_proven(
+                "that the report is fresh: its challenge is not known to be one that was issued, it was not compared with any",
+            );
         }
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }

@@ -64,7 +64,12 @@ fn missing(policy: &TrustPolicy, keys: &[&PolicyKey]) -> Vec<Failure> {
         if of_role.len() < *count {
             let observed = format!("{}: {:?}", of_role.len(), of_role);
             let expected = format!("{count} different keys");
-            missing.push(Failure::new(FailureClass::Threshold, &format!("signers of role {role}"), &expected, &observed));
+            missing.push(Failure::new(
+                FailureClass::Threshold,
+                &format!("signers of role {role}"),
+                &expected,
+                &observed,
+            ));
         }
     }
     missing
