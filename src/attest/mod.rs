@@ -11,6 +11,8 @@
 //! Other documents are about a report and name it by the digest of its envelope: a buyer's receipt ([`acceptance`]), a
 //! withdrawal ([`void`]), a certificate for the public ([`certificate`]), and the next report of the same unit
 //! ([`statement::Previous`]). [`history`] puts them in order.
+//! Around it: a [`challenge`] that a report has to contain, so that it cannot be an old one, and a trust [`policy`] that says
+//! whose signatures count for what. Both are signed statements like a report.
 //!
 //! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
@@ -18,6 +20,7 @@
 
 pub mod acceptance;
 pub mod certificate;
+pub mod challenge;
 mod derive;
 pub mod device;
 mod digest;
@@ -28,8 +31,10 @@ pub mod evidence_tar;
 pub mod history;
 mod identity;
 pub mod key;
+pub mod policy;
 pub mod redact;
 mod session;
+mod signed;
 pub mod statement;
 pub mod strict_json;
 pub mod trust;
@@ -42,3 +47,4 @@ pub use derive::{DeriveError, Derived, HOST_ITEM, RECORDS_ITEM, derive, rederive
 pub use digest::{Digest, Hasher};
 pub use identity::{identity, part_subjects};
 pub use session::{Claims, SessionError, SessionStart, own_binary_sha256};
+pub use signed::{DocumentError, MAX_DOCUMENT_BYTES};

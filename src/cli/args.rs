@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    accept, burn, capture, certify, cosign, decode, evidence, exit, generate, history, inspect, key, redact, rules,
-    screen, verify, void,
+    accept, burn, capture, certify, challenge, cosign, decode, evidence, exit, generate, history, inspect, key, redact,
+    rules, screen, trust, verify, void,
 };
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
@@ -101,6 +101,10 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
+    /// Ask for a fresh report: random bytes that it has to contain
+    Challenge(challenge::ChallengeArgs),
+    /// Say in a signed file whose signatures count for what
+    Trust(trust::TrustArgs),
     /// List, explain and check the rules
     Rules(rules::RulesArgs),
     /// Print a shell completion script

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge};
 use yanji::attest::device::{DeviceEvidence, DeviceNonce, Phase};
 use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
@@ -13,7 +14,7 @@ use yanji::attest::evidence_tar::{Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
 use yanji::attest::write::{self, WrittenReport};
-use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, RECORDS_ITEM, SessionStart};
+use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::claim::Order;
 use yanji::collect;
@@ -28,13 +29,12 @@ use super::args::{Format, Global};
 use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
+use super::input::small_file;
 use super::{burn, checked, inspect, key, output};
 
 /// Folder inside of `--out` where an unfinished run keeps its state.
 const WORK_FOLDER: &str = ".unfinished";
 const SESSION_FILE: &str = "session.json";
-/// A challenge is a line of text or 32 bytes.
-const MAX_CHALLENGE_BYTES: u64 = 4096;
 
 /// Arguments of `yanji certify`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,8 @@ pub struct CertifyArgs {
     /// Private key to sign with [default: this machine's own, made on first use]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Challenge of the buyer: 64 hexadecimal digits or 32 bytes, which the report then contains
+    /// Challenge of the buyer, which the report then contains: the file of yanji challenge new, 64 hexadecimal digits or 32
+    /// bytes
     #[arg(long, value_name = "FILE")]
     pub challenge: Option<PathBuf>,
     /// An earlier report about the same unit: its folder or its report.dsse.json. The new one names it by digest
@@ -130,7 +131,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         error
     };
-    let key = key::load_signing(args.key.as_deref()).map_err(give_up)?;
+    let key = key::signing_key(args.key.as_deref()).map_err(give_up)?;
     let session =
         if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge, previous).map_err(give_up)? };
     if args.host.is_none() {
@@ -218,21 +219,35 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     }
 }
 
+/// A signed challenge (`yanji challenge new`), or 32 bytes that nobody signed.
 fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
     let wrong = || {
         CliError::usage(format!("{} is no challenge", path.display()))
-            .hint("a challenge is 32 random bytes: openssl rand -hex 32 > challenge")
+            .hint("a challenge is what yanji challenge new wrote, or 32 random bytes: openssl rand -hex 32 > challenge")
     };
-    let metadata = fs::metadata(path).with_context(wrong)?;
-    if metadata.len() > MAX_CHALLENGE_BYTES {
-        bail!(wrong());
+    let content = small_file(path, MAX_DOCUMENT_BYTES).with_context(wrong)?;
+    if content.trim_ascii_start().starts_with(b"{") {
+        let signed = SignedChallenge::parse(&content).with_context(wrong)?;
+        let (issued, now) = (signed.issued(), jiff::Timestamp::now());
+        if issued.is_expired(now) {
+            bail!(
+                CliError::usage(format!("the challenge {} expired at {}", path.display(), issued.expires_at))
+                    .hint("ask whoever issued it for a new one, and look at this machine's clock")
+            );
+        }
+        if issued.issued_at.duration_since(now) > CLOCK_SKEW {
+            bail!(
+                CliError::usage(format!("the challenge {} was issued at {}", path.display(), issued.issued_at))
+                    .hint("that lies ahead: set this machine's clock, or nobody will accept the report")
+            );
+        }
+        return Ok(signed.answer());
     }
-    let content = fs::read(path).with_context(wrong)?;
     let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
-    Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
+    Ok(Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer))
 }
 
 /// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.
@@ -268,9 +283,14 @@ fn record(host: &dyn Host) -> anyhow::Result<Vec<u8>> {
 fn start(
     work: &Path,
     key: &Key,
-    challenge: Option<Challenge>,
+    mut challenge: Option<Challenge>,
     previous: Option<Previous>,
 ) -> anyhow::Result<SessionStart> {
+    if let Some(challenge) = &mut challenge
+        && challenge.issuer == Some(key.public().keyid())
+    {
+        challenge.source = ChallengeSource::Own;
+    }
     let session = SessionStart::new(key.public().keyid(), challenge)?.after(previous);
     let path = work.join(SESSION_FILE);
     let content = serde_json::to_vec_pretty(&session)?;

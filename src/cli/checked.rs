@@ -109,7 +109,7 @@ impl Checked {
                 output::print(&yanji::report::verification_plain(&name, &self.report, None, output::style()))?;
             }
         }
-        verify_command::hint_untrusted(&self.report);
+        verify_command::hint_untrusted(&self.report, false);
         Ok(Some(Exit::AttestationInvalid))
     }
 }

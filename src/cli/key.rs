@@ -88,14 +88,8 @@ pub fn load_private(path: &Path) -> anyhow::Result<Key> {
     with_passphrase(path, |passphrase| Key::load(path, passphrase))
 }
 
-/// Loads this machine's own key, made on first use; says whether it was made now.
-fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
-    let locations = Locations::from_env()?;
-    with_passphrase(&locations.own_key(), |passphrase| locations.load_or_create_own_key(passphrase))
-}
-
-/// The key to sign with: that file, or this machine's own, made on first use with a notice of where it is.
-pub fn load_signing(path: Option<&Path>) -> anyhow::Result<Key> {
+/// The private key of that file, or this machine's own, made on first use. That one was made is said on standard error.
+pub fn signing_key(path: Option<&Path>) -> anyhow::Result<Key> {
     if let Some(path) = path {
         return load_private(path);
     }
@@ -106,6 +100,12 @@ pub fn load_signing(path: Option<&Path>) -> anyhow::Result<Key> {
         eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
     }
     Ok(key)
+}
+
+/// Loads this machine's own key, made on first use; says whether it was made now.
+fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
+    let locations = Locations::from_env()?;
+    with_passphrase(&locations.own_key(), |passphrase| locations.load_or_create_own_key(passphrase))
 }
 
 fn with_passphrase<T>(path: &Path, mut load: impl FnMut(Option<&[u8]>) -> Result<T, KeyError>) -> anyhow::Result<T> {

@@ -5,6 +5,7 @@ mod args;
 mod burn;
 mod capture;
 mod certify;
+mod challenge;
 mod checked;
 mod claim;
 mod cosign;
@@ -15,6 +16,7 @@ mod exit;
 mod generate;
 mod gpu;
 mod history;
+mod input;
 mod inspect;
 mod key;
 mod nvml_reader;
@@ -24,6 +26,8 @@ mod redact;
 mod rules;
 mod screen;
 mod signer;
+mod state;
+mod trust;
 mod verify;
 mod void;
 mod worker;
@@ -82,6 +86,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Redact(redact) => redact::run(redact, global),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
+        Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),
+        Command::Trust(trust) => trust::run(trust, global).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "yanji", &mut std::io::stdout().lock());

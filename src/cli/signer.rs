@@ -46,7 +46,7 @@ impl SignerArgs {
                 Err(error) => return Err(error.into()),
             }
         }
-        let key = key::load_signing(private)?;
+        let key = key::signing_key(private)?;
         let mut trusted = match public.is_empty() {
             true => TrustedKeys::load(&Locations::from_env()?)?,
             false => TrustedKeys::from_public_keys(public),

@@ -5,24 +5,31 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 use yanji::attest::certificate::{MAX_SALTS_BYTES, Salts};
+use yanji::attest::challenge::{SignedChallenge, TrustedChallenge};
 use yanji::attest::document::{Document, Kind};
 use yanji::attest::key::{Locations, PublicKey};
+use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Claim, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal};
-use yanji::attest::{self, Digest};
+use yanji::attest::verify::{
+    Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal,
+};
+use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
 use yanji::report;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
+use super::decode::device_roots;
 use super::error::CliError;
 use super::exit::Exit;
-use super::decode::device_roots;
-use super::{checked, error, inspect, output};
+use super::input::small_file;
+use super::state::State;
+use super::{checked, error, inspect, output, trust};
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +39,7 @@ pub struct VerifyArgs {
     #[arg(required = true, value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
-    /// $XDG_CONFIG_HOME/yanji/trusted_keys
+    /// $XDG_CONFIG_HOME/yanji/trusted_keys. With --trust: a key that may have signed the policy
     #[arg(long = "key", value_name = "PUB")]
     pub keys: Vec<PathBuf>,
     /// Private file of a certificate: says what is hidden, where that is so
@@ -44,6 +51,13 @@ pub struct VerifyArgs {
     /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
     #[arg(long = "device-root", value_name = "PEM")]
     pub device_roots: Vec<PathBuf>,
+    /// Trust policy that says whose signatures count and what a report must reach, instead of trusted_keys
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Challenge that the report must answer, as yanji challenge new wrote it. Signed with this machine's own key, or by a
+    /// buyer or auditor of the policy. The first answer is remembered, and another one refused
+    #[arg(long, value_name = "FILE")]
+    pub challenge: Option<PathBuf>,
 }
 
 /// One document in the JSON output.
@@ -57,10 +71,10 @@ pub struct Verified<'a> {
     envelope_sha256: Option<Digest>,
     signers: &'a [Signer],
     assurance: Option<Assurance>,
-    claims: &'a [Claim],
     failures: &'a [Failure],
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
+    claims: &'a [ClaimLevel],
     differences: &'a [Difference],
     shared: &'a Shared,
     proven: &'a [String],
@@ -92,11 +106,22 @@ fn is_zero(count: &usize) -> bool {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations {
-        trusted: trusted_keys(&args.keys)?,
-        now: jiff::Timestamp::now(),
-        device_roots: device_roots(&args.device_roots)?,
-        revoked_devices: Vec::new(),
+    let now = Timestamp::now();
+    let mut expectations = match &args.trust {
+        Some(file) => Expectations::of_policy(trust::load(file, &args.keys)?.policy, now),
+        None => Expectations::new(trusted_keys(&args.keys)?, now),
+    };
+    expectations.device_roots = device_roots(&args.device_roots)?;
+    // Held until the end, so that two runs cannot both accept a first answer.
+    let state = match &args.challenge {
+        Some(file) => {
+            let mut challenge = issued_challenge(file, expectations.policy.as_ref())?;
+            let state = State::open()?;
+            challenge.answered_by = state.answer(challenge.issued.digest())?;
+            expectations.challenge = Some(challenge);
+            Some(state)
+        }
+        None => None,
     };
     let salts = args.reveal.as_deref().map(read_salts).transpose()?;
     let mut verifier = Verifier {
@@ -127,6 +152,11 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             }
             Err(error) => return Err(error),
         };
+        if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
+            && let (true, Some(statement)) = (report.is_valid(), report.statement_sha256)
+        {
+            state.remember_answer(challenge.issued.digest(), statement, now)?;
+        }
         let text = match global.format {
             Format::Json => {
                 let separator = if index == 0 { "\n" } else { ",\n" };
@@ -240,17 +270,19 @@ impl Verifier {
             Some(Verdict::Undecided) => self.totals.undecided += 1,
             None => self.totals.without_verdict += 1,
         }
-        hint_untrusted(&report);
+        hint_untrusted(&report, self.expectations.policy.is_some());
         Ok((report, judgement))
     }
 }
 
 /// What to do about a signer whose key is not known.
-pub fn hint_untrusted(report: &Report) {
+pub fn hint_untrusted(report: &Report, by_policy: bool) {
     if report.class() == Some(FailureClass::UntrustedSigner) {
-        eprintln!(
-            "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
-        );
+        let how = match by_policy {
+            true => "add it to the policy: yanji trust add NAME --public PUB --role seller",
+            false => "give it with --key",
+        };
+        eprintln!("hint: ask the signer for the public key by a way that the report did not take, and {how}");
     }
 }
 
@@ -263,6 +295,44 @@ fn read_salts(path: &Path) -> anyhow::Result<Salts> {
     let file = File::open(path).with_context(wrong)?;
     file.take(MAX_SALTS_BYTES as u64 + 1).read_to_end(&mut bytes).with_context(wrong)?;
     Salts::parse(&bytes).with_context(wrong)
+}
+
+/// The challenge of a file, when this machine or a buyer or auditor of the policy issued it.
+fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result<TrustedChallenge> {
+    let wrong = || {
+        CliError::usage(format!("{} is no signed challenge", file.display()))
+            .hint("give the file that yanji challenge new wrote")
+    };
+    let signed = SignedChallenge::parse(&small_file(file, MAX_DOCUMENT_BYTES)?).with_context(wrong)?;
+    let mut keys = trust::anchors()?;
+    let issued_at = signed.issued().issued_at;
+    let issuers = policy.into_iter().flat_map(|policy| {
+        policy.keys_for(Scope::Challenge).filter(move |key| {
+            key.roles.iter().any(|role| matches!(role, Role::Buyer | Role::Auditor))
+                && policy.standing(key, issued_at, None, issued_at) == Standing::Good
+        })
+    });
+    keys.extend(issuers.map(|key| key.public));
+    let by = |keys: &mut dyn Iterator<Item = Digest>| keys.map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
+    let what = format!("challenge {}", file.display());
+    let observed = by(&mut signed.named_keys());
+    match signed.trusted(&keys) {
+        Ok(Some(challenge)) => Ok(challenge),
+        Ok(None) => {
+            let known = by(&mut keys.iter().map(PublicKey::keyid));
+            let expected = format!("signed by this machine, or a buyer or auditor of the policy: {known}");
+            let failure = Failure::new(FailureClass::UntrustedSigner, &what, &expected, &observed);
+            bail!(CliError::attestation(&failure).hint(
+                "whoever knows the bytes before can answer them before: take a challenge that you issued yourself, or name \
+                 its issuer in the policy"
+            ))
+        }
+        Err(keyid) => {
+            let expected = format!("a signature by key {keyid} over these bytes");
+            let observed = "a signature over other bytes, or a damaged one";
+            bail!(CliError::attestation(&Failure::new(FailureClass::Signature, &what, &expected, observed)))
+        }
+    }
 }
 
 /// The keys of those files; without one, this machine's own and those that its user trusts.
@@ -291,10 +361,10 @@ pub fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Ju
         envelope_sha256: report.envelope_sha256,
         signers: &report.signers,
         assurance: report.assurance,
-        claims: &report.claims,
         failures: &report.failures,
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,
+        claims: &report.claims,
         differences: &report.differences,
         shared: &report.shared,
         proven: &report.proven,

@@ -52,7 +52,7 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     let opened = checked::open(&args.file)?;
     let envelope = Envelope::parse(&opened.envelope)
         .with_context(|| CliError::usage(format!("{} is no signed document", opened.path.display())))?;
-    let key = key::load_signing(args.key.as_deref())?;
+    let key = key::signing_key(args.key.as_deref())?;
     let keyid = key.public().keyid();
     let own = envelope.signatures.iter().any(|signature| signature.keyid == keyid);
     let voids = Digest::of(&opened.envelope);

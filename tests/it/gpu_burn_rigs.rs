@@ -180,7 +180,8 @@ fn small(text: &str) -> String {
         let gpu = gpu.as_table_mut().unwrap();
         let count = gpu.get("count").and_then(toml::Value::as_integer).unwrap_or(1);
         // One that comes after the faulty one shows that the others go on.
-        let wanted = if most > 0 { most + 1 } else { i64::from(whole.cuda_faults.iter().any(|it| it.gpu.is_some())) + 1 };
+        let wanted =
+            if most > 0 { most + 1 } else { i64::from(whole.cuda_faults.iter().any(|it| it.gpu.is_some())) + 1 };
         gpu.insert("count".to_owned(), count.min(wanted).into());
     }
     toml::to_string(&rig).unwrap()

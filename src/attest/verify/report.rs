@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, FailureClass};
+use super::{ClaimLevel, Failure, FailureClass};
 use crate::attest::Digest;
 use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
@@ -26,17 +26,6 @@ pub enum EvidenceSource {
     Container,
     /// From the statement itself, where every item is inline; `evidence.tar` was not looked at.
     Inline,
-}
-
-/// Something that a report says, and how much that rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Claim {
-    /// What is said: `identity of gpu:0000:3b:00.0`.
-    pub claim: String,
-    /// How much it rests on.
-    pub level: Assurance,
-    /// On what.
-    pub reason: String,
 }
 
 /// Something that comes out differently with another signature set. Not a failure.
@@ -69,8 +58,6 @@ pub struct Report {
     pub evidence: Option<EvidenceSource>,
     /// The level that was established; `None` when anything failed.
     pub assurance: Option<Assurance>,
-    /// What was established beyond the level of the whole, claim by claim.
-    pub claims: Vec<Claim>,
     /// What comes out differently with the signature set of today.
     pub differences: Vec<Difference>,
     /// What it shares with earlier reports of a [`Batch`]. Duplicates that are certain are failures too; the others need a
@@ -83,6 +70,8 @@ pub struct Report {
     pub indeterminate: Vec<Failure>,
     /// What should be known, and says nothing against the report.
     pub warnings: Vec<Failure>,
+    /// What each claim of a valid report rests on.
+    pub claims: Vec<ClaimLevel>,
     /// What was established, a sentence each.
     pub proven: Vec<String>,
     /// What was not, a sentence each.
@@ -125,12 +114,12 @@ impl Report {
             unknown_signers: Vec::new(),
             evidence: None,
             assurance: None,
-            claims: Vec::new(),
             differences: Vec::new(),
             shared: Shared::default(),
             failures: Vec::new(),
             indeterminate: Vec::new(),
             warnings: Vec::new(),
+            claims: Vec::new(),
             proven: Vec::new(),
             not_proven: Vec::new(),
         }
