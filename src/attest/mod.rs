@@ -21,6 +21,7 @@ pub mod key;
 mod session;
 pub mod statement;
 pub mod strict_json;
+pub mod tpm;
 pub mod trust;
 pub mod verify;
 pub mod write;
