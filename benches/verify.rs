@@ -155,6 +155,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         same_signatures: true,
         burn: None,
         sighting: Default::default(),
+        evidence: None,
     })
 }
 

@@ -243,6 +243,7 @@ pub fn rederive(
         }),
         burn: derived.burn.as_ref().map(burn_claim),
         sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
+        evidence: Some(derived.inspection.evidence),
     };
     Ok((rederived, derived.inspection.judgement))
 }

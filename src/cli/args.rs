@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, challenge, decode, exit, generate, inspect, key, rules, screen, trust, verify};
+use super::{burn, capture, certify, challenge, decode, exit, generate, image, inspect, key, rules, screen, trust, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -84,6 +84,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Show what is in a file that was read from a part
     Decode(decode::DecodeArgs),
+    /// Say what a TPM sees of a system image
+    Image(image::ImageArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// Ask for a fresh report: random bytes that it has to contain

@@ -11,11 +11,13 @@ mod error;
 mod exit;
 mod generate;
 mod gpu;
+mod image;
 mod input;
 mod inspect;
 mod key;
 mod nvml_reader;
 mod output;
+mod platform;
 mod progress;
 mod rules;
 mod screen;
@@ -71,6 +73,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::GpuTelemetry => gpu::watch().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
         Command::Decode(decode) => decode::run(decode, global),
+        Command::Image(image) => image::run(image, global).map(|()| Exit::Success),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),
         Command::Trust(trust) => trust::run(trust, global).map(|()| Exit::Success),

@@ -13,7 +13,7 @@ use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer};
+use yanji::attest::verify::{Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, TpmProof};
 use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES, write};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
@@ -60,6 +60,7 @@ struct Verified<'a> {
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
     claims: &'a [ClaimLevel],
+    tpm: Option<&'a TpmProof>,
     differences: &'a [Difference],
     shared: &'a Shared,
     proven: &'a [String],
@@ -315,6 +316,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,
         claims: &report.claims,
+        tpm: report.tpm.as_ref(),
         differences: &report.differences,
         shared: &report.shared,
         proven: &report.proven,

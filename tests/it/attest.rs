@@ -96,6 +96,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
         origin: Origin::Live,
         policy: PolicyRef { name: "default".to_owned(), sha256: Digest::of(b"policy") },
         identity: json!({"system": {"serial": "S1"}, "cpus": []}),
+        platform: None,
         burnin: Some(BurnIn {
             profile: "quick".to_owned(),
             seed: "0xffffffffffffffff".to_owned(),
@@ -124,6 +125,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         same_signatures: true,
         burn: None,
         sighting: Default::default(),
+        evidence: None,
     })
 }
 

@@ -9,6 +9,9 @@ use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use crate::attest::Digest;
+use crate::attest::policy::Root;
+
 /// Largest certificate that is read.
 pub const MAX_CERTIFICATE_BYTES: usize = 16 << 10;
 /// Certificates between a leaf and its root.
@@ -20,15 +23,6 @@ const ENDORSEMENT: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x01];
 const ATTESTATION: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x03];
 /// tcg-at-tpmManufacturer.
 const MANUFACTURER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.2.1");
-
-/// A certificate that its holder decided to trust: an authority of a TPM vendor, or one that certifies attestation keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedRoot {
-    /// What reports call it.
-    pub name: String,
-    /// DER of an X.509 certificate.
-    pub certificate: Vec<u8>,
-}
 
 /// What a certificate of a TPM is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,14 +78,14 @@ pub fn manufacturer_name(id: u32) -> String {
     String::from_utf8_lossy(&bytes).trim_end_matches(['\0', ' ']).to_owned()
 }
 
-/// The name of the root that vouches for a certificate at that time, directly or through `intermediates`.
+/// The root that vouches for a certificate at that time, directly or through `intermediates`.
 pub fn chain<'r>(
     certificate: &[u8],
     intermediates: &[&[u8]],
-    roots: &'r [PinnedRoot],
+    roots: &[&'r Root],
     purpose: Purpose,
     at: jiff::Timestamp,
-) -> Result<&'r str, String> {
+) -> Result<&'r Root, String> {
     let der = CertificateDer::from(certificate);
     let leaf = EndEntityCert::try_from(&der).map_err(|error| format!("is no certificate: {error}"))?;
     let intermediates: Vec<_> = intermediates.iter().map(|bytes| CertificateDer::from(*bytes)).collect();
@@ -99,9 +93,9 @@ pub fn chain<'r>(
     let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
     let mut why = "no root is pinned".to_owned();
     for root in roots {
-        let root_der = CertificateDer::from(root.certificate.as_slice());
+        let root_der = CertificateDer::from(root.certificate_der.as_slice());
         let Ok(anchor) = anchor_from_trusted_cert(&root_der) else {
-            why = format!("the root {:?} is no certificate", root.name);
+            why = format!("the root {} is no certificate", Digest::of(&root.certificate_der));
             continue;
         };
         let usage = KeyUsage::required_if_present(match purpose {
@@ -110,11 +104,20 @@ pub fn chain<'r>(
         });
         let anchors = [anchor];
         match leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &intermediates, time, usage, None, None) {
-            Ok(_) => return Ok(&root.name),
+            Ok(_) => return Ok(root),
             Err(error) => why = format!("no pinned root vouches for it: {error}"),
         }
     }
     Err(why)
+}
+
+/// Subject of a certificate and its digest, for a message.
+pub fn describe(certificate: &[u8]) -> String {
+    let sha256 = Digest::of(certificate);
+    match read(certificate) {
+        Ok(certificate) => format!("{:?} ({sha256})", certificate.tbs_certificate().subject().to_string()),
+        Err(_) => sha256.to_string(),
+    }
 }
 
 fn read(certificate: &[u8]) -> Result<Certificate, der::Error> {

@@ -45,6 +45,8 @@ pub(super) fn conclude(
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
+    let image_proven = report.tpm.as_ref().is_some_and(|tpm| tpm.root.is_some() && tpm.image.is_some());
+    let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
@@ -52,7 +54,10 @@ pub(super) fn conclude(
     if rederived.burn.is_none() {
         not_proven("that the machine survives load: the report holds no burn-in");
     }
-    not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
+    not_proven(match root {
+        None => "that the parts are genuine: no part signed its own identity, and no hardware root was checked",
+        Some(_) => "that the parts are genuine: no part signed its own identity; the TPM speaks for itself only",
+    });
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
@@ -65,7 +70,9 @@ pub(super) fn conclude(
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }
     not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
-    not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    if !image_proven {
+        not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    }
     if !rederived.same_signatures {
         not_proven("that the signed checks follow from the evidence: another signature set was used to re-evaluate it");
     }

@@ -30,6 +30,7 @@ mod lookalike;
 mod policy;
 mod report;
 mod standing;
+mod tpm;
 mod verdict;
 
 pub use batch::Batch;
@@ -37,6 +38,7 @@ pub use claims::ClaimLevel;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
 pub use report::{Difference, EvidenceSource, Report, Signer};
+pub use tpm::TpmProof;
 pub use verdict::{MAX_ASSURANCE, Rederived};
 
 use std::io::Read;
@@ -119,14 +121,21 @@ fn verify_and_sight(
     }
     if report.is_valid()
         && let Some(items) = evidence::check(&statement, evidence, &mut report)
-        && let Some(rederived) = verdict::check(&statement, &items, rederive, &mut report)
+        && let Some(rederived) = verdict::rederive(&statement, &items, rederive, &mut report)
     {
-        let assurance = conclude::assurance(&statement, &rederived);
-        lookalike::check(&statement, &mut report);
-        policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+        let tpm = tpm::check(&statement, &items, &rederived, expectations, &mut report);
         if report.is_valid() {
-            conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
-            sighting = Some(rederived.sighting);
+            verdict::check(&statement, &rederived, &mut report);
+        }
+        if report.is_valid() {
+            let assurance = conclude::assurance(&statement, &rederived);
+            lookalike::check(&statement, &mut report);
+            policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+            if report.is_valid() {
+                tpm::conclude(&statement, tpm, expectations, &mut report);
+                conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
+                sighting = Some(rederived.sighting);
+            }
         }
     }
     report.statement = Some(statement);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
 use crate::attest::statement::{Assurance, Database, SignedVerdict, Statement};
+use crate::evidence::Evidence;
 use crate::ledger::Sighting;
 use crate::rule::Check;
 
@@ -29,24 +30,30 @@ pub struct Rederived {
     pub burn: Option<String>,
     /// The ids of the machine and of its parts, for the comparison with other reports.
     pub sighting: Sighting,
+    /// The facts that were derived; `None` when the caller did not keep them.
+    pub evidence: Option<Evidence>,
 }
 
-/// Derives everything again and compares it with what was signed.
-pub(super) fn check(
+/// Derives everything again.
+pub(super) fn rederive(
     statement: &Statement,
     items: &EvidenceItems<'_>,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
     report: &mut Report,
 ) -> Option<Rederived> {
-    let signed = &statement.predicate;
-    let rederived = match rederive(statement, items) {
-        Ok(rederived) => rederived,
+    match rederive(statement, items) {
+        Ok(rederived) => Some(rederived),
         Err(why) => {
             let expected = "evidence from which the checks can be derived again";
             report.fail(FailureClass::VerdictMismatch, "evidence", expected, &why);
-            return None;
+            None
         }
-    };
+    }
+}
+
+/// Compares what was derived again with what was signed.
+pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut Report) {
+    let signed = &statement.predicate;
     if signed.verdict.assurance > MAX_ASSURANCE {
         report.fail(
             FailureClass::VerdictMismatch,
@@ -89,7 +96,6 @@ pub(super) fn check(
         }
         report.differences = differences;
     }
-    report.is_valid().then_some(rederived)
 }
 
 /// The checks that differ, in the order of the signed ones. Equal ones in another order differ as a whole.
