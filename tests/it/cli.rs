@@ -7,6 +7,7 @@ mod hostile;
 mod machines;
 mod readme;
 mod reports;
+mod tpm;
 mod usage;
 
 use std::ffi::OsStr;

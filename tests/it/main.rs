@@ -18,4 +18,5 @@ mod rules;
 mod screen;
 mod spd;
 mod support;
+mod tpm;
 mod vbios;
