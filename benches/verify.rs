@@ -42,7 +42,8 @@ fn main() -> ExitCode {
 fn run() -> Result<bool, Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
     let key = Key::create(&folder.path().join("key.pem"), None)?;
-    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]) };
+    let trusted = TrustedKeys::from_public_keys([("bench".to_owned(), *key.public())]);
+    let expectations = Expectations::new(trusted, jiff::Timestamp::now());
     println!("re-evaluation of the evidence: not included (the closure repeats the signed checks)");
 
     let (envelopes, tars): (Vec<_>, Vec<_>) = (0..SMALL_REPORTS)
@@ -153,6 +154,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         verdict: statement.predicate.verdict.clone(),
         identity: None,
         same_signatures: true,
+        signatures: None,
         burn: None,
         sighting: Default::default(),
         evidence: None,

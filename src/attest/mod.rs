@@ -8,6 +8,9 @@
 //! digest), `report.json` (the statement again, for reading) and `signer.pub`. Only the first two are evidence; the
 //! public key that counts is the one that the verifier already had.
 //!
+//! Around it: a [`challenge`] that a report has to contain, so that it cannot be an old one, and a trust [`policy`] that says
+//! whose signatures count for what. Both are signed statements like a report.
+//!
 //! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).

@@ -11,7 +11,7 @@ Exit codes:
   1  rejected
   2  usage: the command line, a configuration or an input file is wrong
   3  undecided: the policy needs something that could not be assessed
-  4  attestation invalid
+  4  attestation invalid: a report, or the policy or challenge that it is held against
   5  the tool itself failed";
 
 /// How the command ended.
@@ -25,7 +25,7 @@ pub enum Exit {
     Usage = 2,
     /// The verdict is undecided.
     Undecided = 3,
-    /// A report is not what its signature says.
+    /// A report, trust policy or challenge is not what its signature says.
     AttestationInvalid = 4,
     /// The tool failed.
     ToolFailed = 5,

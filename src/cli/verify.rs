@@ -243,9 +243,11 @@ impl Verifier {
             Some(Verdict::Undecided) => self.totals.undecided += 1,
         }
         if report.class() == Some(FailureClass::UntrustedSigner) {
-            eprintln!(
-                "hint: ask the signer for the public key by a way that the report did not take, and give it with --key"
-            );
+            let how = match self.expectations.policy {
+                Some(_) => "add it to the policy: yanji trust add NAME --public PUB --role seller",
+                None => "give it with --key",
+            };
+            eprintln!("hint: ask the signer for the public key by a way that the report did not take, and {how}");
         }
         Ok((report, judgement))
     }

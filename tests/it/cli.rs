@@ -1,6 +1,8 @@
 //! Tests of the built binary, and of the whole pipeline over recorded machines.
 
+mod attacks;
 mod certify;
+mod challenge;
 mod claims;
 mod faults;
 mod hostile;
@@ -8,6 +10,7 @@ mod machines;
 mod readme;
 mod reports;
 mod tpm;
+mod trust;
 mod usage;
 
 use std::ffi::OsStr;
@@ -57,6 +60,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_CONFIG_HOME", self.path("config"))
+            .env("XDG_STATE_HOME", self.path("state"))
             .env("LC_ALL", "C.UTF-8")
             .env_remove("NO_COLOR")
             .env_remove("YANJI_ROOT")

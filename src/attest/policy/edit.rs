@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{PolicyError, Role, Scope, TrustPolicy, WireKey, WireRevoked, wrong};
+use super::wire::{WireKey, WireRevoked, wrong};
+use super::{PolicyError, Role, Scope, TrustPolicy};
 use crate::attest::Digest;
 use crate::attest::key::PublicKey;
 

@@ -43,8 +43,9 @@
 mod allowed_signers;
 mod edit;
 mod signed;
+mod wire;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
@@ -61,8 +62,6 @@ pub use signed::{OpenedPolicy, POLICY_TYPE, SeenPolicy, claimed_name, open, sign
 
 /// The largest policy that is read.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
-/// Longest name of a policy, of a key, of an image.
-const MAX_NAME_CHARS: usize = 100;
 
 /// Why a text is not a policy.
 #[derive(Debug, thiserror::Error)]
@@ -314,7 +313,7 @@ impl TrustPolicy {
             return Err(PolicyError::TooLarge);
         }
         let text = std::str::from_utf8(bytes).map_err(|_| PolicyError::NotText)?;
-        toml::from_str::<Wire>(text)?.check()
+        toml::from_str::<wire::Wire>(text)?.check()
     }
 
     /// The key with that id.
@@ -389,182 +388,6 @@ impl TrustPolicy {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wire {
-    name: String,
-    version: u64,
-    expires: String,
-    #[serde(default)]
-    key: Vec<WireKey>,
-    #[serde(default)]
-    threshold: BTreeMap<Role, usize>,
-    #[serde(default)]
-    root: Vec<WireRoot>,
-    #[serde(default)]
-    minimum: WireMinimum,
-    #[serde(default)]
-    image: Vec<Image>,
-    #[serde(default)]
-    revoked: Vec<WireRevoked>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireKey {
-    name: String,
-    public: String,
-    roles: Vec<Role>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    scopes: Option<Vec<Scope>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    valid_from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    valid_until: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireRoot {
-    kind: RootKind,
-    pem: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireMinimum {
-    assurance: Option<Assurance>,
-    tool: Option<String>,
-    signature_set: Option<String>,
-    max_age: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireRevoked {
-    keyid: Digest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    compromised_at: Option<String>,
-    reason: String,
-}
-
-impl Wire {
-    fn check(self) -> Result<TrustPolicy, PolicyError> {
-        check_name("name", &self.name)?;
-        let mut seen: HashMap<PublicKey, String> = HashMap::new();
-        let mut keys = Vec::with_capacity(self.key.len());
-        for key in self.key {
-            let key = key.check()?;
-            if let Some(other) = seen.insert(key.public, key.name.clone()) {
-                // One holder under two names would count twice.
-                return Err(wrong(&format!("key {:?}", key.name), format!("is the key of {other:?}")));
-            }
-            keys.push(key);
-        }
-        let mut revoked_ids = HashSet::new();
-        let revoked = self
-            .revoked
-            .into_iter()
-            .map(|it| {
-                let what = format!("revoked {}", it.keyid);
-                if !revoked_ids.insert(it.keyid) {
-                    return Err(wrong(&what, "is there twice".to_owned()));
-                }
-                let compromised_at = it.compromised_at.as_deref().map(|text| time(&what, text)).transpose()?;
-                Ok(Revocation { keyid: it.keyid, compromised_at, reason: it.reason })
-            })
-            .collect::<Result<_, PolicyError>>()?;
-        for (role, count) in &self.threshold {
-            let holders = keys.iter().filter(|key| key.roles.contains(role)).count();
-            if *count > holders {
-                return Err(wrong(
-                    "threshold",
-                    format!("asks for {count} keys of role {role}, and there are {holders}"),
-                ));
-            }
-        }
-        let roots =
-            self.root.into_iter().enumerate().map(|(index, root)| root.check(index)).collect::<Result<_, _>>()?;
-        for image in &self.image {
-            check_name("image", &image.name)?;
-        }
-        let policy = TrustPolicy {
-            expires: time("expires", &self.expires)?,
-            name: self.name,
-            version: self.version,
-            keys,
-            thresholds: self.threshold,
-            roots,
-            minimum: self.minimum.check()?,
-            images: self.image,
-            revoked,
-        };
-        let owners = policy.owners().len();
-        if owners == 0 || owners < policy.owner_threshold() {
-            let why = format!("{owners} keys may sign the next version, and it takes {}", policy.owner_threshold());
-            return Err(wrong("owners", why));
-        }
-        Ok(policy)
-    }
-}
-
-impl WireKey {
-    fn check(self) -> Result<PolicyKey, PolicyError> {
-        check_name("key", &self.name)?;
-        let what = format!("key {:?}", self.name);
-        let public = parse_public(&self.public).map_err(|why| wrong(&what, why))?;
-        let scopes = match self.scopes {
-            Some(scopes) => scopes,
-            None => {
-                let mut scopes: Vec<Scope> = self.roles.iter().flat_map(|role| role.scopes()).copied().collect();
-                scopes.sort_unstable();
-                scopes.dedup();
-                scopes
-            }
-        };
-        let limit = |text: Option<String>| text.as_deref().map(|text| time(&what, text)).transpose();
-        let (valid_from, valid_until) = (limit(self.valid_from)?, limit(self.valid_until)?);
-        if let (Some(from), Some(until)) = (valid_from, valid_until)
-            && until <= from
-        {
-            return Err(wrong(&what, "is valid until before it is valid".to_owned()));
-        }
-        Ok(PolicyKey { name: self.name, public, roles: self.roles, scopes, valid_from, valid_until })
-    }
-}
-
-impl WireRoot {
-    fn check(self, index: usize) -> Result<Root, PolicyError> {
-        let what = format!("root {index}");
-        let (label, document) =
-            pkcs8::Document::from_pem(self.pem.trim()).map_err(|error| wrong(&what, error.to_string()))?;
-        if label != "CERTIFICATE" {
-            return Err(wrong(&what, "is not a certificate in PEM".to_owned()));
-        }
-        Ok(Root { kind: self.kind, certificate_der: document.as_bytes().to_vec() })
-    }
-}
-
-impl WireMinimum {
-    fn check(self) -> Result<Minimum, PolicyError> {
-        let version = |what: &str, text: Option<String>| {
-            let parse = |text: String| {
-                Version::parse(&text).ok_or_else(|| wrong(what, format!("{text:?} is not numbers between dots")))
-            };
-            text.map(parse).transpose()
-        };
-        Ok(Minimum {
-            assurance: self.assurance,
-            tool: version("minimum.tool", self.tool)?,
-            signature_set: version("minimum.signature_set", self.signature_set)?,
-            max_age: self
-                .max_age
-                .map(|text| parse_duration(&text).map_err(|why| wrong("minimum.max_age", why)))
-                .transpose()?,
-        })
-    }
-}
-
 /// A public key as 64 hexadecimal digits or in PEM.
 pub fn parse_public(text: &str) -> Result<PublicKey, String> {
     match PublicKey::from_hex(text.trim()) {
@@ -586,17 +409,129 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     }
 }
 
-fn time(what: &str, text: &str) -> Result<Timestamp, PolicyError> {
-    text.parse().map_err(|_| wrong(what, format!("{text:?} is no time such as 2027-03-01T00:00:00Z")))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn check_name(what: &str, name: &str) -> Result<(), PolicyError> {
-    if (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
-        return Ok(());
+    const POLICY: &str = r#"
+name = "acme"
+version = 7
+expires = "2027-01-01T00:00:00Z"
+
+[[key]]
+name = "owner"
+public = "0101010101010101010101010101010101010101010101010101010101010101"
+roles = ["owner"]
+
+[[key]]
+name = "seller"
+public = "0202020202020202020202020202020202020202020202020202020202020202"
+roles = ["seller", "auditor"]
+valid_from = "2026-01-01T00:00:00Z"
+valid_until = "2026-07-01T00:00:00Z"
+
+[threshold]
+seller = 1
+
+[minimum]
+max_age = "30d"
+tool = "0.10"
+
+[[image]]
+name = "live"
+version = "1"
+pcr11 = "74c181c7ad8a0855d4b55e44d2ba87aabdddb196832571f15f92fece332e4916"
+"#;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
-    Err(wrong(what, format!("a name has 1 to {MAX_NAME_CHARS} characters, none of them a control character")))
-}
 
-fn wrong(what: &str, why: String) -> PolicyError {
-    PolicyError::Value { what: what.to_owned(), why }
+    fn refused(from: &str, to: &str) -> String {
+        assert!(POLICY.contains(from), "{from}");
+        TrustPolicy::parse(POLICY.replace(from, to).as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_value_means_something() {
+        let policy = TrustPolicy::parse(POLICY.as_bytes()).unwrap();
+        assert_eq!(policy.minimum.max_age, Some(SignedDuration::from_hours(720)));
+        assert_eq!(policy.keys[1].scopes, [Scope::Certify, Scope::Challenge]);
+        assert_eq!(policy.owners(), [PublicKey::from_bytes([1; 32])]);
+        assert_eq!(policy.trusted_keys().len(), 1);
+        assert_eq!(policy.images[0].name, "live");
+        for (from, to, words) in [
+            ("version = 7", "version = -1", "version"),
+            ("version = 7", "version = 7\nversions = 8", "unknown field"),
+            ("2027-01-01T00:00:00Z", "2027-01-01", "is no time such as"),
+            ("roles = [\"owner\"]", "roles = [\"boss\"]", "unknown variant"),
+            ("roles = [\"owner\"]", "roles = [\"buyer\"]", "0 keys may sign the next version"),
+            ("seller = 1", "seller = 2", "asks for 2 keys of role seller, and there are 1"),
+            ("seller = 1", "owner = 2", "asks for 2"),
+            ("02020202020202020202020202020202020202020202020202", "", "no public key"),
+            ("max_age = \"30d\"", "max_age = \"-30d\"", "no duration"),
+            ("tool = \"0.10\"", "tool = \"0.10-rc\"", "not numbers between dots"),
+            ("2026-07-01", "2025-07-01", "valid until before it is valid"),
+            ("name = \"live\"", "name = \"a\\u001bb\"", "control character"),
+            ("[[image]]", "[[root]]\nkind = \"tpm\"\npem = \"x\"\n[[image]]", "root 0"),
+        ] {
+            let message = refused(from, to);
+            assert!(message.contains(words), "{to}: {message}");
+        }
+        let deep = format!("name = {}", "[".repeat(100_000));
+        assert!(matches!(TrustPolicy::parse(deep.as_bytes()), Err(PolicyError::Toml(_))));
+        assert!(matches!(TrustPolicy::parse(&vec![b' '; MAX_POLICY_BYTES + 1]), Err(PolicyError::TooLarge)));
+    }
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        let version = |text| Version::parse(text).unwrap();
+        assert!(
+            version("0.10") > version("0.9.9")
+                && version("1.0") == version("1")
+                && version("2026.12.1") > version("2026.12")
+        );
+        for text in ["", "1.", "1.a", "1.-1", "v1", "1.2-rc", "9999999999999999999"] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_signature_is_worth_depends_on_when_it_was_made_and_who_says_so() {
+        let now = time("2026-06-01T00:00:00Z");
+        let mut policy = TrustPolicy::parse(POLICY.as_bytes()).unwrap();
+        let seller = policy.keys[1].clone();
+        let standing = |policy: &TrustPolicy, claimed: &str, proven: Option<&str>, now| match policy.standing(
+            &seller,
+            time(claimed),
+            proven.map(time),
+            now,
+        ) {
+            Standing::Good => "good",
+            Standing::Unproven(Objection { revoked: true, .. }) => "unproven, revoked",
+            Standing::Unproven(_) => "unproven",
+            Standing::Bad(Objection { revoked: true, .. }) => "bad, revoked",
+            Standing::Bad(_) => "bad",
+        };
+        let (before, within, after) = ("2025-12-31T00:00:00Z", "2026-03-01T00:00:00Z", "2026-08-01T00:00:00Z");
+        assert_eq!(standing(&policy, within, None, now), "good");
+        assert_eq!(standing(&policy, before, None, now), "bad");
+        assert_eq!(standing(&policy, after, None, now), "bad");
+        // The trusted clock counts, whatever is claimed.
+        assert_eq!(standing(&policy, within, Some(after), now), "bad");
+        let later = time("2026-09-01T00:00:00Z");
+        assert_eq!(standing(&policy, within, None, later), "unproven");
+        assert_eq!(standing(&policy, within, Some(within), later), "good");
+
+        let keyid = seller.public.keyid();
+        let compromised_at = Some(time("2026-04-01T00:00:00Z"));
+        policy.revoked = vec![Revocation { keyid, compromised_at, reason: "stolen".to_owned() }];
+        let (earlier, meanwhile) = ("2026-03-31T23:59:59Z", "2026-04-01T00:00:00Z");
+        assert_eq!(standing(&policy, earlier, None, now), "unproven, revoked");
+        assert_eq!(standing(&policy, earlier, Some(earlier), now), "good");
+        assert_eq!(standing(&policy, earlier, Some(meanwhile), now), "bad, revoked");
+        assert_eq!(standing(&policy, meanwhile, None, now), "bad, revoked");
+        policy.revoked[0].compromised_at = None;
+        assert_eq!(standing(&policy, earlier, Some(earlier), now), "bad, revoked");
+    }
 }

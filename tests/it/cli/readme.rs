@@ -120,7 +120,10 @@ fn every_command_in_the_readme_works_as_it_is_shown() {
         }
         let mut command = std::process::Command::new("sh");
         command.arg("-c").arg(runnable(&shown.command)).current_dir(&work).env("PATH", &path);
-        command.env("XDG_DATA_HOME", place.path("data")).env("XDG_CONFIG_HOME", place.path("config"));
+        command
+            .env("XDG_DATA_HOME", place.path("data"))
+            .env("XDG_CONFIG_HOME", place.path("config"))
+            .env("XDG_STATE_HOME", place.path("state"));
         let ran = Ran::from(command.env("LC_ALL", "C.UTF-8").stdin(std::process::Stdio::null()).output().unwrap());
         let context = format!("README.md:{}: {}\n{}\n{}", shown.line, shown.command, ran.stdout, ran.stderr);
         assert!(!ran.stderr.contains("panicked"), "{context}");

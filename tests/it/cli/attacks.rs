@@ -1,0 +1,427 @@
+//! What a dishonest seller can do, and the test in which it fails.
+//!
+//! | Attack | Test |
+//! |---|---|
+//! | edit the payload, flip any byte | `attest::every_flipped_byte_of_an_envelope_fails`, `cli::reports::a_changed_byte_anywhere_is_found` |
+//! | forge: sign with another key under a trusted name | `attest::only_trusted_signatures_count_and_each_key_once` |
+//! | one signature counted twice | [`one_signature_twice_is_one_signer`] |
+//! | replay: an old report, or a second one, for a challenge | [`a_replayed_report_does_not_answer_a_new_challenge`], [`a_challenge_has_one_answer`] |
+//! | another machine's evidence spliced in | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
+//! | cloned serial numbers | `duplicates::*` |
+//! | a short burn-in with a long claim | [`a_short_burn_in_with_a_long_claim`] |
+//! | a patched tool | [`a_patched_tool_is_not_proven_to_be_the_right_one`] |
+//! | back-dating | [`a_report_from_before_its_challenge_or_from_after_its_end`] |
+//! | a signed verdict that the evidence contradicts | `cli::reports::a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence`, `attest::a_verdict_that_the_evidence_contradicts_fails` |
+//! | evidence stripped | `attest::evidence_that_was_stripped_added_to_or_cut`, `cli::reports::without_its_container_a_report_is_verified_from_what_it_holds_inline_or_not_at_all` |
+//! | an old signature set | [`an_old_signature_set`] |
+//! | signature-set downgrade: old rules under a new version | [`a_signature_set_downgrade`] |
+//! | a policy older than one seen | [`a_policy_older_than_one_seen`] |
+//! | a subject list that omits a part of the evidence | [`a_subject_list_that_omits_a_part`] |
+//! | serial numbers that look like others | [`a_serial_number_that_only_looks_like_another`] |
+//! | a tar with two entries of one name | [`a_tar_with_two_entries_of_one_name`], `attest::the_container_has_plain_sorted_files_only` |
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
+use yanji::attest::Digest;
+use yanji::attest::challenge::Issued;
+use yanji::attest::envelope::Envelope;
+use yanji::attest::evidence_tar::{self, Content, Item};
+use yanji::attest::key::Key;
+use yanji::attest::statement::{Statement, session_id};
+
+use super::Place;
+use super::certify::TINY_PROFILE;
+use crate::support::RecordedMachine;
+
+/// A recorded server, and the key of whoever offers it.
+pub fn seller() -> Place {
+    let place = Place::new();
+    place.archive(&RecordedMachine::server());
+    place.run(["key", "gen", "--out", "seller.pem", "--no-passphrase"]).exits(0);
+    place
+}
+
+/// A challenge of this machine, or of `--key`.
+pub fn issue(place: &Place, file: &str, more: &[&str]) {
+    let purpose: &[&str] = if more.contains(&"--for") { &[] } else { &["--for", "PO-1"] };
+    place.run(["challenge", "new", "-o", file].iter().chain(purpose).chain(more)).exits(0);
+}
+
+/// Exit code 4, and the first failure is of that class.
+#[track_caller]
+pub fn assert_refused(place: &Place, arguments: &[&str], class: &str) -> Json {
+    let ran = place.run(["verify", "--format", "json"].iter().chain(arguments)).exits(4);
+    let report = &ran.json()["reports"][0];
+    let failure = &report["failures"][0];
+    assert_eq!(failure["class"], class, "{report:#}");
+    for field in ["what", "expected", "observed"] {
+        assert_ne!(failure[field].as_str().unwrap(), "", "{failure}");
+    }
+    assert_ne!(failure["expected"], failure["observed"]);
+    assert_eq!((&report["claims"], &report["proven"]), (&Json::Array(vec![]), &Json::Array(vec![])));
+    failure.clone()
+}
+
+impl Place {
+    /// The recorded server as the seller certifies it.
+    pub fn certify(&self, out: &str, more: &[&str]) {
+        let arguments = ["certify", "--host", "host.tar.zst", "--key", "seller.pem", "--out", out];
+        self.run(arguments.iter().chain(more)).exits(3);
+    }
+
+    fn statement(&self, report: &str) -> Statement {
+        let envelope = fs::read(self.path(report).join("report.dsse.json")).unwrap();
+        serde_json::from_slice(&Envelope::parse(&envelope).unwrap().payload).unwrap()
+    }
+
+    pub fn predicate(&self, report: &str) -> Json {
+        serde_json::to_value(self.statement(report).predicate).unwrap()
+    }
+
+    /// Changes a statement as its own signer can: the session stays bound to its key.
+    pub fn resign(&self, report: &str, change: impl FnOnce(&mut Statement)) {
+        let mut statement = self.statement(report);
+        change(&mut statement);
+        let key = Key::load(&self.path("seller.pem"), None).unwrap();
+        let predicate = &mut statement.predicate;
+        predicate.session.s0 = session_id(
+            predicate.challenge.as_ref(),
+            &key.public().keyid(),
+            &predicate.tool.binary_sha256,
+            &predicate.session.started_at,
+        );
+        let envelope = Envelope::sign(statement.to_json().unwrap(), &key).to_json();
+        fs::write(self.path(report).join("report.dsse.json"), envelope).unwrap();
+    }
+
+    /// A new policy `trust.toml` of this machine in which the seller may certify, with lines of its table `minimum`.
+    pub fn policy(&self, minimum: &[&str]) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("policy {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        for file in ["trust.toml", "trust.toml.dsse.json"] {
+            _ = fs::remove_file(self.path(file));
+        }
+        self.run(["trust", "init", "--name", &name]).exits(0);
+        self.run(["trust", "add", "seller", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
+        if !minimum.is_empty() {
+            self.edit_policy(&format!("[minimum]\n{}", minimum.join("\n")));
+        }
+    }
+
+    /// Adds to the policy by hand, raises its version and signs it.
+    fn edit_policy(&self, addition: &str) {
+        let path = self.path("trust.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let version = text.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().parse::<u64>().unwrap();
+        let text = text.replace(&format!("version = {version}"), &format!("version = {}", version + 1));
+        fs::write(&path, format!("{text}\n{addition}\n")).unwrap();
+        self.run(["trust", "sign"]).exits(0);
+    }
+}
+
+const OWN: [&str; 5] = ["report", "--key", "seller.pem.pub", "--challenge", "c.json"];
+const TRUST: [&str; 3] = ["report", "--trust", "trust.toml"];
+
+#[test]
+fn one_signature_twice_is_one_signer() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    place.run(["key", "gen", "--out", "second.pem", "--no-passphrase"]).exits(0);
+    place.run(["trust", "add", "second", "--public", "second.pem.pub", "--role", "seller"]).exits(0);
+    place.edit_policy("[threshold]\nseller = 2");
+    let path = place.path("report/report.dsse.json");
+    let mut envelope = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
+    envelope.signatures.push(envelope.signatures[0].clone());
+    fs::write(&path, envelope.to_json()).unwrap();
+    let failure = assert_refused(&place, &TRUST, "E_THRESHOLD");
+    assert_eq!(failure["expected"], "2 different keys");
+    assert_eq!(failure["observed"], "1: [\"seller\"]");
+    let second = Key::load(&place.path("second.pem"), None).unwrap();
+    envelope.signatures[1] = Envelope::sign(envelope.payload.clone(), &second).signatures.remove(0);
+    fs::write(&path, envelope.to_json()).unwrap();
+    let ran = place.run(["verify"].iter().chain(&TRUST)).exits(3);
+    assert!(ran.stdout.contains("L1 vouched for by seller, second: 2 different keys"), "{}", ran.stdout);
+    // The policy cannot be made to count one key under two names.
+    let text = fs::read_to_string(place.path("trust.toml")).unwrap();
+    let hex = |name: &str| {
+        let shown = place.run(["key", "show", name]).exits(0).stdout;
+        shown.lines().find_map(|line| line.strip_prefix("hex")).unwrap().trim().to_owned()
+    };
+    fs::write(place.path("trust.toml"), text.replace(&hex("second.pem.pub"), &hex("seller.pem.pub"))).unwrap();
+    let ran = place.run(["trust", "sign"]).exits(2);
+    assert!(ran.stderr.contains("is the key of \"seller\""), "{}", ran.stderr);
+}
+
+#[test]
+fn a_replayed_report_does_not_answer_a_new_challenge() {
+    let place = seller();
+    issue(&place, "old.json", &[]);
+    issue(&place, "c.json", &[]);
+    place.certify("report", &["--challenge", "old.json"]);
+    let failure = assert_refused(&place, &OWN, "E_REPLAY");
+    assert_eq!(failure["what"], "challenge.value");
+    fs::remove_dir_all(place.path("report")).unwrap();
+    place.certify("report", &[]);
+    assert_eq!(assert_refused(&place, &OWN, "E_REPLAY")["observed"], "the report answers no challenge");
+    // The right bytes, without the issuer's word about them, and for another order.
+    fs::remove_dir_all(place.path("report")).unwrap();
+    place.certify("report", &["--challenge", "c.json"]);
+    let genuine = fs::read(place.path("report/report.dsse.json")).unwrap();
+    place.resign("report", |statement| statement.predicate.challenge.as_mut().unwrap().issuer = None);
+    assert_eq!(assert_refused(&place, &OWN, "E_REPLAY")["what"], "challenge.issuer");
+    fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
+    place.resign("report", |statement| {
+        statement.predicate.challenge.as_mut().unwrap().purpose = Some("PO-2".to_owned());
+    });
+    let failure = assert_refused(&place, &OWN, "E_REPLAY");
+    assert_eq!((failure["expected"].as_str(), failure["observed"].as_str()), (Some("PO-1"), Some("PO-2")));
+    fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
+    place.run(["verify"].iter().chain(&OWN)).exits(3);
+}
+
+#[test]
+fn a_challenge_has_one_answer() {
+    let place = seller();
+    issue(&place, "c.json", &[]);
+    place.certify("report", &["--challenge", "c.json"]);
+    place.certify("other", &["--challenge", "c.json"]);
+    place.run(["verify"].iter().chain(&OWN)).exits(3);
+    place.run(["verify"].iter().chain(&OWN)).exits(3);
+    let other = ["other", "--key", "seller.pem.pub", "--challenge", "c.json"];
+    let failure = assert_refused(&place, &other, "E_REPLAY");
+    assert_eq!(failure["what"], "answers to the challenge");
+    // In one run too, and a report that is refused answers nothing.
+    fs::remove_dir_all(place.path("state")).unwrap();
+    place.run(["key", "gen", "--out", "stranger.pem", "--no-passphrase"]).exits(0);
+    place.run(["verify", "other", "--key", "stranger.pem.pub", "--challenge", "c.json"]).exits(4);
+    let ran = place.run(["verify", "report", "other", "--key", "seller.pem.pub", "--challenge", "c.json"]).exits(4);
+    assert!(ran.stdout.contains("INVALID  E_REPLAY (answers to the challenge)  other\n"), "{}", ran.stdout);
+    place.run(["verify"].iter().chain(&OWN)).exits(3);
+}
+
+#[test]
+fn a_report_from_before_its_challenge_or_from_after_its_end() {
+    let place = seller();
+    issue(&place, "c.json", &[]);
+    place.certify("report", &["--challenge", "c.json"]);
+    let genuine = fs::read(place.path("report/report.dsse.json")).unwrap();
+    let days = |days: i64| Timestamp::now().checked_add(SignedDuration::from_hours(24 * days)).unwrap().to_string();
+    for (start, end) in [(-1, 0), (8, 9)] {
+        fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
+        place.resign("report", |statement| {
+            statement.predicate.session.started_at = days(start);
+            statement.predicate.session.ended_at = days(end);
+        });
+        let failure = assert_refused(&place, &OWN, "E_STALE");
+        assert_eq!(failure["what"], "session.startedAt");
+        assert!(failure["expected"].as_str().unwrap().ends_with("give or take 10 minutes"), "{failure}");
+    }
+    // Without a challenge nothing bounds it but the reader's own clock.
+    let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+    assert!(ran.stdout.contains("indeterminate: E_TIME session.endedAt"), "{}", ran.stdout);
+
+    // What the issuer says of its own times counts, and not what the report says of them.
+    let key = Key::load(&place.path("data/yanji/key.pem"), None).unwrap();
+    let issued = Issued {
+        value: [7; 32],
+        purpose: "PO-1".to_owned(),
+        issued_at: "2025-01-01T00:00:00Z".parse().unwrap(),
+        expires_at: "2025-01-08T00:00:00Z".parse().unwrap(),
+    };
+    fs::write(place.path("c.json"), issued.sign(&key).unwrap().to_json()).unwrap();
+    fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
+    place.resign("report", |statement| {
+        let challenge = statement.predicate.challenge.as_mut().unwrap();
+        challenge.value = [7; 32];
+    });
+    assert_refused(&place, &OWN, "E_REPLAY");
+}
+
+#[test]
+fn a_short_burn_in_with_a_long_claim() {
+    let place = seller();
+    fs::write(place.path("tiny.toml"), TINY_PROFILE).unwrap();
+    let ran = place.run(["certify", "--out", "report", "--profile", "tiny.toml", "--key", "seller.pem"]);
+    assert!(matches!(ran.code, 0 | 1 | 3), "{}", ran.stderr);
+    let genuine = place.statement("report");
+    let verify = ["report", "--key", "seller.pem.pub"];
+    // The claim alone.
+    place.resign("report", |statement| statement.predicate.burnin.as_mut().unwrap().profile = "24h".to_owned());
+    let failure = assert_refused(&place, &verify, "E_VERDICT_MISMATCH");
+    assert!(failure["observed"].as_str().unwrap().contains("tiny"), "{failure}");
+
+    // The records say 24 hours as well: their chain does not hold any more.
+    let bytes: u64 = genuine.predicate.evidence.iter().map(|item| item.bytes).sum();
+    let tar = fs::read(place.path("report/evidence.tar")).unwrap();
+    let container = evidence_tar::read(&tar[..], bytes, |_, _| true).unwrap();
+    let items = container.items.into_iter().map(|found| {
+        let mut content = found.content.unwrap();
+        if found.id == yanji::attest::RECORDS_ITEM {
+            let text = String::from_utf8(content).unwrap();
+            let long = text.replacen("\"duration_seconds\":2", "\"duration_seconds\":86400", 1);
+            assert_ne!(text, long);
+            content = long.into_bytes();
+        }
+        Item { id: found.id, media_type: "application/octet-stream".to_owned(), content: Content::Bytes(content) }
+    });
+    let mut tar = Vec::new();
+    let written = evidence_tar::write(items.collect(), &mut tar).unwrap();
+    let records = written.items.iter().find(|item| item.id == yanji::attest::RECORDS_ITEM).unwrap().sha256;
+    fs::write(place.path("report/evidence.tar"), tar).unwrap();
+    place.resign("report", |statement| {
+        statement.set_evidence(written);
+        statement.predicate.burnin.as_mut().unwrap().records.sha256 = records;
+    });
+    assert_refused(&place, &verify, "E_VERDICT_MISMATCH");
+}
+
+#[test]
+fn a_patched_tool_is_not_proven_to_be_the_right_one() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.resign("report", |statement| statement.predicate.tool.binary_sha256 = Digest::of(b"patched"));
+    let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+    let (_, not_proven) = ran.stdout.split_once("  NOT proven\n").unwrap();
+    assert!(not_proven.contains("that the tool and the system which made it were unmodified"), "{not_proven}");
+    let patched =
+        format!("L0 made by yanji {} ({:.16}…)", env!("CARGO_PKG_VERSION"), Digest::of(b"patched").to_string());
+    assert!(ran.stdout.contains(&patched), "{}", ran.stdout);
+}
+
+/// Makes the seller's rules blind for the module without a serial number.
+fn blind_rules(place: &Place, version: Option<&str>) {
+    place.archive(&RecordedMachine::server().with(|machine| machine.dimms[3].serial = "Not Specified".to_owned()));
+    let folder = place.signatures();
+    fs::remove_file(folder.join("dimm/serial-blank.toml")).unwrap();
+    let policy = fs::read_to_string(folder.join("policy.toml")).unwrap();
+    let kept: Vec<&str> = policy.lines().filter(|line| !line.contains("dimm.serial-blank")).collect();
+    fs::write(folder.join("policy.toml"), kept.join("\n")).unwrap();
+    if let Some(version) = version {
+        fs::write(folder.join("set.toml"), format!("version = \"{version}\"\n")).unwrap();
+    }
+    place.certify("report", &["--signatures", "signatures"]);
+}
+
+#[test]
+fn an_old_signature_set() {
+    let place = seller();
+    blind_rules(&place, Some("2024.1"));
+    // The rules of today look at the same evidence, and their verdict counts.
+    let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+    assert!(ran.stdout.contains("another signature set was used to re-evaluate it"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("dimm.serial-blank on dimm:P1-DIMMD1 needs a person to look"), "{}", ran.stdout);
+    place.policy(&["signature_set = \"2026.11.1\""]);
+    let failure = assert_refused(&place, &TRUST, "E_POLICY");
+    assert_eq!(
+        (failure["expected"].as_str(), failure["observed"].as_str()),
+        (Some("2026.11.1 or later"), Some("2024.1"))
+    );
+}
+
+#[test]
+fn a_signature_set_downgrade() {
+    let place = seller();
+    // The version of today over rules that were left out.
+    blind_rules(&place, None);
+    let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+    assert!(ran.stdout.contains("E_POLICY content of signature set 2026."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("dimm.serial-blank on dimm:P1-DIMMD1 needs a person to look"), "{}", ran.stdout);
+    place.policy(&["signature_set = \"2026.11.1\""]);
+    let failure = assert_refused(&place, &TRUST, "E_POLICY");
+    assert!(failure["what"].as_str().unwrap().starts_with("content of signature set 2026."), "{failure}");
+    // A version that cannot be compared is none.
+    place.resign("report", |statement| statement.predicate.databases[0].version = "2026.12.1-rc".to_owned());
+    assert_eq!(assert_refused(&place, &TRUST, "E_POLICY")["observed"], "2026.12.1-rc");
+}
+
+#[test]
+fn a_policy_older_than_one_seen() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    let files = ["trust.toml", "trust.toml.dsse.json"];
+    let before = files.map(|file| fs::read(place.path(file)).unwrap());
+    place.run(["trust", "revoke", "seller", "--reason", "sold fakes"]).exits(0);
+    assert_refused(&place, &TRUST, "E_REVOKED");
+    // The one before, signed by the same owner.
+    for (file, content) in files.iter().zip(&before) {
+        fs::write(place.path(file), content).unwrap();
+    }
+    let ran = place.run(["verify"].iter().chain(&TRUST)).exits(4);
+    assert!(ran.stderr.contains("E_POLICY: version of the policy: expected version 3 ("), "{}", ran.stderr);
+    assert!(ran.stderr.contains("observed version 2 ("), "{}", ran.stderr);
+    // The same version with another content is none that was seen.
+    fs::remove_dir_all(place.path("state")).unwrap();
+    place.run(["verify"].iter().chain(&TRUST)).exits(3);
+    let text = fs::read_to_string(place.path("trust.toml")).unwrap();
+    fs::write(place.path("trust.toml"), format!("{text}# another\n")).unwrap();
+    let ran = place.run(["trust", "sign"]).exits(2);
+    assert!(ran.stderr.contains("hint: write version = 3 into it"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_subject_list_that_omits_a_part() {
+    let place = seller();
+    place.certify("report", &[]);
+    let genuine = place.statement("report");
+    let parts: Vec<usize> =
+        (0..genuine.subject.len()).filter(|index| genuine.subject[*index].name.starts_with("hwid:")).collect();
+    assert!(parts.len() > 4);
+    for at in [parts[0], parts[parts.len() / 2], parts[parts.len() - 1]] {
+        place.resign("report", |statement| {
+            *statement = genuine.clone();
+            statement.subject.remove(at);
+        });
+        let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
+        assert!(failure["observed"].as_str().unwrap().contains("subjects are not the parts"), "{failure}");
+    }
+}
+
+#[test]
+fn a_serial_number_that_only_looks_like_another() {
+    let place = seller();
+    place.certify("real", &[]);
+    let real = RecordedMachine::server().dimms[0].serial.clone();
+    let (first, rest) = real.split_at(1);
+    for (fake, shown) in [
+        // A letter of another script, and one without width.
+        (format!("{first}\u{410}{rest}"), format!("{first}\\u{{410}}{rest}")),
+        (format!("{first}\u{200b}{rest}"), format!("{first}\\u{{200b}}{rest}")),
+    ] {
+        let mut machine = RecordedMachine::server();
+        machine.dimms[0].serial = fake;
+        place.archive(&machine);
+        place.certify("report", &[]);
+        let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+        assert!(ran.stdout.contains("  W_LOOKALIKE smbios.serial of dimm:"), "{}", ran.stdout);
+        assert!(ran.stdout.contains(&format!("    observed: {shown}\n")), "{}", ran.stdout);
+        let subjects = |report: &str| place.statement(report).subject;
+        let missing = subjects("real").into_iter().filter(|it| !subjects("report").contains(it)).count();
+        assert!(missing >= 2, "the unit and the module are others");
+        fs::remove_dir_all(place.path("report")).unwrap();
+    }
+}
+
+#[test]
+fn a_tar_with_two_entries_of_one_name() {
+    let place = seller();
+    place.certify("report", &[]);
+    let path = place.path("report/evidence.tar");
+    let tar = fs::read(&path).unwrap();
+    let entries = &tar[..tar.len() - 1024];
+    let doubled = [entries, entries, &[0; 1024]].concat();
+    fs::write(&path, &doubled).unwrap();
+    // Signed as it is: no reader may take the first entry where another takes the last.
+    place.resign("report", |statement| {
+        let sha256 = Digest::of(&doubled);
+        for subject in statement.subject.iter_mut().filter(|subject| subject.name == "evidence.tar") {
+            subject.digest.sha256 = sha256;
+        }
+    });
+    let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_EVIDENCE");
+    assert!(failure["observed"].as_str().unwrap().contains("is there twice"), "{failure}");
+}

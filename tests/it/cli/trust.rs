@@ -1,0 +1,269 @@
+//! The trust policy: made, edited, signed, handed over, and held against reports.
+
+use std::fs;
+
+use jiff::{SignedDuration, Timestamp};
+use yanji::attest::envelope::Envelope;
+use yanji::attest::key::Key;
+
+use super::attacks::{assert_refused, seller};
+use super::{Place, Ran, change};
+
+const VERIFY: [&str; 3] = ["report", "--trust", "trust.toml"];
+
+fn verify(place: &Place) -> Ran {
+    place.run(["verify"].iter().chain(&VERIFY))
+}
+
+fn trust(place: &Place, arguments: &[&str]) -> Ran {
+    place.run(["trust"].iter().chain(arguments))
+}
+
+/// Refused with exit code 4 and words that say what is wrong with the policy itself.
+#[track_caller]
+fn assert_unusable(place: &Place, words: &str) {
+    let ran = verify(place).exits(4);
+    assert!(ran.stderr.starts_with("error: E_POLICY: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains(words) && ran.stderr.contains("; observed "), "{}", ran.stderr);
+    assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+}
+
+fn in_hours(hours: i64) -> String {
+    Timestamp::now().checked_add(SignedDuration::from_hours(hours)).unwrap().to_string()
+}
+
+#[test]
+fn a_policy_is_made_edited_and_used() {
+    let place = seller();
+    place.certify("report", &[]);
+    let ran = trust(&place, &["init", "--name", "acme"]).exits(0);
+    assert!(ran.stdout.starts_with("trust.toml: policy acme, version 1, signed by key "), "{}", ran.stdout);
+    trust(&place, &["init", "--name", "more"]).exits(2);
+    trust(&place, &["init", "--name", "acme", "--file", "again.toml"]).exits(2);
+    // Nobody may certify yet.
+    assert_refused(&place, &VERIFY, "E_UNTRUSTED_SIGNER");
+    let ran = trust(&place, &["add", "seller-inc", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
+    assert!(ran.stdout.contains("version 2"), "{}", ran.stdout);
+    let ran = verify(&place).exits(3);
+    assert!(ran.stdout.contains("\"seller-inc\""), "{}", ran.stdout);
+    trust(&place, &["add", "twice", "--public", "seller.pem.pub", "--role", "witness"]).exits(2);
+
+    let shown = trust(&place, &["show"]).exits(0).stdout;
+    assert!(shown.contains("key seller-inc: seller; may sign: certify\n"), "{shown}");
+    let json = trust(&place, &["show", "--format", "json"]).exits(0).json();
+    assert_eq!((json["version"].as_str(), json["keys"][1]["name"].as_str()), (Some("2"), Some("seller-inc")));
+
+    // By hand, with a comment that stays.
+    change(&place.path("trust.toml"), "version = 2", "version = 3 # by hand");
+    fs::write(
+        place.path("trust.toml"),
+        fs::read_to_string(place.path("trust.toml")).unwrap() + "\n[minimum]\nassurance = \"L2\"\n",
+    )
+    .unwrap();
+    assert_unusable(&place, "digest of the policy");
+    trust(&place, &["add", "x", "--public", &"ab".repeat(32), "--role", "buyer"]).exits(4);
+    trust(&place, &["sign"]).exits(0);
+    let failure = assert_refused(&place, &VERIFY, "E_POLICY");
+    assert_eq!((failure["expected"].as_str(), failure["what"].as_str()), (Some("L2 or more"), Some("assurance")));
+    trust(&place, &["add", "x", "--public", &"ab".repeat(32), "--role", "buyer"]).exits(0);
+    assert!(fs::read_to_string(place.path("trust.toml")).unwrap().contains("version = 4 # by hand\n"));
+}
+
+#[test]
+fn minimums_say_what_they_expected_and_what_they_saw() {
+    let place = seller();
+    place.certify("report", &[]);
+    for (minimum, class, what) in [
+        ("tool = \"99.1\"", "E_POLICY", "tool.version"),
+        ("signature_set = \"2099.1\"", "E_POLICY", "version of the signature set"),
+        ("assurance = \"L3\"", "E_POLICY", "assurance"),
+        ("max_age = \"1ns\"", "E_STALE", "age of the report"),
+    ] {
+        place.policy(&[minimum]);
+        let failure = assert_refused(&place, &VERIFY, class);
+        assert_eq!(failure["what"], what);
+    }
+    place.policy(&["tool = \"0.0.9\"", "signature_set = \"2026.9\"", "assurance = \"L0\"", "max_age = \"1d\""]);
+    verify(&place).exits(3);
+}
+
+#[test]
+fn a_policy_that_its_owner_did_not_sign_last_is_refused() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    verify(&place).exits(3);
+    let text = fs::read(place.path("trust.toml")).unwrap();
+    let signature = fs::read(place.path("trust.toml.dsse.json")).unwrap();
+
+    fs::remove_file(place.path("trust.toml.dsse.json")).unwrap();
+    assert_unusable(&place, "no such file");
+    fs::write(place.path("trust.toml.dsse.json"), "{}").unwrap();
+    assert_unusable(&place, "a signed statement about the policy");
+    let mut damaged = Envelope::parse(&signature).unwrap();
+    damaged.signatures[0].bytes[7] ^= 1;
+    fs::write(place.path("trust.toml.dsse.json"), damaged.to_json()).unwrap();
+    assert_unusable(&place, "a signature by key");
+    fs::write(place.path("trust.toml.dsse.json"), &signature).unwrap();
+    verify(&place).exits(3);
+
+    // The seller makes a policy of the same name for itself.
+    let stranger = place.run(["key", "show", "seller.pem"]).exits(0).stdout;
+    assert!(stranger.contains("keyid"));
+    change(&place.path("trust.toml"), "version = ", "version = 9");
+    fs::remove_dir_all(place.path("state")).unwrap();
+    let own = place.run(["key", "show"]).exits(0).stdout;
+    let hex = |shown: &str| shown.lines().find_map(|line| line.strip_prefix("hex")).unwrap().trim().to_owned();
+    change(&place.path("trust.toml"), &hex(&own), &"cd".repeat(32));
+    change(&place.path("trust.toml"), "roles = [\"seller\"]", "roles = [\"seller\", \"owner\"]");
+    place.run(["trust", "sign", "--key", "seller.pem"]).exits(0);
+    fs::remove_dir_all(place.path("state")).unwrap();
+    assert_unusable(&place, "a key that is known beforehand");
+
+    fs::write(place.path("trust.toml"), &text).unwrap();
+    fs::write(place.path("trust.toml.dsse.json"), &signature).unwrap();
+    verify(&place).exits(3);
+    let old = String::from_utf8(text).unwrap();
+    let expires = old.lines().find(|line| line.starts_with("expires")).unwrap();
+    let new = old.replace(expires, "expires = \"2020-01-01T00:00:00Z\"").replace("version = ", "version = 9");
+    fs::write(place.path("trust.toml"), new).unwrap();
+    let ran = place.run(["trust", "sign"]).exits(0);
+    assert!(ran.stderr.contains("notice: not in force yet: time of the policy"), "{}", ran.stderr);
+    assert_unusable(&place, "used until 2020-01-01T00:00:00Z");
+
+    fs::remove_file(place.path("trust.toml")).unwrap();
+    assert!(verify(&place).exits(2).stderr.contains("cannot read trust.toml"));
+}
+
+#[test]
+fn the_old_owner_hands_over_to_the_new_one() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    verify(&place).exits(3);
+    place.run(["key", "gen", "--out", "new.pem", "--no-passphrase"]).exits(0);
+    trust(&place, &["sign", "--key", "new.pem"]).exits(2);
+    trust(&place, &["add", "next owner", "--public", "new.pem.pub", "--role", "owner"]).exits(0);
+    // Only a policy that has been seen hands over: a machine that saw none trusts its own key alone.
+    let rotated = fs::read_to_string(place.path("trust.toml")).unwrap();
+    let own = rotated.find("[[key]]\nname = \"owner\"").unwrap();
+    let end = own + rotated[own + 1..].find("[[key]]").unwrap() + 1;
+    let rotated = rotated.replace(&rotated[own..end], "").replace("version = ", "version = 1");
+    fs::write(place.path("trust.toml"), rotated).unwrap();
+    trust(&place, &["sign"]).exits(0);
+    verify(&place).exits(3);
+    // Now the new one signs, and the old one no more.
+    trust(&place, &["add", "x", "--public", &"ab".repeat(32), "--role", "buyer"]).exits(2);
+    trust(&place, &["add", "x", "--public", &"ab".repeat(32), "--role", "buyer", "--key", "new.pem"]).exits(0);
+    verify(&place).exits(3);
+    fs::remove_dir_all(place.path("state")).unwrap();
+    assert_unusable(&place, "a key that is known beforehand");
+    place.run(["verify", "report", "--trust", "trust.toml", "--key", "new.pem.pub"]).exits(3);
+}
+
+#[test]
+fn a_policy_that_takes_two_owners_is_in_force_with_both() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    place.run(["key", "gen", "--out", "second.pem", "--no-passphrase"]).exits(0);
+    trust(&place, &["add", "second", "--public", "second.pem.pub", "--role", "owner"]).exits(0);
+    let text = fs::read_to_string(place.path("trust.toml")).unwrap();
+    let text = text.replace("version = ", "version = 1") + "\n[threshold]\nowner = 2\n";
+    fs::write(place.path("trust.toml"), text).unwrap();
+    let ran = trust(&place, &["sign"]).exits(0);
+    assert!(ran.stderr.contains("not in force yet: owners who signed the policy expected 2"), "{}", ran.stderr);
+    assert_unusable(&place, "2 different keys");
+    trust(&place, &["sign"]).exits(0);
+    assert_unusable(&place, "2 different keys");
+    trust(&place, &["sign", "--key", "second.pem"]).exits(0);
+    verify(&place).exits(3);
+    // One of them alone cannot lower the threshold.
+    let text = fs::read_to_string(place.path("trust.toml")).unwrap();
+    fs::write(place.path("trust.toml"), text.replace("version = 1", "version = 2").replace("owner = 2", "owner = 1"))
+        .unwrap();
+    trust(&place, &["sign"]).exits(0);
+    assert_unusable(&place, "2 different keys");
+}
+
+#[test]
+fn a_revoked_key_leaves_its_reports_open_or_void() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    let revoke = |at: &str| trust(&place, &["revoke", "seller", "--at", at, "--reason", "laptop stolen"]).exits(0);
+    revoke(&in_hours(1));
+    let ran = verify(&place).exits(3);
+    assert!(ran.stdout.contains("indeterminate: E_REVOKED signature of \"seller\""), "{}", ran.stdout);
+    assert!(ran.stdout.contains("expected: a trusted timestamp from before"), "{}", ran.stdout);
+    let json = place.run(["verify"].iter().chain(&VERIFY).chain(&["--format", "json"])).exits(3).json();
+    let reasons = json["reports"][0]["judgement"]["reasons"].to_string();
+    assert!(reasons.contains("E_REVOKED"), "{reasons}");
+
+    place.policy(&[]);
+    trust(&place, &["revoke", "seller", "--at", &in_hours(-1), "--reason", "laptop stolen"]).exits(0);
+    let failure = assert_refused(&place, &VERIFY, "E_REVOKED");
+    assert!(failure["expected"].as_str().unwrap().contains("laptop stolen"), "{failure}");
+    place.policy(&[]);
+    trust(&place, &["revoke", "seller", "--reason", "never ours"]).exits(0);
+    assert_refused(&place, &VERIFY, "E_REVOKED");
+    assert!(trust(&place, &["show"]).exits(0).stdout.contains("REVOKED, for all time: never ours"));
+    trust(&place, &["revoke", "nobody", "--reason", "x"]).exits(2);
+}
+
+#[test]
+fn a_stolen_key_spoils_no_report_that_another_key_carries() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    place.run(["key", "gen", "--out", "stolen.pem", "--no-passphrase"]).exits(0);
+    trust(&place, &["add", "stolen", "--public", "stolen.pem.pub", "--role", "seller"]).exits(0);
+    trust(&place, &["revoke", "stolen", "--reason", "published"]).exits(0);
+    let path = place.path("report/report.dsse.json");
+    let mut envelope = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
+    let stolen = Key::load(&place.path("stolen.pem"), None).unwrap();
+    envelope.signatures.extend(Envelope::sign(envelope.payload.clone(), &stolen).signatures);
+    fs::write(&path, envelope.to_json()).unwrap();
+    let ran = verify(&place).exits(3);
+    assert!(ran.stdout.starts_with("report: valid\n  E_REVOKED signature of \"stolen\"\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("vouched for by seller: one key signed"), "{}", ran.stdout);
+    envelope.signatures.remove(0);
+    fs::write(&path, envelope.to_json()).unwrap();
+    assert_refused(&place, &VERIFY, "E_REVOKED");
+}
+
+#[test]
+fn a_key_counts_in_its_time_only() {
+    let place = seller();
+    place.certify("report", &[]);
+    for (limit, value) in [("--valid-from", in_hours(1)), ("--valid-until", in_hours(-1))] {
+        place.run(["trust", "init", "--name", &format!("acme {limit}")]).exits(0);
+        trust(&place, &["add", "seller", "--public", "seller.pem.pub", "--role", "seller", limit, &value]).exits(0);
+        let failure = assert_refused(&place, &VERIFY, "E_UNTRUSTED_SIGNER");
+        assert!(failure["observed"].as_str().unwrap().contains("as the report claims"), "{failure}");
+        fs::remove_file(place.path("trust.toml")).unwrap();
+        fs::remove_file(place.path("trust.toml.dsse.json")).unwrap();
+    }
+}
+
+#[test]
+fn allowed_signers_of_openssh_become_keys() {
+    let place = seller();
+    place.certify("report", &[]);
+    trust(&place, &["init", "--name", "acme"]).exits(0);
+    let hex = fs::read_to_string(place.path("seller.pem.pub")).unwrap();
+    let key = yanji::attest::key::PublicKey::from_pem(&hex).unwrap();
+    let blob = [&b"\0\0\0\x0bssh-ed25519\0\0\0\x20"[..], key.as_bytes()].concat();
+    let blob = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, blob);
+    fs::write(
+        place.path("allowed_signers"),
+        format!("# team\nseller@example.com valid-after=\"20260101Z\" ssh-ed25519 {blob} laptop\nold ssh-rsa AAAA\n"),
+    )
+    .unwrap();
+    let ran = trust(&place, &["add", "--ssh", "allowed_signers", "--role", "seller"]).exits(0);
+    assert!(ran.stderr.contains("allowed_signers, line 3: only ssh-ed25519"), "{}", ran.stderr);
+    let ran = verify(&place).exits(3);
+    assert!(ran.stdout.contains("\"seller@example.com\""), "{}", ran.stdout);
+    fs::write(place.path("allowed_signers"), "old ssh-rsa AAAA\n").unwrap();
+    trust(&place, &["add", "--ssh", "allowed_signers", "--role", "seller"]).exits(2);
+}
