@@ -318,7 +318,7 @@ fn check_event_log(
             }
         }
     }
-    Some(Some(log.events))
+    Some(last.map(|_| log.events))
 }
 
 /// The allowed image that ran from start to end. The outer `None` is a failure.

@@ -169,7 +169,7 @@ fn claims_a_day(place: &Place, swtpm: &Swtpm) {
     let mut tar = Vec::new();
     forged.set_evidence(evidence_tar::write(items, &mut tar).unwrap());
     let key = Key::load(&place.path("seller.pem"), None).unwrap();
-    let mut refused = |forged: &Statement, class: &str| {
+    let refused = |forged: &Statement, class: &str| {
         fs::create_dir_all(place.path("forged")).unwrap();
         fs::write(place.path("forged/evidence.tar"), &tar).unwrap();
         let envelope = Envelope::sign(forged.to_json().unwrap(), &key).to_json();

@@ -108,7 +108,6 @@ impl TestTpm {
 
 /// A certificate authority.
 pub struct Authority {
-    pub certificate: Vec<u8>,
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -132,7 +131,7 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
-        Self { certificate: certificate.der().to_vec(), pem: certificate.pem(), issuer: Issuer::new(params, key) }
+        Self { pem: certificate.pem(), issuer: Issuer::new(params, key) }
     }
 
     /// A certificate of an attestation key, given as TPMT_PUBLIC of a key on P-256.
