@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, challenge, decode, exit, generate, image, inspect, key, rules, screen, trust, verify};
+use super::{
+    burn, capture, certify, challenge, decode, exit, generate, image, inspect, key, rules, screen, trust, verify,
+};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]

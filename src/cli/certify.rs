@@ -124,9 +124,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let platform = match (&args.host, args.resume) {
         (Some(_), _) => None,
         (None, true) => Some(PlatformRun::resume(&args.tpm, &work)?),
-        (None, false) => {
-            Some(PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), &work).map_err(give_up)?)
-        }
+        (None, false) => Some(PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), &work).map_err(give_up)?),
     };
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {

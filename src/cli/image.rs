@@ -39,8 +39,7 @@ enum ImageCommand {
 /// Runs the subcommand.
 pub fn run(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
     let ImageCommand::Measure { image, phases, systemd_phases } = &args.command;
-    let phases: Vec<&str> =
-        if *systemd_phases { PHASES.to_vec() } else { phases.iter().map(String::as_str).collect() };
+    let phases: Vec<&str> = if *systemd_phases { PHASES.to_vec() } else { phases.iter().map(String::as_str).collect() };
     let content = read(image)?;
     let measured = image::measure(&content, &phases).with_context(|| {
         CliError::usage(format!("{} cannot be measured", image.display()))
@@ -51,6 +50,8 @@ pub fn run(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
         Format::Plain => {
             let mut text = format!("file            sha256:{}\n", measured.sha256);
             text += &format!("Authenticode    sha256:{}\n", measured.authenticode);
+            let stub = measured.stub_version.map_or("another".to_owned(), |version| format!("systemd-stub {version}"));
+            text += &format!("stub            {stub}\n");
             text += &format!("sections        {}\n", measured.sections.join(" "));
             text += &format!("PCR 4           {}\n", measured.pcr4);
             for (index, phase) in std::iter::once("stub").chain(phases).enumerate() {

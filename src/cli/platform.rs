@@ -57,8 +57,10 @@ impl PlatformRun {
             let key = PublicKey::parse(&quoted.ak_public).map(|key| key.subject_public_key_info()).ok();
             if subject_public_key_info(first).ok() != key {
                 bail!(
-                    CliError::usage("the first certificate of --tpm-certificate is not that of this TPM's attestation key")
-                        .hint("the key is platform.tpm.akPub of an earlier report of this machine")
+                    CliError::usage(
+                        "the first certificate of --tpm-certificate is not that of this TPM's attestation key"
+                    )
+                    .hint("the key is platform.tpm.akPub of an earlier report of this machine")
                 );
             }
         }
@@ -66,7 +68,10 @@ impl PlatformRun {
         for why in &platform.missing {
             eprintln!("notice: {}{why}", if platform.tpm.is_none() { "no hardware root: " } else { "" });
         }
-        let run = Self { address: if address == TpmAddress::Default { String::new() } else { address.to_string() }, platform };
+        let run = Self {
+            address: if address == TpmAddress::Default { String::new() } else { address.to_string() },
+            platform,
+        };
         let path = work.join(STATE_FILE);
         let content = serde_json::to_vec(&run)?;
         whole_file::write(&path, |file| file.write_all(&content))
@@ -106,7 +111,9 @@ impl PlatformRun {
         let log = match log {
             Reading::Known(log) if !log.is_empty() => log,
             Reading::Denied => {
-                self.platform.missing.push("the firmware's event log may not be read without more privileges".to_owned());
+                self.platform
+                    .missing
+                    .push("the firmware's event log may not be read without more privileges".to_owned());
                 return (self.platform, None);
             }
             other => {
@@ -124,7 +131,8 @@ impl PlatformRun {
 
 /// Where the kernel keeps the log that belongs to a device: `tpm0` for `/dev/tpmrm0`.
 fn event_log_path(device: &str) -> String {
-    let number: String = device.chars().rev().take_while(char::is_ascii_digit).collect::<Vec<_>>().into_iter().rev().collect();
+    let number: String =
+        device.chars().rev().take_while(char::is_ascii_digit).collect::<Vec<_>>().into_iter().rev().collect();
     format!("/sys/kernel/security/tpm{number}/binary_bios_measurements")
 }
 

@@ -13,7 +13,9 @@ use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, TpmProof};
+use yanji::attest::verify::{
+    Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, TpmProof,
+};
 use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES, write};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
+use yanji::attest::Digest;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
@@ -16,7 +17,6 @@ use yanji::attest::tpm::public_key::PublicKey;
 use yanji::attest::tpm::quote::Attestation;
 use yanji::attest::tpm::{EVENT_LOG_ITEM, KeyBinding, Phase, Platform, certificate, nonce};
 use yanji::attest::verify::{Expectations, FailureClass, Rederived, Report, verify};
-use yanji::attest::Digest;
 use yanji::evidence::{EvidenceBuilder, Origin, Reading};
 use yanji::report;
 
@@ -164,7 +164,10 @@ fn two_quotes_prove_how_long_the_burn_in_took() {
     assert_eq!(level(&report), Assurance::L2);
     let text = report::verification_plain("report", &report, None, Default::default());
     let sentence = "signed that 63.2 s passed between start and end, in one boot; the burn-in of 60.0 s fits";
-    assert!(text.contains(sentence) && text.contains("L2: the TPM (IFX), vouched for by \"CN=AK authority\""), "{text}");
+    assert!(
+        text.contains(sentence) && text.contains("L2: the TPM (IFX), vouched for by \"CN=AK authority\""),
+        "{text}"
+    );
     assert!(text.contains("which system ran: no image is known"), "{text}");
 }
 
@@ -197,12 +200,18 @@ fn the_clock_that_its_owner_set_forward_does_not_count() {
     let report = deal.verify(platform, day, &deal.pinned());
     assert!(report.is_valid());
     assert_eq!(level(&report), Assurance::L0);
-    assert!(report.not_proven.iter().any(|line| line.contains("its owner can set forward")), "{:#?}", report.not_proven);
+    assert!(
+        report.not_proven.iter().any(|line| line.contains("its owner can set forward")),
+        "{:#?}",
+        report.not_proven
+    );
 }
 
 #[test]
 fn a_slow_clock_is_no_forgery() {
-    for (passed, valid, open) in [(60_000, true, false), (59_500, true, false), (55_000, true, true), (50_000, false, false)] {
+    for (passed, valid, open) in
+        [(60_000, true, false), (59_500, true, false), (55_000, true, true), (50_000, false, false)]
+    {
         let mut deal = Deal::new();
         let platform = deal.platform(|tpm| tpm.wait(passed));
         let report = deal.verify(platform, MINUTE, &deal.pinned());
@@ -285,7 +294,11 @@ fn a_tpm_that_was_reset_between_its_quotes() {
         let report = deal.verify(platform, Burn { resumes: 1, ..MINUTE }, &deal.pinned());
         assert!(report.is_valid(), "{:#?}", report.failures);
         assert_eq!((level(&report), report.tpm.as_ref().unwrap().elapsed_ms), (Assurance::L0, None));
-        assert!(report.not_proven.iter().any(|line| line.contains("started again in between")), "{:#?}", report.not_proven);
+        assert!(
+            report.not_proven.iter().any(|line| line.contains("started again in between")),
+            "{:#?}",
+            report.not_proven
+        );
     }
 }
 
@@ -299,7 +312,8 @@ fn a_key_that_signs_whatever_it_is_given_is_no_attestation_key() {
 
 #[test]
 fn a_software_tpm_passed_off_as_hardware() {
-    let (vendor, forger) = (Authority::new("Infineon OPTIGA(TM) TPM 2.0 ECC CA"), Authority::new("Infineon OPTIGA(TM) TPM 2.0 ECC CA"));
+    let (vendor, forger) =
+        (Authority::new("Infineon OPTIGA(TM) TPM 2.0 ECC CA"), Authority::new("Infineon OPTIGA(TM) TPM 2.0 ECC CA"));
     // It vouches for itself: everything that it says is L0, and whoever pins roots is told.
     let mut deal = Deal::new();
     deal.tpm.ek_certificate = Some(forger.endorse("49465800"));
@@ -311,7 +325,11 @@ fn a_software_tpm_passed_off_as_hardware() {
     let report = deal.verify(platform.clone(), MINUTE, "");
     assert!(report.is_valid() && report.indeterminate.is_empty());
     assert_eq!(level(&report), Assurance::L0);
-    assert!(report.not_proven.iter().any(|line| line.contains("no hardware root vouches for it")), "{:#?}", report.not_proven);
+    assert!(
+        report.not_proven.iter().any(|line| line.contains("no hardware root vouches for it")),
+        "{:#?}",
+        report.not_proven
+    );
 
     // With the certificate of a real TPM, which anybody can copy: nothing ties the key to it.
     platform.tpm.as_mut().unwrap().ek_cert = Some(Inline(vendor.endorse("49465800")));
@@ -357,7 +375,11 @@ fn a_machine_without_a_tpm_says_so() {
     let report = deal.verify(platform, MINUTE, &deal.pinned());
     assert!(report.is_valid());
     assert_eq!(level(&report), Assurance::L0);
-    assert!(report.not_proven.iter().any(|line| line.contains("no quote at the end: no answer")), "{:#?}", report.not_proven);
+    assert!(
+        report.not_proven.iter().any(|line| line.contains("no quote at the end: no answer")),
+        "{:#?}",
+        report.not_proven
+    );
 }
 
 #[test]
@@ -380,7 +402,12 @@ fn the_firmwares_log_leads_to_the_quoted_registers() {
     let digests: Vec<[u8; 32]> = (1..=4).map(|byte| *Digest::of(&[byte]).as_bytes()).collect();
     let log = || {
         let log = TestLog::new().event(0, 3, [0; 32], b"StartupLocality\0\x03");
-        log.event(0, 8, digests[0], b"firmware").event(0, 4, digests[1], b"").event(4, 0x8000_0003, digests[2], b"loader")
+        log.event(0, 8, digests[0], b"firmware").event(0, 4, digests[1], b"").event(
+            4,
+            0x8000_0003,
+            digests[2],
+            b"loader",
+        )
     };
     let mut begin = [0; 32];
     begin[31] = 3;
@@ -391,7 +418,10 @@ fn the_firmwares_log_leads_to_the_quoted_registers() {
 
     let mut deal = Deal::new();
     for register in 0..=7 {
-        deal.tpm.registers.entry(register).and_modify(|value| *value = expected.get(&register).copied().unwrap_or([0; 32]));
+        deal.tpm
+            .registers
+            .entry(register)
+            .and_modify(|value| *value = expected.get(&register).copied().unwrap_or([0; 32]));
     }
     let platform = deal.platform(|tpm| tpm.wait(63_200));
     let with_log = |deal: &mut Deal, log: Vec<u8>| {
@@ -410,7 +440,11 @@ fn the_firmwares_log_leads_to_the_quoted_registers() {
     assert_fails(&with_log(&mut deal, log().event(4, 4, digests[3], b"").0), FailureClass::TpmPcr, "");
     assert_fails(&with_log(&mut deal, log().event(7, 4, digests[3], b"").0), FailureClass::TpmPcr, "");
     let whole = log().0;
-    assert_fails(&with_log(&mut deal, whole[..whole.len() - 1].to_vec()), FailureClass::TpmPcr, "ends within the event");
+    assert_fails(
+        &with_log(&mut deal, whole[..whole.len() - 1].to_vec()),
+        FailureClass::TpmPcr,
+        "ends within the event",
+    );
     assert_fails(&with_log(&mut deal, b"nothing".to_vec()), FailureClass::TpmPcr, "");
     deal.log = None;
     let mut missing = platform.clone();
@@ -447,14 +481,21 @@ fn pe(sections: &[(&str, &[u8])]) -> Vec<u8> {
 #[test]
 fn an_image_is_measured_as_the_stub_and_the_firmware_measure_it() {
     let kernel = pe(&[(".text", b"kernel")]);
-    let sections: [(&str, &[u8]); 5] =
-        [(".text", b"stub"), (".initrd", b"initrd"), (".cmdline", b"quiet"), (".osrel", b"ID=yanji"), (".linux", &kernel)];
+    let sections: [(&str, &[u8]); 5] = [
+        (".text", b"stub"),
+        (".initrd", b"initrd"),
+        (".cmdline", b"quiet"),
+        (".osrel", b"ID=yanji"),
+        (".linux", &kernel),
+    ];
     let uki = pe(&sections);
     let measured = image::measure(&uki, &["enter-initrd", "leave-initrd"]).unwrap();
     assert_eq!(measured.sections, [".linux", ".osrel", ".cmdline", ".initrd"]);
     let digest = |bytes: &[u8]| *Digest::of(bytes).as_bytes();
     let mut expected = [0; 32];
-    for (name, content) in [(".linux\0", &kernel[..]), (".osrel\0", b"ID=yanji"), (".cmdline\0", b"quiet"), (".initrd\0", b"initrd")] {
+    for (name, content) in
+        [(".linux\0", &kernel[..]), (".osrel\0", b"ID=yanji"), (".cmdline\0", b"quiet"), (".initrd\0", b"initrd")]
+    {
         expected = extend(&extend(&expected, &digest(name.as_bytes())), &digest(content));
     }
     assert_eq!(measured.pcr11["stub"], Digest::from_bytes(expected));
@@ -470,7 +511,10 @@ fn an_image_is_measured_as_the_stub_and_the_firmware_measure_it() {
     signed[certificates + 4..certificates + 8].copy_from_slice(&16u32.to_le_bytes());
     signed.extend([0xaa; 16]);
     let again = image::measure(&signed, &[]).unwrap();
-    assert_eq!((again.authenticode, again.pcr4, &again.pcr11["stub"]), (measured.authenticode, measured.pcr4, &measured.pcr11["stub"]));
+    assert_eq!(
+        (again.authenticode, again.pcr4, &again.pcr11["stub"]),
+        (measured.authenticode, measured.pcr4, &measured.pcr11["stub"])
+    );
     assert_ne!(again.sha256, measured.sha256);
     assert_eq!(measured.kernel_authenticode, {
         let mut hashed = kernel.clone();
@@ -479,6 +523,19 @@ fn an_image_is_measured_as_the_stub_and_the_firmware_measure_it() {
         Some(Digest::of(&hashed))
     });
     assert_ne!(image::measure(&pe(&[(".linux", b"other")]), &[]).unwrap().pcr11["stub"], measured.pcr11["stub"]);
+
+    // A stub leaves out what only later ones know.
+    let with_stub = |version: &str, more: &str| {
+        let magic = format!("#### LoaderInfo: systemd-stub {version} ####");
+        image::measure(
+            &pe(&[(".linux", &kernel), (".sdmagic", magic.as_bytes()), (".sbat", b"sbat,1"), (more, b"x")]),
+            &[],
+        )
+    };
+    assert_eq!(with_stub("252.39-1~deb12u2", ".ucode").unwrap().sections, [".linux"]);
+    assert_eq!(with_stub("255", ".ucode").unwrap().sections, [".linux", ".sbat"]);
+    assert_eq!(with_stub("257.6", ".ucode").unwrap().sections, [".linux", ".ucode", ".sbat"]);
+    assert_eq!(with_stub("257.6", ".profile"), Err(ImageError::Variable(".profile".to_owned())));
 
     assert_eq!(image::measure(&kernel, &[]), Err(ImageError::NoSection(".linux")));
     let twice = pe(&[(".linux", &kernel), (".cmdline", b"quiet"), (".cmdline", b"evil")]);

@@ -97,7 +97,8 @@ impl EventLog {
             let event = reader.take(usize::try_from(size).unwrap_or(usize::MAX))?;
             if kind == EV_NO_ACTION {
                 // The locality that started the TPM is where register 0 begins (Part 1, 12.2.3.3).
-                if register == 0 && log.events == 0
+                if register == 0
+                    && log.events == 0
                     && let Some([locality, ..]) = event.strip_prefix(STARTUP_LOCALITY)
                 {
                     log.registers.entry(0).or_default()[31] = *locality;

@@ -15,11 +15,23 @@ use crate::attest::{Digest, Hasher};
 
 /// The largest image that is measured.
 pub const MAX_IMAGE_BYTES: u64 = 2 << 30;
-/// Sections that systemd-stub measures, in its order.
-const MEASURED: [&str; 10] =
-    [".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey"];
-/// Sections that make the measurement depend on the machine or on the choice of a person.
-const VARIABLE: [&str; 4] = [".profile", ".dtbauto", ".hwids", ".efifw"];
+/// Sections that systemd-stub measures, in its order, and the version that began to: an older one leaves them out.
+const MEASURED: [(&str, u32); 10] = [
+    (".linux", 0),
+    (".osrel", 0),
+    (".cmdline", 0),
+    (".initrd", 0),
+    (".ucode", 256),
+    (".splash", 0),
+    (".dtb", 0),
+    (".uname", 254),
+    (".sbat", 254),
+    (".pcrpkey", 0),
+];
+/// Sections that make the measurement depend on the machine or on the choice of a person, with the same.
+const VARIABLE: [(&str, u32); 4] = [(".profile", 257), (".dtbauto", 257), (".hwids", 257), (".efifw", 258)];
+/// The section in which the stub says which version it is.
+const MAGIC: &str = ".sdmagic";
 /// Phases that `systemd-pcrphase` measures, in the order of a boot.
 pub const PHASES: [&str; 4] = ["enter-initrd", "leave-initrd", "sysinit", "ready"];
 /// Sections of a PE file.
@@ -39,6 +51,8 @@ pub struct ImageMeasurement {
     pub pcr4: Digest,
     /// Register 11 by the phase after which it has that value; `stub` is before the first.
     pub pcr11: BTreeMap<String, Digest>,
+    /// Version of systemd-stub, which decides what is measured; `None` for another stub, taken for the newest.
+    pub stub_version: Option<u32>,
     /// The sections that were measured, in order.
     pub sections: Vec<String>,
 }
@@ -60,17 +74,25 @@ pub enum ImageError {
 /// Measures an image. `phases` are extended one after another behind the stub.
 pub fn measure(image: &[u8], phases: &[&str]) -> Result<ImageMeasurement, ImageError> {
     let pe = Pe::parse(image)?;
+    let stub_version = pe
+        .sections
+        .iter()
+        .find(|section| section.name == MAGIC)
+        .and_then(|section| version_in(section.content(image).ok()?));
+    let known = |table: &[(&str, u32)], name: &str| {
+        table.iter().any(|(known, since)| *known == name && stub_version.is_none_or(|version| version >= *since))
+    };
     let mut sections = BTreeMap::new();
     for section in &pe.sections {
         let name = section.name.as_str();
-        if VARIABLE.contains(&name) || (MEASURED.contains(&name) && sections.insert(name, section).is_some()) {
+        if known(&VARIABLE, name) || (known(&MEASURED, name) && sections.insert(name, section).is_some()) {
             return Err(ImageError::Variable(name.to_owned()));
         }
     }
     let kernel = sections.get(".linux").ok_or(ImageError::NoSection(".linux"))?;
     let mut stub = [0; 32];
     let mut measured = Vec::new();
-    for (name, section) in MEASURED.iter().filter_map(|name| Some((*name, sections.get(name)?))) {
+    for (name, section) in MEASURED.iter().filter_map(|(name, _)| Some((*name, sections.get(name)?))) {
         stub = extend(&stub, Digest::of(format!("{name}\0").as_bytes()).as_bytes());
         stub = extend(&stub, section.digest(image)?.as_bytes());
         measured.push(name.to_owned());
@@ -95,8 +117,16 @@ pub fn measure(image: &[u8], phases: &[&str]) -> Result<ImageMeasurement, ImageE
         kernel_authenticode,
         pcr4: Digest::from_bytes(pcr4),
         pcr11,
+        stub_version,
         sections: measured,
     })
+}
+
+/// The number in `#### LoaderInfo: systemd-stub 252.39-1 ####`.
+fn version_in(magic: &[u8]) -> Option<u32> {
+    let (_, version) = std::str::from_utf8(magic).ok()?.split_once("systemd-stub ")?;
+    let end = version.find(|character: char| !character.is_ascii_digit()).unwrap_or(version.len());
+    version[..end].parse().ok()
 }
 
 /// The few fields of a PE32+ file that matter here (Microsoft PE Format).

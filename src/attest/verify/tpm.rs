@@ -255,7 +255,12 @@ fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, repo
                 Err(why) if roots.is_empty() => Vouched::Not(why),
                 Err(why) => {
                     let expected = format!("a chain to a pinned root: {}", pinned());
-                    report.fail(FailureClass::TpmKey, what, &expected, &format!("{}: {why}", certificate::describe(leaf)));
+                    report.fail(
+                        FailureClass::TpmKey,
+                        what,
+                        &expected,
+                        &format!("{}: {why}", certificate::describe(leaf)),
+                    );
                     Vouched::Failed
                 }
             }
@@ -308,7 +313,8 @@ fn check_event_log(
     // The log is that of the last boot, to which the quote of another one says nothing.
     let last = quotes.iter().flatten().next_back().map(|quote| boot(&quote.clock));
     for quote in quotes.iter().flatten().filter(|quote| Some(boot(&quote.clock)) == last) {
-        for (register, quoted) in quote.signed.pcrs.iter().filter(|(register, _)| FIRMWARE_REGISTERS.contains(register)) {
+        for (register, quoted) in quote.signed.pcrs.iter().filter(|(register, _)| FIRMWARE_REGISTERS.contains(register))
+        {
             let replayed = log.registers.get(register).copied().unwrap_or_default();
             if replayed != *quoted.as_bytes() {
                 let what = format!("register {register} in the quote of the {}", quote.signed.phase.as_str());
@@ -337,7 +343,9 @@ fn check_image(
         match images.iter().find(|image| image.pcr11 == *observed) {
             Some(image) => _ = ran.insert(format!("{} {}", image.name, image.version)),
             None => {
-                let name = |image: &crate::attest::policy::Image| format!("{} ({} {})", image.pcr11, image.name, image.version);
+                let name = |image: &crate::attest::policy::Image| {
+                    format!("{} ({} {})", image.pcr11, image.name, image.version)
+                };
                 let expected = images.iter().map(name).collect::<Vec<_>>().join(", ");
                 let what = format!("register {IMAGE_REGISTER} in the quote of the {}", quote.signed.phase.as_str());
                 report.fail(FailureClass::ImageUnknown, &what, &expected, &observed.to_string());
@@ -440,7 +448,11 @@ pub(super) fn conclude(
     };
     let length = proof.elapsed_ms.map(|elapsed| match proof.claimed_ms {
         Some(claimed) => {
-            format!("{} s passed between start and end, in one boot; the burn-in of {} s fits", seconds(elapsed), seconds(claimed))
+            format!(
+                "{} s passed between start and end, in one boot; the burn-in of {} s fits",
+                seconds(elapsed),
+                seconds(claimed)
+            )
         }
         None => format!("{} s passed between start and end, in one boot", seconds(elapsed)),
     });
@@ -450,7 +462,9 @@ pub(super) fn conclude(
         (Some(root), Some(length), None) => {
             let answered = expectations.challenge.is_some() && proof.image.is_some();
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
-            report.proven.push(format!("{level}: the {name}, vouched for by {root}, signed that {length} ({tolerance})"));
+            report
+                .proven
+                .push(format!("{level}: the {name}, vouched for by {root}, signed that {length} ({tolerance})"));
             claim(level, format!("the {name} signed that {length}; {tolerance}"));
         }
         (Some(_), length, Some(doubt)) => {
@@ -459,7 +473,8 @@ pub(super) fn conclude(
             claim(Assurance::L0, doubt.clone());
         }
         (None, length, doubt) => {
-            let said = length.map_or_else(|| doubt.clone().unwrap_or_default(), |length| format!("it says that {length}"));
+            let said =
+                length.map_or_else(|| doubt.clone().unwrap_or_default(), |length| format!("it says that {length}"));
             let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
             report.not_proven.push(format!(
                 "that the {name} is one of hardware, and so how long the burn-in took (L0): {said}, and no hardware root vouches for it: {why}"

@@ -240,11 +240,7 @@ impl Tpm {
         const FIRMWARE_VERSION_2: u32 = 0x10c;
         let mut property = |wanted| -> Result<u32, TpmError> {
             const PROPERTIES: u32 = 6;
-            let command = Command::new(
-                code::GET_CAPABILITY,
-                &[],
-                Writer::new().u32(PROPERTIES).u32(wanted).u32(1),
-            );
+            let command = Command::new(code::GET_CAPABILITY, &[], Writer::new().u32(PROPERTIES).u32(wanted).u32(1));
             self.ask(&command, |reader| {
                 let (_more, _capability, count) = (reader.u8()?, reader.u32()?, reader.u32()?);
                 if count == 0 {
@@ -318,9 +314,8 @@ impl Tpm {
         let mut authority = index;
         while let Some(left) = size.checked_sub(content.len() as u16).filter(|left| *left > 0) {
             let (part, at) = (left.min(NV_PART_BYTES), content.len() as u16);
-            let read = |authority| {
-                Command::authorised(code::NV_READ, &[authority, index], 1, Writer::new().u16(part).u16(at))
-            };
+            let read =
+                |authority| Command::authorised(code::NV_READ, &[authority, index], 1, Writer::new().u16(part).u16(at));
             let mut take = |command: &Command| self.ask(command, |reader| Ok(reader.sized()?.to_vec()));
             let bytes = match take(&read(authority)) {
                 // Some vendors let only the owner read what anybody may know.
@@ -393,8 +388,7 @@ impl Tpm {
         let selection = selection(&QUOTED_REGISTERS);
         let parameters = Writer::new().sized(nonce).u16(NO_ALGORITHM).bytes(&selection);
         let command = Command::authorised(code::QUOTE, &[key.handle], 1, parameters);
-        let broken =
-            |error: AttestationError| TpmError::Answer { command: code::QUOTE, reason: error.to_string() };
+        let broken = |error: AttestationError| TpmError::Answer { command: code::QUOTE, reason: error.to_string() };
         for _ in 0..QUOTE_ATTEMPTS {
             let registers = self.registers()?;
             let (attest, signature) = self.attested(&command)?;
@@ -427,8 +421,7 @@ impl Tpm {
                 let mut found = Vec::new();
                 for register in registers.take(usize::try_from(count).unwrap_or(usize::MAX)) {
                     let digest = reader.sized()?;
-                    let unsupported =
-                        WireError::Unsupported { field: "size of a digest", value: digest.len() as u32 };
+                    let unsupported = WireError::Unsupported { field: "size of a digest", value: digest.len() as u32 };
                     found.push((register, <[u8; 32]>::try_from(digest).map_err(|_| unsupported)?));
                 }
                 Ok(found)

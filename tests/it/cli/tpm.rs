@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value as Json;
+use yanji::attest::Digest;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
@@ -14,7 +15,6 @@ use yanji::attest::tpm::certificate::{self, Purpose};
 use yanji::attest::tpm::quote::{Attestation, Said};
 use yanji::attest::tpm::wire::Writer;
 use yanji::attest::tpm::{Phase, nonce};
-use yanji::attest::Digest;
 use yanji::host::tpm;
 
 use super::Place;
@@ -86,7 +86,11 @@ fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
     assert!(certificate::chain(&ek, &[], &[&root], Purpose::Attestation, jiff::Timestamp::now()).is_err());
 
     let ran = place.run(["verify", "first", "--key", "seller.pem.pub"]);
-    assert!(ran.stdout.contains("that the TPM (IBM) is one of hardware, and so how long the burn-in took (L0)"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("that the TPM (IBM) is one of hardware, and so how long the burn-in took (L0)"),
+        "{}",
+        ran.stdout
+    );
     let ran = place.run(["verify", "report", "--trust", "trust.toml"]);
     assert!(ran.stdout.contains("L2: the TPM (IBM), vouched for by \"CN=authority of the test\""), "{}", ran.stdout);
     let report = verify(&place, "report");
@@ -117,7 +121,8 @@ fn attested(swtpm: &Swtpm) -> (yanji::attest::tpm::quote::Clock, u64) {
 
 /// TPM2_ClockSet with the owner's empty password.
 fn set_clock_forward(swtpm: &Swtpm, clock_ms: u64) {
-    let body = Writer::new().u32(0x4000_0001).u32(9).u32(0x4000_0009).sized(&[]).u8(0).sized(&[]).u64(clock_ms).finish();
+    let body =
+        Writer::new().u32(0x4000_0001).u32(9).u32(0x4000_0009).sized(&[]).u8(0).sized(&[]).u64(clock_ms).finish();
     let command = Writer::new().u16(0x8002).u32(10 + body.len() as u32).u32(0x128).bytes(&body).finish();
     let mut stream = TcpStream::connect(swtpm.argument().trim_start_matches("tcp:")).unwrap();
     stream.write_all(&command).unwrap();
@@ -205,7 +210,9 @@ fn a_machine_without_a_tpm_or_with_a_silent_one_has_no_hardware_root() {
     assert!(ran.stdout.contains("no hardware root, the TPM was not asked"), "{}", ran.stdout);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let missing = place.path("no-such-device").display().to_string();
-    for (address, words) in [(format!("tcp:{closed}"), "no connection"), (missing, "has no TPM"), ("/dev/null".to_owned(), "")] {
+    for (address, words) in
+        [(format!("tcp:{closed}"), "no connection"), (missing, "has no TPM"), ("/dev/null".to_owned(), "")]
+    {
         let out = format!("report-{}", words.len());
         certify(&place, &out, &["--tpm", &address]);
         let platform = statement(&place, &out).predicate.platform.unwrap();

@@ -31,7 +31,12 @@ impl Swtpm {
         for name in ["state", "ca"] {
             fs::create_dir(path(name)).unwrap();
         }
-        let ca = [("statedir", "ca"), ("signingkey", "ca/key.pem"), ("issuercert", "ca/issuer.pem"), ("certserial", "ca/serial")];
+        let ca = [
+            ("statedir", "ca"),
+            ("signingkey", "ca/key.pem"),
+            ("issuercert", "ca/issuer.pem"),
+            ("certserial", "ca/serial"),
+        ];
         let ca: String = ca.iter().map(|(name, file)| format!("{name} = {}\n", path(file))).collect();
         fs::write(path("ca.conf"), ca).unwrap();
         let program = ["/usr/bin/swtpm_localca", "/usr/share/swtpm/swtpm-localca"]
@@ -48,7 +53,12 @@ impl Swtpm {
             .args(["--tpm-state", &path("state"), "--config", &path("setup.conf")])
             .output()
             .unwrap();
-        assert!(made.status.success(), "{}{}", String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+        assert!(
+            made.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&made.stdout),
+            String::from_utf8_lossy(&made.stderr)
+        );
         // Another process may take a port that was free a moment ago.
         for _ in 0..5 {
             let [port, control] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());

@@ -150,9 +150,9 @@ impl Authority {
         let text = format!("id:{vendor}");
         // GeneralNames of one directoryName of one attribute, 2.23.133.2.1.
         let value = [&[0x06, 5, 0x67, 0x81, 0x05, 2, 1, 0x0c, text.len() as u8], text.as_bytes()].concat();
-        let names = [0x30, 0x31, 0x30, 0xa4, 0x30].into_iter().fold(value, |value, tag| {
-            [&[tag, value.len() as u8], value.as_slice()].concat()
-        });
+        let names = [0x30, 0x31, 0x30, 0xa4, 0x30]
+            .into_iter()
+            .fold(value, |value, tag| [&[tag, value.len() as u8], value.as_slice()].concat());
         let mut names = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
         names.set_criticality(true);
         params.custom_extensions = vec![names];
