@@ -166,6 +166,7 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
     let predicate = Predicate {
         report_id: report_id.to_owned(),
         previous: None,
+        platform: None,
         challenge: None,
         session: Session {
             s0: session_id(None, &key.public().keyid(), &tool.binary_sha256, STARTED),

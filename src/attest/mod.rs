@@ -37,6 +37,7 @@ mod session;
 mod signed;
 pub mod statement;
 pub mod strict_json;
+pub mod tpm;
 pub mod trust;
 pub mod verify;
 pub mod void;

@@ -151,6 +151,7 @@ impl SessionStart {
             origin: evidence.origin,
             policy: PolicyRef { name: signatures.policy.name.clone(), sha256: digest(&signatures.policy_sha256)? },
             identity: derived.identity.clone(),
+            platform: None,
             burnin: derived.burn.as_ref().zip(records).map(|(summary, records)| burn_in(summary, records)),
             condition: claims.condition,
             disclosures: claims.disclosures,

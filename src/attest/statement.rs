@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::device::DeviceEvidence;
 use super::evidence_tar::Written;
+use super::tpm::Platform;
 use super::{Digest, Hasher};
 use crate::claim::Order;
 use crate::evidence::Origin;
@@ -85,6 +86,9 @@ pub struct Predicate {
     pub policy: PolicyRef,
     /// Who the machine says it is: an object, part kinds by name.
     pub identity: serde_json::Value,
+    /// What the platform's roots of trust signed, where they were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
     /// The burn-in, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burnin: Option<BurnIn>,

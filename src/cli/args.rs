@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    accept, burn, capture, certify, challenge, cosign, decode, evidence, exit, generate, history, inspect, key, redact,
-    rules, screen, trust, verify, void,
+    accept, burn, capture, certify, challenge, cosign, decode, evidence, exit, generate, history, image, inspect, key,
+    redact, rules, screen, trust, verify, void,
 };
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
@@ -99,6 +99,8 @@ pub enum Command {
     Redact(redact::RedactArgs),
     /// Show what is in a file that was read from a part
     Decode(decode::DecodeArgs),
+    /// Say what a TPM sees of a system image
+    Image(image::ImageArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
     /// Ask for a fresh report: random bytes that it has to contain

@@ -13,6 +13,7 @@ use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
+use yanji::attest::tpm::EVENT_LOG_ITEM;
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
@@ -30,6 +31,7 @@ use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::input::small_file;
+use super::platform::{PlatformRun, TpmArgs};
 use super::{burn, checked, inspect, key, output};
 
 /// Folder inside of `--out` where an unfinished run keeps its state.
@@ -75,6 +77,8 @@ pub struct CertifyArgs {
     pub host: Option<PathBuf>,
     #[command(flatten)]
     pub live: inspect::LiveArgs,
+    #[command(flatten)]
+    pub tpm: TpmArgs,
 }
 
 /// Condition in which a machine is offered.
@@ -139,6 +143,11 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         let live = inspect::live_host(&args.live).map_err(give_up)?;
         host = Box::new(live.with_attestation_nonce(start_nonce(&session)));
     }
+    let platform = match (&args.host, args.resume) {
+        (Some(_), _) => None,
+        (None, true) => Some(PlatformRun::resume(&args.tpm, &work)?),
+        (None, false) => Some(PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), &work).map_err(give_up)?),
+    };
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
         None
@@ -161,7 +170,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         Some(fs::read(&records).context("cannot read the records of the burn-in")?)
     };
-    let signed = sign(&out, args, order, session, &archive, records, host.as_ref(), &signatures, &key);
+    let signed = sign(&out, args, order, session, &archive, records, host.as_ref(), platform, &signatures, &key);
     // A recorded machine is not resumed: there is no burn-in whose time would be lost.
     let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
     if interrupted(&inspection) {
@@ -345,6 +354,7 @@ fn sign(
     archive: &[u8],
     records: Option<Vec<u8>>,
     host: &dyn Host,
+    platform: Option<PlatformRun>,
     signatures: &Signatures,
     key: &Key,
 ) -> anyhow::Result<(Inspection, WrittenReport)> {
@@ -358,8 +368,15 @@ fn sign(
         Some(_) => Vec::new(),
         None => device_evidence(args, &session, archive, &derived)?,
     };
+    let s0 = session.s0();
     let mut statement = session.statement(&derived, records.as_deref(), signatures, claims)?;
     statement.predicate.device_evidence = device_evidence;
+    let mut event_log = None;
+    if let Some(platform) = platform {
+        let (platform, log) = platform.end(host, &s0, statement.predicate.session.chain_head.as_ref());
+        statement.predicate.platform = Some(platform);
+        event_log = log;
+    }
     let item = |id: &str, media_type: &str, bytes: Vec<u8>| Item {
         id: id.to_owned(),
         media_type: media_type.to_owned(),
@@ -367,6 +384,7 @@ fn sign(
     };
     let mut items = vec![item(HOST_ITEM, "application/zstd", archive.to_vec())];
     items.extend(records.map(|records| item(RECORDS_ITEM, "application/jsonl", records)));
+    items.extend(event_log.map(|log| item(EVENT_LOG_ITEM, "application/octet-stream", log)));
     let written = write::write(out, statement, items, key).with_context(|| {
         CliError::usage(format!("cannot write the report into {}", out.display())).hint(match args.host {
             Some(_) => "make room, or choose another --out DIR",

@@ -77,7 +77,7 @@ struct ListedItem<'a> {
 pub fn run(args: &EvidenceArgs, global: &Global) -> anyhow::Result<Exit> {
     let (EvidenceCommand::List { report: path, trust } | EvidenceCommand::Get { report: path, trust, .. }) =
         &args.command;
-    let expectations = Expectations { trusted: verify::trusted_keys(&trust.keys)? };
+    let expectations = Expectations::new(verify::trusted_keys(&trust.keys)?, jiff::Timestamp::now());
     let opened = checked::open(path)?;
     let report = match &opened.too_large {
         Some(error) => Report::unreadable(error),

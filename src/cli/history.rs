@@ -32,7 +32,7 @@ pub struct HistoryArgs {
 /// Verifies every document, puts them in order and prints the chain.
 pub fn run(args: &HistoryArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations { trusted: verify::trusted_keys(&args.keys)? };
+    let expectations = Expectations::new(verify::trusted_keys(&args.keys)?, jiff::Timestamp::now());
     let mut entries = Vec::with_capacity(args.files.len());
     for path in &args.files {
         let checked = checked::check(path, &expectations, &signatures)?;

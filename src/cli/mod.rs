@@ -16,11 +16,13 @@ mod exit;
 mod generate;
 mod gpu;
 mod history;
+mod image;
 mod input;
 mod inspect;
 mod key;
 mod nvml_reader;
 mod output;
+mod platform;
 mod progress;
 mod redact;
 mod rules;
@@ -85,6 +87,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Evidence(evidence) => evidence::run(evidence, global),
         Command::Redact(redact) => redact::run(redact, global),
         Command::Decode(decode) => decode::run(decode, global),
+        Command::Image(image) => image::run(image, global).map(|()| Exit::Success),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),
         Command::Trust(trust) => trust::run(trust, global).map(|()| Exit::Success),

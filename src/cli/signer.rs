@@ -53,7 +53,7 @@ impl SignerArgs {
         };
         let name = private.map_or_else(|| OWN_KEY_NAME.to_owned(), |file| file.display().to_string());
         trusted.add(name, *key.public());
-        Ok(Signer { key, expectations: Expectations { trusted } })
+        Ok(Signer { key, expectations: Expectations::new(trusted, jiff::Timestamp::now()) })
     }
 }
 

@@ -15,7 +15,7 @@ use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
 use yanji::attest::verify::{
-    Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, reveal,
+    Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, TpmProof, reveal,
 };
 use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
 use yanji::ledger::Shared;
@@ -75,6 +75,7 @@ pub struct Verified<'a> {
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
     claims: &'a [ClaimLevel],
+    tpm: Option<&'a TpmProof>,
     differences: &'a [Difference],
     shared: &'a Shared,
     proven: &'a [String],
@@ -365,6 +366,7 @@ pub fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Ju
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,
         claims: &report.claims,
+        tpm: report.tpm.as_ref(),
         differences: &report.differences,
         shared: &report.shared,
         proven: &report.proven,

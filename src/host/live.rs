@@ -396,12 +396,12 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs jobs on a thread of its own and stops waiting at a deadline. A thread that is stuck in the kernel is left
 /// behind, and the next job gets a new one.
 #[derive(Debug, Default)]
-struct Worker {
+pub(super) struct Worker {
     jobs: Mutex<Option<Sender<Job>>>,
 }
 
 impl Worker {
-    fn call<T: Send + 'static>(
+    pub(super) fn call<T: Send + 'static>(
         &self,
         deadline: Duration,
         job: impl FnOnce() -> Reading<T> + Send + 'static,

@@ -12,6 +12,7 @@ mod pci;
 mod recorded;
 mod recording;
 mod redfish;
+pub mod tpm;
 
 use crate::evidence::{Origin, Reading};
 

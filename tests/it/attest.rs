@@ -104,6 +104,7 @@ fn statement(key: &Key, report_id: &str) -> Statement {
         origin: Origin::Live,
         policy: PolicyRef { name: "default".to_owned(), sha256: Digest::of(b"policy") },
         identity: json!({"system": {"serial": "S1"}, "cpus": []}),
+        platform: None,
         burnin: Some(BurnIn {
             profile: "quick".to_owned(),
             seed: "0xffffffffffffffff".to_owned(),

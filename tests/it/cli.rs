@@ -13,6 +13,7 @@ mod machines;
 mod readme;
 mod redaction;
 mod reports;
+mod tpm;
 mod trust;
 mod usage;
 

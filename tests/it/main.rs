@@ -20,4 +20,5 @@ mod rules;
 mod screen;
 mod spd;
 mod support;
+mod tpm;
 mod vbios;

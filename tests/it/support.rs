@@ -8,6 +8,8 @@
 
 mod nvidia;
 pub mod spd;
+pub mod swtpm;
+pub mod tpm;
 pub mod vbios;
 
 use std::collections::BTreeMap;

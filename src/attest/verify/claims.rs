@@ -23,6 +23,9 @@ const KINDS: [(&str, &str, &[&str]); 10] = [
     ("accelerators", "the accelerators", &[]),
 ];
 
+/// The claim that a TPM's clock can confirm.
+pub(super) const BURN_IN_LENGTH: &str = "length of the burn-in";
+
 /// One claim of a report and what it rests on. Texts may come from the report and are hostile.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ClaimLevel {
@@ -38,7 +41,12 @@ pub struct ClaimLevel {
 pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &Expectations, report: &mut Report) {
     let predicate = &statement.predicate;
     let mut claims = Vec::new();
-    let mut claim = |claim: String, level, reason: String| claims.push(ClaimLevel { claim, level, reason });
+    let made: Vec<String> = report.claims.iter().map(|made| made.claim.clone()).collect();
+    let mut claim = |claim: String, level, reason: String| {
+        if !made.contains(&claim) {
+            claims.push(ClaimLevel { claim, level, reason });
+        }
+    };
     for (kind, words, rules) in KINDS {
         let count = predicate.identity.get(kind).and_then(Json::as_array).map_or(0, Vec::len);
         if count == 0 {
@@ -50,7 +58,7 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     }
     if let Some(burn) = &rederived.burn {
         claim(
-            "length of the burn-in".to_owned(),
+            BURN_IN_LENGTH.to_owned(),
             Assurance::L0,
             format!("{burn}, by the machine's own clock; no device that keeps time confirms it"),
         );

@@ -97,6 +97,8 @@ pub(super) fn conclude(
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
+    let image_proven = report.tpm.as_ref().is_some_and(|tpm| tpm.root.is_some() && tpm.image.is_some());
+    let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let mut sentences = Vec::new();
     let mut not_proven = |sentence: &str| sentences.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
@@ -112,7 +114,10 @@ pub(super) fn conclude(
         .filter_map(|claim| claim.claim.strip_prefix("identity of "))
         .collect();
     if signed.is_empty() {
-        not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
+        not_proven(match root {
+            None => "that the parts are genuine: no part signed its own identity, and no hardware root was checked",
+            Some(_) => "that the parts are genuine: no part signed its own identity; the TPM speaks for itself only",
+        });
     } else {
         not_proven(&format!("that other parts than {} are genuine: they signed nothing", signed.join(", ")));
         not_proven("that the certificates of these were not revoked: revocation was not looked up");
@@ -130,7 +135,9 @@ pub(super) fn conclude(
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }
     not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
-    not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    if !image_proven {
+        not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    }
     if predicate.previous.is_some() {
         not_proven("what became of the unit since the earlier report that it names: the two were not compared");
     }

@@ -34,6 +34,7 @@ mod policy;
 mod report;
 mod reveal;
 mod standing;
+mod tpm;
 mod verdict;
 
 pub use batch::Batch;
@@ -42,6 +43,7 @@ pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
 pub use report::{Difference, EvidenceSource, Report, Signer};
 pub use reveal::reveal;
+pub use tpm::TpmProof;
 pub use verdict::{MAX_ASSURANCE, Rederived};
 
 use std::io::Read;
@@ -166,14 +168,20 @@ fn verify_and_sight(
         && let Some(items) = evidence::check(&statement, evidence, &mut report)
         && let Some(rederived) = verdict::rederive(&statement, &items, rederive, &mut report)
         && device::check(&statement, &rederived, expectations, &mut report)
-        && verdict::check(&statement, &rederived, &mut report)
     {
-        let assurance = conclude::assurance(&statement, &rederived);
-        lookalike::check(&statement, &mut report);
-        policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+        let tpm = tpm::check(&statement, &items, &rederived, expectations, &mut report);
         if report.is_valid() {
-            conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
-            sighting = Some(rederived.sighting);
+            verdict::check(&statement, &rederived, &mut report);
+        }
+        if report.is_valid() {
+            let assurance = conclude::assurance(&statement, &rederived);
+            lookalike::check(&statement, &mut report);
+            policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+            if report.is_valid() {
+                tpm::conclude(&statement, tpm, expectations, &mut report);
+                conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
+                sighting = Some(rederived.sighting);
+            }
         }
     }
     if !report.is_valid() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ClaimLevel, Failure, FailureClass};
+use super::{ClaimLevel, Failure, FailureClass, TpmProof};
 use crate::attest::Digest;
 use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
@@ -72,6 +72,8 @@ pub struct Report {
     pub warnings: Vec<Failure>,
     /// What each claim of a valid report rests on.
     pub claims: Vec<ClaimLevel>,
+    /// What the TPM of the machine proves; `None` where none signed anything.
+    pub tpm: Option<TpmProof>,
     /// What was established, a sentence each.
     pub proven: Vec<String>,
     /// What was not, a sentence each.
@@ -120,6 +122,7 @@ impl Report {
             indeterminate: Vec::new(),
             warnings: Vec::new(),
             claims: Vec::new(),
+            tpm: None,
             proven: Vec::new(),
             not_proven: Vec::new(),
         }

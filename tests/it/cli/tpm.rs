@@ -1,0 +1,223 @@
+//! `certify` with a TPM: swtpm, asked over TCP.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value as Json;
+use yanji::attest::Digest;
+use yanji::attest::envelope::Envelope;
+use yanji::attest::evidence_tar::{self, Content, Item};
+use yanji::attest::key::Key;
+use yanji::attest::policy::{Root, RootKind};
+use yanji::attest::statement::{Inline, Statement};
+use yanji::attest::tpm::certificate::{self, Purpose};
+use yanji::attest::tpm::quote::{Attestation, Said};
+use yanji::attest::tpm::wire::Writer;
+use yanji::attest::tpm::{Phase, nonce};
+use yanji::host::tpm;
+
+use super::Place;
+use super::certify::TINY_PROFILE;
+use crate::support::swtpm::Swtpm;
+use crate::support::tpm::Authority;
+
+fn place(seconds: u64) -> Place {
+    let place = Place::new();
+    let profile = TINY_PROFILE.replace("duration_seconds = 2", &format!("duration_seconds = {seconds}"));
+    fs::write(place.path("profile.toml"), profile).unwrap();
+    place.run(["key", "gen", "--out", "seller.pem", "--no-passphrase"]).exits(0);
+    place
+}
+
+fn certify(place: &Place, out: &str, more: &[&str]) {
+    let arguments = ["certify", "--out", out, "--profile", "profile.toml", "--key", "seller.pem"];
+    let ran = place.run(arguments.iter().chain(more));
+    assert!(matches!(ran.code, 0 | 1 | 3), "{}\n{}", ran.stdout, ran.stderr);
+}
+
+fn statement(place: &Place, report: &str) -> Statement {
+    let envelope = fs::read(place.path(report).join("report.dsse.json")).unwrap();
+    serde_json::from_slice(&Envelope::parse(&envelope).unwrap().payload).unwrap()
+}
+
+/// A policy under which the seller may certify, and that authority vouches for attestation keys.
+fn policy(place: &Place, authority: &Authority) {
+    place.run(["trust", "init", "--name", "buyer"]).exits(0);
+    place.run(["trust", "add", "seller", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
+    let path = place.path("trust.toml");
+    let text = fs::read_to_string(&path).unwrap().replace("version = 2", "version = 3");
+    fs::write(&path, format!("{text}\n[[root]]\nkind = \"tpm\"\npem = \"\"\"\n{}\"\"\"\n", authority.pem)).unwrap();
+    place.run(["trust", "sign"]).exits(0);
+}
+
+fn verify(place: &Place, report: &str) -> Json {
+    let ran = place.run(["verify", report, "--trust", "trust.toml", "--format", "json"]);
+    ran.json()["reports"][0].clone()
+}
+
+/// Certifies twice: the first report shows the key that an authority then certifies.
+fn vouched(place: &Place, swtpm: &Swtpm) {
+    certify(place, "first", &["--tpm", &swtpm.argument()]);
+    let authority = Authority::new("authority of the test");
+    let public = statement(place, "first").predicate.platform.unwrap().tpm.unwrap().ak_pub;
+    let der = authority.certify(&public.0);
+    let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    fs::write(place.path("ak.pem"), pem).unwrap();
+    policy(place, &authority);
+    certify(place, "report", &["--tpm", &swtpm.argument(), "--tpm-certificate", "ak.pem"]);
+}
+
+#[test]
+fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
+    let Some(mut swtpm) = Swtpm::start() else { return };
+    let place = place(2);
+    vouched(&place, &swtpm);
+
+    // Its own authority's certificate of the endorsement key is what a vendor's would be.
+    let tpm = statement(&place, "first").predicate.platform.unwrap().tpm.unwrap();
+    assert_eq!((tpm.manufacturer.as_str(), tpm.quotes.len()), ("IBM", 2));
+    assert!(tpm.quotes.iter().all(|quote| quote.time.is_some()));
+    let Inline(ek) = tpm.ek_cert.unwrap();
+    let issuer = pkcs8::Document::from_pem(&swtpm.authority()).unwrap().1;
+    let root = Root { kind: RootKind::Tpm, certificate_der: issuer.as_bytes().to_vec() };
+    certificate::chain(&ek, &[], &[&root], Purpose::Endorsement, jiff::Timestamp::now()).unwrap();
+    assert!(certificate::chain(&ek, &[], &[&root], Purpose::Attestation, jiff::Timestamp::now()).is_err());
+
+    let ran = place.run(["verify", "first", "--key", "seller.pem.pub"]);
+    assert!(
+        ran.stdout.contains("that the TPM (IBM) is one of hardware, and so how long the burn-in took (L0)"),
+        "{}",
+        ran.stdout
+    );
+    let ran = place.run(["verify", "report", "--trust", "trust.toml"]);
+    assert!(ran.stdout.contains("L2: the TPM (IBM), vouched for by \"CN=authority of the test\""), "{}", ran.stdout);
+    let report = verify(&place, "report");
+    let elapsed = report["tpm"]["elapsedMs"].as_u64().unwrap();
+    assert!(elapsed >= report["tpm"]["claimedMs"].as_u64().unwrap(), "{report:#}");
+
+    claims_a_day(&place, &swtpm);
+
+    // The same run under another boot of the TPM, and one whose owner set its clock.
+    let before = attested(&swtpm);
+    swtpm.reset();
+    let after = attested(&swtpm);
+    assert_eq!(after.0.reset_count, before.0.reset_count + 1);
+    assert!(after.1 < before.1, "{before:?} {after:?}");
+    set_clock_forward(&swtpm, after.0.clock_ms + 86_400_000);
+    let set = attested(&swtpm);
+    assert!(set.0.clock_ms >= after.0.clock_ms + 86_400_000, "{after:?} {set:?}");
+    assert!(set.1 < after.1 + 80_000_000, "{after:?} {set:?}");
+}
+
+/// Clock and time in a quote.
+fn attested(swtpm: &Swtpm) -> (yanji::attest::tpm::quote::Clock, u64) {
+    let quoted = tpm::quote(&swtpm.address(), &[1; 32]).into_known().unwrap();
+    let time = Attestation::parse(&quoted.time.unwrap().0).unwrap();
+    let Said::Time { time_ms } = time.said else { panic!("{time:?}") };
+    (Attestation::parse(&quoted.attest).unwrap().clock, time_ms)
+}
+
+/// TPM2_ClockSet with the owner's empty password.
+fn set_clock_forward(swtpm: &Swtpm, clock_ms: u64) {
+    let body =
+        Writer::new().u32(0x4000_0001).u32(9).u32(0x4000_0009).sized(&[]).u8(0).sized(&[]).u64(clock_ms).finish();
+    let command = Writer::new().u16(0x8002).u32(10 + body.len() as u32).u32(0x128).bytes(&body).finish();
+    let mut stream = TcpStream::connect(swtpm.argument().trim_start_matches("tcp:")).unwrap();
+    stream.write_all(&command).unwrap();
+    let mut answer = [0; 10];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer[6..], [0; 4]);
+}
+
+/// The holder of the machine makes records of a day and has the TPM quote their end: only its time gives that away.
+fn claims_a_day(place: &Place, swtpm: &Swtpm) {
+    let mut forged = statement(place, "report");
+    let tar = fs::File::open(place.path("report/evidence.tar")).unwrap();
+    let bytes = forged.predicate.evidence.iter().map(|item| item.bytes).sum();
+    let mut items: Vec<Item> = evidence_tar::read(tar, bytes, |_, _| true)
+        .unwrap()
+        .items
+        .into_iter()
+        .map(|found| Item {
+            id: found.id,
+            media_type: "application/octet-stream".to_owned(),
+            content: Content::Bytes(found.content.unwrap()),
+        })
+        .collect();
+    let records = items.iter_mut().find(|item| item.id == "burn/records.jsonl").unwrap();
+    let Content::Bytes(lines) = &mut records.content else { panic!() };
+    let mut chain = String::new();
+    let mut head = None::<Digest>;
+    let count = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    for (index, line) in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+        let mut line: Json = serde_json::from_slice(line).unwrap();
+        if let Some(head) = head {
+            line["prev"] = head.to_string().into();
+        }
+        if index + 1 == count {
+            line["elapsed_ms"] = (line["elapsed_ms"].as_u64().unwrap() + 86_400_000).into();
+        }
+        let text = line.to_string();
+        head = Some(Digest::of(text.as_bytes()));
+        chain += &(text + "\n");
+    }
+    *lines = chain.clone().into_bytes();
+    let predicate = &mut forged.predicate;
+    predicate.session.chain_head = head;
+    predicate.burnin.as_mut().unwrap().records.sha256 = Digest::of(chain.as_bytes());
+    let tpm = predicate.platform.as_mut().unwrap();
+    let old = tpm.tpm.as_mut().unwrap().quotes.pop().unwrap();
+    let s0 = predicate.session.s0;
+    tpm.end(tpm::quote(&swtpm.address(), nonce(&s0, Phase::End, head.as_ref()).as_bytes()));
+    let mut tar = Vec::new();
+    forged.set_evidence(evidence_tar::write(items, &mut tar).unwrap());
+    let key = Key::load(&place.path("seller.pem"), None).unwrap();
+    let refused = |forged: &Statement, class: &str| {
+        fs::create_dir_all(place.path("forged")).unwrap();
+        fs::write(place.path("forged/evidence.tar"), &tar).unwrap();
+        let envelope = Envelope::sign(forged.to_json().unwrap(), &key).to_json();
+        fs::write(place.path("forged/report.dsse.json"), envelope).unwrap();
+        let report = verify(place, "forged");
+        assert_eq!(report["failures"][0]["class"], class, "{report:#}");
+        report["failures"][0].clone()
+    };
+    let failure = refused(&forged, "E_TPM_CLOCK");
+    assert!(failure["expected"].as_str().unwrap().starts_with("at least 8640"), "{failure}");
+    // Without a new quote the old one shows that other records were quoted.
+    forged.predicate.platform.as_mut().unwrap().tpm.as_mut().unwrap().quotes[1] = old;
+    refused(&forged, "E_TPM_NONCE");
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn a_quote_proves_a_burn_in_of_a_minute() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let place = place(60);
+    vouched(&place, &swtpm);
+    let report = verify(&place, "report");
+    let claimed = report["tpm"]["claimedMs"].as_u64().unwrap();
+    assert!(claimed >= 50_000 && report["tpm"]["elapsedMs"].as_u64().unwrap() >= claimed, "{report:#}");
+    claims_a_day(&place, &swtpm);
+}
+
+#[test]
+fn a_machine_without_a_tpm_or_with_a_silent_one_has_no_hardware_root() {
+    let place = place(2);
+    certify(&place, "none", &["--tpm", "none"]);
+    let ran = place.run(["verify", "none", "--key", "seller.pem.pub"]);
+    assert!(ran.stdout.contains("no hardware root, the TPM was not asked"), "{}", ran.stdout);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let missing = place.path("no-such-device").display().to_string();
+    for (address, words) in
+        [(format!("tcp:{closed}"), "no connection"), (missing, "has no TPM"), ("/dev/null".to_owned(), "")]
+    {
+        let out = format!("report-{}", words.len());
+        certify(&place, &out, &["--tpm", &address]);
+        let platform = statement(&place, &out).predicate.platform.unwrap();
+        assert!(platform.tpm.is_none() && platform.missing[0].contains(words), "{platform:?}");
+    }
+    let ran = place.run(["certify", "--out", "wrong", "--tpm", "tcp:nowhere"]).exits(2);
+    assert!(ran.stderr.contains("tcp:HOST:PORT"), "{}", ran.stderr);
+}
