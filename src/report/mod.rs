@@ -1,5 +1,6 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
+mod blind;
 mod escape;
 mod host_views;
 mod inspection;

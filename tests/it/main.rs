@@ -8,6 +8,7 @@ mod cli;
 mod collect;
 mod drives;
 mod duplicates;
+mod fuzz_seeds;
 mod gpu_burn;
 mod gpu_burn_rules;
 mod gpu_rigs;
