@@ -58,26 +58,27 @@ impl<'a> Hidden<'a> {
     }
 
     fn line(&self, style: Style) -> String {
-        let parts = match self.parts.as_slice() {
-            [first, .., last] => format!("{first} … {last} ({} parts)", self.parts.len()),
-            parts => parts.join(", "),
-        };
         let count = match self.rules.as_slice() {
             [rule] => (*rule).to_owned(),
             rules => format!("{} rules", rules.len()),
         };
-        let text = format!("{count} could not be checked on {parts}: {} is {}", self.source, self.why);
-        format!("  {}\n", for_terminal(&text, style))
+        let parts = match self.parts.as_slice() {
+            [first, .., last] => {
+                let (first, last) = (for_terminal(first, style), for_terminal(last, style));
+                format!("{first} to {last} ({} parts)", self.parts.len())
+            }
+            parts => for_terminal(&parts.concat(), style),
+        };
+        format!("  {count} could not be checked on {parts}: {} is {}\n", self.source, for_terminal(self.why, style))
     }
 }
 
-/// How the facts of a hidden source begin, and why it is hidden, where one of the missing facts was to come from it.
+/// How the facts of a hidden source begin, and why it is hidden, where all of the missing facts were to come from it.
 fn hidden_source<'a>(part: &'a Part, missing: &[FactPath]) -> Option<(&'a str, &'a str)> {
-    let sources = missing.iter().filter_map(|path| Some(part.facts.get(path)?.source.as_str()));
-    let named: Vec<&str> = sources.filter(|source| source.contains(NOT_OBSERVABLE)).collect();
-    let (path, fact) = part.facts.iter().find(|(_, fact)| {
-        fact.source.starts_with(NOT_OBSERVABLE) && named.iter().any(|it| it.contains(&fact.source))
+    let (path, why) = part.facts.iter().find_map(|(path, fact)| {
+        let from_it = |missing: &FactPath| part.facts.get(missing).is_some_and(|it| it.source.contains(&fact.source));
+        (fact.source.starts_with(NOT_OBSERVABLE) && missing.iter().all(from_it)).then_some((path, &fact.source))
     })?;
     let (source, _) = path.as_str().rsplit_once('.')?;
-    Some((source, &fact.source))
+    Some((source, why))
 }
