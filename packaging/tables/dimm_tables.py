@@ -13,6 +13,8 @@ import pathlib
 import re
 import sys
 
+from record_table import write
+
 FOLDER = pathlib.Path(__file__).parents[2] / "signatures/parts/dimm"
 OBSERVED = "linuxhw/DMI 57b21bc6"
 PROSE = "vendors' guides"
@@ -152,31 +154,6 @@ SHAPES = {
     "crucial": (r"^(CT|CP)\d{1,3}G\d\d", "module", "Crucial", "A"),
     "advantech": (r"^(AQD|SQR)-", "module", "Advantech", "A"),
 }
-
-
-def toml(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(toml(item) for item in value) + "]"
-    if "\\" in value:
-        return "'" + value + "'"
-    return '"' + value.replace('"', '\\"') + '"'
-
-
-def write(folder, name, title, sources, key, fields, records):
-    lines = [f"title = {toml(title)}", "sources = ["] + [f"  {toml(source)}," for source in sources]
-    lines += ["]", f"key = {toml(key)}", "", "[fields]"]
-    fields = {**fields, "certainty": "text", "source": "text"}
-    lines += [f'{field} = "{kind}"' for field, kind in fields.items()]
-    lines += ["", "[records]"]
-    for record in sorted(records):
-        known = {field: records[record].get(field) for field in fields}
-        inside = ", ".join(f"{field} = {toml(value)}" for field, value in known.items() if value not in (None, "", []))
-        lines.append(f'"{record}" = {{ {inside} }}')
-    (folder / f"{name}.toml").write_text("\n".join(lines) + "\n")
 
 
 def patterns(text):

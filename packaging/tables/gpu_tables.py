@@ -14,6 +14,8 @@ import pathlib
 import re
 import sys
 
+from record_table import write
+
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "signatures" / "parts" / "gpu"
 
 # NVLinks of a whole module. NVLink is 25 GB/s a direction and link from V100 on, so the published totals give them.
@@ -214,28 +216,6 @@ def tokens(name):
     words = re.findall(r"[a-z0-9]+", name.lower().replace("(", " "))
     return [word for word in words
             if word not in NOISE and not re.fullmatch(r"\d+gb?|sxm\d?", word) or re.fullmatch(r"\d{4}", word)]
-
-
-def toml(value):
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(toml(item) for item in value) + "]"
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def write(folder, name, title, sources, key, fields, records):
-    lines = [f"title = {toml(title)}", "sources = ["] + [f"  {toml(source)}," for source in sources]
-    lines += ["]", f"key = {toml(key)}", "", "[fields]"]
-    lines += [f'{field} = "{kind}"' for field, kind in fields.items()]
-    lines += ["", "[records]"]
-    for record in sorted(records):
-        known = {field: records[record].get(field) for field in fields}
-        inside = ", ".join(f"{field} = {toml(value)}" for field, value in known.items() if value not in (None, "", []))
-        lines.append(f'"{record}" = {{ {inside} }}')
-    (folder / f"{name}.toml").write_text("\n".join(lines) + "\n")
 
 
 def main():

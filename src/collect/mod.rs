@@ -80,6 +80,9 @@ pub(crate) fn keep_kinds(evidence: &mut Evidence) {
 const SMBIOS_TABLE: &str = "/sys/firmware/dmi/tables/DMI";
 const SMBIOS_ENTRY_POINT: &str = "/sys/firmware/dmi/tables/smbios_entry_point";
 
+/// How the source of a fact begins that this platform hides from the system; the reason follows.
+pub(crate) const NOT_OBSERVABLE: &str = "not observable here: ";
+
 /// The SMBIOS table. Only root may read it. Without the entry point the table is still of use.
 fn smbios_table(host: &dyn Host) -> Reading<Inventory> {
     let table = match host.read(SMBIOS_TABLE) {

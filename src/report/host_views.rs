@@ -105,7 +105,7 @@ pub struct CpuView {
     pub inconclusive: Vec<BlindRule>,
 }
 
-/// What is known of one drive: the drive's own answers first, then the kernel's.
+/// What is known of one drive: the drive's own answers first, then the kernel's, then the factory's log (FARM).
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct DriveView {
     /// Id of the part in the evidence.
@@ -126,7 +126,7 @@ pub struct DriveView {
     pub transport: Option<String>,
     /// Whether the drive says that it is healthy.
     pub passed: Option<bool>,
-    /// Hours with power, by the drive's SMART data.
+    /// Hours with power, by the drive's SMART data; where only the factory's log (FARM) is known, by that.
     pub power_on_hours: Option<i64>,
     /// Times switched on.
     pub power_cycles: Option<i64>,
@@ -246,19 +246,24 @@ impl DriveView {
         let facts = Facts(part);
         Self {
             part: part.id.clone(),
-            model: facts.text(&["drive.nvme.model", "drive.smart.model", "drive.model"]),
-            serial: facts.text(&["drive.nvme.serial", "drive.smart.serial", "drive.serial"]),
-            firmware: facts.text(&["drive.nvme.firmware", "drive.smart.firmware", "drive.firmware"]),
-            wwid: facts.text(&["drive.wwid", "drive.smart.wwn"]),
+            model: facts.text(&["drive.nvme.model", "drive.smart.model", "drive.model", "drive.farm.model"]),
+            serial: facts.text(&["drive.nvme.serial", "drive.smart.serial", "drive.serial", "drive.farm.serial"]),
+            firmware: facts.text(&[
+                "drive.nvme.firmware",
+                "drive.smart.firmware",
+                "drive.firmware",
+                "drive.farm.firmware",
+            ]),
+            wwid: facts.text(&["drive.wwid", "drive.smart.wwn", "drive.farm.wwn"]),
             size_bytes: facts.integer(&["drive.size_bytes", "drive.smart.capacity_bytes"]),
             rotational: facts.flag("drive.rotational"),
             transport: facts.text(&["drive.transport"]),
             passed: facts.flag("drive.smart.passed"),
-            power_on_hours: facts.integer(&["drive.smart.power_on_hours"]),
-            power_cycles: facts.integer(&["drive.smart.power_cycles"]),
+            power_on_hours: facts.integer(&["drive.smart.power_on_hours", "drive.farm.power_on_hours"]),
+            power_cycles: facts.integer(&["drive.smart.power_cycles", "drive.farm.power_cycles"]),
             percentage_used: facts.integer(&["drive.smart.percentage_used"]),
             written_gigabytes: facts.integer(&["drive.smart.written_gigabytes"]),
-            reallocated: facts.integer(&["drive.smart.reallocated"]),
+            reallocated: facts.integer(&["drive.smart.reallocated", "drive.farm.reallocated"]),
             statistics_power_on_hours: facts.integer(&["drive.statistics.power_on_hours"]),
             selftest_max_hours: facts.integer(&["drive.selftest.max_hours"]),
             farm_power_on_hours: facts.integer(&["drive.farm.power_on_hours"]),

@@ -1,5 +1,6 @@
 //! An inspection for a person.
 
+use super::blind::blind;
 use super::host_views::{CpuView, DimmView, DriveView};
 use super::screening::{Document, GpuView};
 use super::style::{Style, Tone};
@@ -55,7 +56,7 @@ pub fn inspection_plain(inspection: &Inspection, signatures: &Signatures, style:
     text += &section("Parts", &parts(&inspection.evidence, style), style);
     text += &section("Behaviour of the GPUs", &behaviour(&inspection.evidence, style), style);
     text += &section("Findings", &findings(&inspection.checks, signatures, style), style);
-    text += &section("Not checkable", &blind(&inspection.checks, &inspection.evidence), style);
+    text += &section("Not checkable", &blind(&inspection.checks, &inspection.evidence, style), style);
     text += &privilege(inspection);
     text += &verdict(inspection, style);
     text
@@ -344,27 +345,6 @@ fn witnesses(finding: &Finding, style: Style) -> String {
     text
 }
 
-fn blind(checks: &[Check], evidence: &Evidence) -> String {
-    let mut rules: Vec<(&str, usize, Vec<String>)> = Vec::new();
-    for check in checks {
-        let Outcome::Inconclusive { missing } = &check.outcome else { continue };
-        let part = evidence.part(&check.part);
-        let reasons = missing.iter().map(|path| {
-            let state = part.and_then(|part| part.reading(path.as_str())).map_or("not known", Reading::state);
-            format!("{path} {state}")
-        });
-        match rules.iter_mut().find(|(id, _, _)| *id == check.id) {
-            Some((_, count, _)) => *count += 1,
-            None => rules.push((&check.id, 1, reasons.collect())),
-        }
-    }
-    let mut table = Table::new(&["rule", "parts", "why"]);
-    for (id, count, reasons) in rules {
-        table.row([id.to_owned(), count.to_string(), reasons.join(", ")]);
-    }
-    if table.is_empty() { String::new() } else { table.render() }
-}
-
 fn privilege(inspection: &Inspection) -> String {
     let denied = inspection.denied();
     if denied.facts.is_empty() {
@@ -422,7 +402,7 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
     let of_burn = |check: &&Check| check.id.starts_with("burn.") || check.id.starts_with("gpu.burn-");
     let checks: Vec<Check> = inspection.checks.iter().filter(of_burn).cloned().collect();
     text += &section("Findings", &findings(&checks, signatures, style), style);
-    text += &section("Not checkable", &blind(&checks, &inspection.evidence), style);
+    text += &section("Not checkable", &blind(&checks, &inspection.evidence, style), style);
     let ending = match summary.ending() {
         Ending::Clean => style.paint(Tone::Good, "complete, and nothing was found"),
         Ending::ErrorsFound => style.paint(Tone::Bad, "errors found"),

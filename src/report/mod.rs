@@ -1,5 +1,6 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
+mod blind;
 mod custody;
 mod device;
 mod escape;

@@ -73,6 +73,12 @@ fn sign(statement: &Statement, key: &Key) -> Vec<u8> {
     Envelope::sign(statement.to_json().unwrap(), key).to_json().into_bytes()
 }
 
+/// A signed report and its evidence.
+pub fn report() -> (Vec<u8>, Vec<u8>) {
+    let signed = Signed::new(small_items());
+    (signed.envelope, signed.tar)
+}
+
 fn small_items() -> Vec<Item> {
     vec![item("host.tar.zst", b"host"), item("burn/records.jsonl", b"{}\n")]
 }

@@ -12,6 +12,8 @@ use serde_json::{Value as Json, json};
 use yanji::collect;
 use yanji::evidence::{Evidence, Reading};
 use yanji::host::{Bmc, Credentials, LiveHost, RecordedHost, RecordingHost};
+use yanji::inspection;
+use yanji::rule::{Outcome, Signatures};
 
 use crate::support::RecordedMachine;
 
@@ -77,14 +79,30 @@ fn good(path: &str) -> (String, Vec<u8>) {
                "OperatingSpeedMhz": 4400, "Manufacturer": "Samsung", "PartNumber": "M321R8GA0BB0-CQKZJ", "RankCount": 2,
                "Status": {"State": "Enabled"}})
     };
-    let serial = RecordedMachine::server().dimms[2].serial.clone();
+    let processor =
+        |kind: &str, model: &str| json!({"ProcessorType": kind, "Model": model, "TotalCores": 56, "Socket": "CPU 1"});
+    let machine = RecordedMachine::server();
+    let serial = &machine.dimms[2].serial;
     match path {
         "/redfish/v1/Systems" => {
             ok(&members(&["/redfish/v1/Systems/1", "https://elsewhere.example/redfish/v1/Systems/2"]))
         }
-        "/redfish/v1/Systems/1/Memory" => {
-            ok(&members(&["/redfish/v1/m/1", "/redfish/v1/m/2", "/redfish/v1/m/3", "/redfish/v1/m/4"]))
+        // The serial number of a Dell stands in the SKU.
+        "/redfish/v1/Systems/1" => {
+            ok(&json!({"SerialNumber": "CN1234", "SKU": machine.serial, "Status": {"State": "Enabled"}}))
         }
+        "/redfish/v1/Chassis" => ok(&members(&["/redfish/v1/c/1"])),
+        "/redfish/v1/c/1" => ok(&json!({"SerialNumber": "C1"})),
+        "/redfish/v1/Systems/1/Processors" => ok(&members(&["/redfish/v1/p/1", "/redfish/v1/p/2", "/redfish/v1/p/3"])),
+        "/redfish/v1/p/1" => ok(&processor("CPU", &machine.cpus[0].brand)),
+        "/redfish/v1/p/2" => ok(&processor("CPU", "Intel(R) Xeon(R) Gold 6430")),
+        "/redfish/v1/p/3" => ok(&processor("GPU", "H100")),
+        "/redfish/v1/Systems/1/Memory" => {
+            let mut page = members(&["/redfish/v1/m/1", "/redfish/v1/m/2"]);
+            page["Members@odata.nextLink"] = json!("/redfish/v1/Systems/1/Memory?$skip=2");
+            ok(&page)
+        }
+        "/redfish/v1/Systems/1/Memory?$skip=2" => ok(&members(&["/redfish/v1/m/3", "/redfish/v1/m/4"])),
         "/redfish/v1/m/1" => ok(&module("slot 17", &serial.to_lowercase())),
         "/redfish/v1/m/2" => ok(&module("P1_DIMMA1", "00000000")),
         "/redfish/v1/m/3" => ok(&module("DIMM Z9", "12345678")),
@@ -148,6 +166,20 @@ fn modules_are_matched_with_those_of_firmware_and_recorded() {
         part("memory").reading("memory.bmc.unmatched"),
         Some(&Reading::Known(vec!["DIMM Z9".to_owned()].into()))
     );
+    let list = |id: &str, path: &str| part(id).reading(path).and_then(Reading::known).map(ToString::to_string);
+    assert_eq!(
+        list("platform", "platform.bmc.serials"),
+        Some(format!("CN1234, {}, C1", RecordedMachine::server().serial))
+    );
+    assert_eq!(part("platform").integer("platform.bmc.processors"), Some(2));
+    assert_eq!(part("cpu:1").text("cpu.bmc.model"), Some("Intel(R) Xeon(R) Gold 6430"));
+    let inspection = inspection::assess(evidence.clone(), &Signatures::embedded().unwrap());
+    let outcome = |rule: &str, part: &str| {
+        let check = inspection.checks.iter().find(|check| check.id == rule && check.part == part).unwrap();
+        matches!(check.outcome, Outcome::Fires(_)) as u8 * 2 + (check.outcome == Outcome::Clear) as u8
+    };
+    assert_eq!([outcome("cpu.bmc-differ", "cpu:0"), outcome("cpu.bmc-differ", "cpu:1")], [1, 2]);
+    assert_eq!(outcome("platform.bmc-differ", "platform"), 1);
     let requests = controller.requests.lock().unwrap();
     assert!(requests.iter().all(|head| head.to_lowercase().contains("authorization: basic ywrtaw46c2vjcmv0")));
     assert!(requests.iter().all(|head| !head.contains("elsewhere")));
@@ -166,7 +198,7 @@ fn modules_are_matched_with_those_of_firmware_and_recorded() {
 fn a_controller_that_answers_badly_is_a_reading_and_nothing_else() {
     let failed = |reading: &Reading, words: &str| matches!(reading, Reading::Failed(why) if why.contains(words));
     type Expected<'a> = &'a dyn Fn(&Reading) -> bool;
-    let cases: [(&str, Answer, Expected<'_>); 6] = [
+    let cases: [(&str, Answer, Expected<'_>); 9] = [
         ("401", |_| ("401 Unauthorized".to_owned(), Vec::new()), &|it| *it == Reading::Denied),
         ("garbage", |_| ("200 OK".to_owned(), b"<html>".to_vec()), &|it| failed(it, "is no collection")),
         ("huge", |_| ("200 OK".to_owned(), vec![b' '; (4 << 20) + 1]), &|it| failed(it, "more than 4194304 bytes")),
@@ -183,6 +215,22 @@ fn a_controller_that_answers_badly_is_a_reading_and_nothing_else() {
                 ok(&json!({"Members": vec![member; 513]}))
             },
             &|it| failed(it, "more than 512 members"),
+        ),
+        ("pages without end", |path| ok(&json!({"Members": [], "Members@odata.nextLink": path})), &|it| {
+            failed(it, "more than 64 pages")
+        }),
+        (
+            "a page elsewhere",
+            |_| ok(&json!({"Members": [], "Members@odata.nextLink": "https://elsewhere.example/redfish/v1/Systems"})),
+            &|it| failed(it, "not a path below /redfish/"),
+        ),
+        (
+            "a page that is missing",
+            |path| match path.contains('?') {
+                true => ("404 Not Found".to_owned(), Vec::new()),
+                false => ok(&json!({"Members": [], "Members@odata.nextLink": "/redfish/v1/Systems?$skip=1"})),
+            },
+            &|it| failed(it, "the next page, is not there"),
         ),
     ];
     for (name, answer, expected) in cases {

@@ -389,6 +389,18 @@ fn memory(tested: u64, errors: u64) -> Json {
     })
 }
 
+/// The records of a run that was interrupted and found something.
+pub fn records() -> Vec<u8> {
+    chain(&[
+        start(),
+        json!({"kind": "phase-start", "phase": 0, "load": "memory", "seconds": 5}),
+        json!({"kind": "checkpoint", "phase": 0, "counters": memory(100, 1)}),
+        json!({"kind": "resume", "boot_id": "absent", "dropped_bytes": 3}),
+        json!({"kind": "phase-start", "phase": 1, "load": "memory", "seconds": 5}),
+        json!({"kind": "phase-end", "phase": 1, "outcome": "finished", "counters": memory(250, 0)}),
+    ])
+}
+
 #[test]
 fn totals_add_up_over_phases_and_sessions() {
     let summary = replay(&chain(&[

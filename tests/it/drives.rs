@@ -9,6 +9,7 @@ use yanji::evidence::{Evidence, EvidenceBuilder, Part, Reading};
 use yanji::host::{Capture, Query, RecordedHost};
 use yanji::import;
 use yanji::inspection::{self, Inspection, fact_catalogue};
+use yanji::report::Document;
 use yanji::rule::{Outcome, Severity, Signatures};
 
 use crate::collect::{corpus, manifest};
@@ -322,6 +323,12 @@ fn clones_and_two_outputs_of_one_drive() {
     assert_eq!(screen(again.as_bytes()).evidence.scope("drive").count(), 1);
     let Some(folder) = corpus("drives") else { return };
     let log = fs::read_to_string(folder.join("pcp_farm-root-001_sda.farm.txt")).unwrap();
+    // Where that is all there is, the view has what it says.
+    let signatures = Signatures::embedded().unwrap();
+    let alone = screen(log.as_bytes());
+    let view = Document::new(&alone, &signatures).drives.remove(0);
+    assert_eq!((view.serial.as_deref(), view.power_on_hours), (Some("ZC11KLR7"), view.farm_power_on_hours));
+    assert!(view.power_on_hours.is_some() && view.firmware.is_some() && view.power_cycles.is_some());
     for (text, wanted) in [
         (format!("{}{log}", text("ZC11KLR7", 45)), vec![("drive.farm-hours", "drive:0")]),
         (format!("{}{log}", text("ZC11KLR7", 49_530)), vec![]),
@@ -341,7 +348,8 @@ fn used_drives_sold_as_new() {
         let inspection = assess(evidence.finish());
         firing(&inspection).into_iter().map(|(rule, _)| rule.to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(claimed(&exos(26_600), "new"), ["drive.not-new"]);
+    assert_eq!(claimed(&exos(26_600), "new"), ["drive.not-new", "drive.used-sold-as-new"]);
+    assert_eq!(claimed(&exos(740), "new"), ["drive.not-new"]);
     assert_eq!(claimed(&exos(26_600), "used"), Vec::<String>::new());
     assert_eq!(claimed(&exos(12), "new"), Vec::<String>::new());
     assert_eq!(claimed(&with(exos(26_600), "model_name", json!("OOS16000G")), "refurbished"), Vec::<String>::new());

@@ -9,6 +9,7 @@ mod collect;
 mod device;
 mod drives;
 mod duplicates;
+mod fuzz_seeds;
 mod gpu_burn;
 mod gpu_burn_rigs;
 mod gpu_burn_rules;

@@ -3,7 +3,7 @@
 mod bad_input;
 mod corpus;
 mod host_parts;
-mod printout;
+pub mod printout;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +19,7 @@ use yanji::report::{Document, GpuView};
 use yanji::rule::Signatures;
 
 use crate::cli::Place;
+pub use host_parts::dump;
 use printout::Card;
 
 fn evidence(bytes: &[u8]) -> Evidence {

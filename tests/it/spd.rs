@@ -77,6 +77,17 @@ fn fields_of_each_generation() {
     assert_eq!((&ddr5["crc"][0]["range"], &ddr5["crc"][0]["ok"]), (&json!("0-509"), &json!(true)));
 }
 
+/// The image of an MRDIMM has the clock of its DRAM; the bus carries two ranks in turn.
+#[test]
+fn speed_of_multiplexed_ranks() {
+    let speed = |module_type: u8, tck_ps: u32| {
+        let image = SpdImage { module_type, tck_ps, ..SpdImage::ddr5_rdimm() }.build();
+        spd::parse(&image).unwrap().speed_mts
+    };
+    assert_eq!((speed(1, 454), speed(7, 454), speed(7, 312)), (Some(4400), Some(8800), Some(12_800)));
+    assert_eq!(speed(7, 227), None, "no DRAM is that fast: not its clock");
+}
+
 /// Dies of a 3D stack multiply DDR4's ranks; those of a package with several loads are its ranks; in DDR5 all count.
 #[test]
 fn stacks_and_densities() {
@@ -294,17 +305,12 @@ fn dumps_as_text() {
 
 /// Images as the kernel shows them: bus 0, addresses 50h and on.
 fn machine(images: &[Vec<u8>]) -> RecordedMachine {
-    let mut machine = RecordedMachine::server().with(|machine| {
+    let two = |machine: &mut RecordedMachine| {
         machine.dimms.truncate(images.len().max(2));
         machine.edac_bytes = None;
         machine.meminfo_bytes = None;
-    });
-    for (index, image) in images.iter().enumerate() {
-        let path = format!("/sys/bus/i2c/devices/0-005{index}/eeprom");
-        machine =
-            machine.file(&Query::FileAgain { path: path.clone() }.path(), image.clone()).file(&path, image.clone());
-    }
-    machine.file("/sys/bus/i2c/devices/i2c-0/name", "SMBus I801 adapter at efa0\n")
+    };
+    RecordedMachine::server().with(two).images(images)
 }
 
 fn module(serial: [u8; 4]) -> SpdImage {

@@ -7,7 +7,7 @@
 use super::UNREAD_DIMM;
 use super::facts::SPD;
 use super::pairing::{self, Key};
-use crate::collect::fill;
+use crate::collect::{NOT_OBSERVABLE, fill};
 use crate::evidence::{EvidenceBuilder, Origin, Part, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::jep106::MakerId;
@@ -35,7 +35,7 @@ pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
     }
     let read = if images.is_empty() { why.reading.clone() } else { Reading::Known((images.len() as u64).into()) };
     out.part("memory", "memory").fact("memory.spd.images", read, &*why.text);
-    let unmatched = Why { reading: Reading::Unsupported, text: NO_IMAGE.to_owned() };
+    let unmatched = nothing(Reading::Unsupported, NO_IMAGE);
     let why = if images.is_empty() { &why } else { &unmatched };
     let rest: Vec<String> = out.so_far().scope("dimm").map(|part| part.id.clone()).collect();
     for id in rest {
@@ -44,7 +44,7 @@ pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
 }
 
 const PAIRED_BY: &str = "dimm.spd.paired_by";
-const NO_IMAGE: &str = "not observable here: no SPD image could be matched with this slot";
+const NO_IMAGE: &str = "no SPD image could be matched with this slot";
 
 /// Why there is no image, for a person.
 struct Why {
@@ -130,7 +130,7 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
 }
 
 fn nothing(reading: Reading<Value>, why: &str) -> Why {
-    Why { reading, text: format!("not observable here: {why}") }
+    Why { reading, text: format!("{NOT_OBSERVABLE}{why}") }
 }
 
 fn listed(names: &[String]) -> String {
@@ -213,11 +213,7 @@ fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
         (capacity, _) => number(capacity),
     };
     part.fact("dimm.spd.capacity_mib", capacity, source);
-    let speed = match spd.speed_mts {
-        None if spd.module_type == Some("MRDIMM") => Reading::Unsupported,
-        speed => number(speed.map(u64::from)),
-    };
-    part.fact("dimm.spd.speed_mts", speed, source);
+    part.fact("dimm.spd.speed_mts", number(spd.speed_mts.map(u64::from)), source);
     if !old {
         part.fact("dimm.spd.die_density_mbit", number(geometry.die_density_mbit.map(u64::from)), source);
         if spd.dram != DramType::Ddr3 {

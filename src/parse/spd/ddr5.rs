@@ -42,6 +42,9 @@ const HUBS: &[&str] = &["SPD5118", "ESPD5216"];
 const PMICS: &[&str] = &["PMIC5000", "PMIC5010", "PMIC5100", "PMIC5020", "PMIC5120", "PMIC5200", "PMIC5030"];
 const REGISTERS: &[&str] = &["DDR5RCD01", "DDR5RCD02", "DDR5RCD03", "DDR5RCD04", "DDR5RCD05"];
 
+/// Of the DRAM on a module that multiplexes two ranks: 12,800 MT/s on the bus are planned. A faster clock is none of a DRAM.
+const FASTEST_MULTIPLEXED_MTS: u32 = 7200;
+
 pub(super) fn decode(spd: &mut Spd<'_>) {
     let image = spd.image;
     spd.layout = Some(&LAYOUT);
@@ -60,10 +63,12 @@ pub(super) fn decode(spd: &mut Spd<'_>) {
     };
     spd.geometry = geometry(image);
     spd.timing = timing(image);
-    // The image states the clock of the DRAM; the host side of a multiplexed-rank module is faster.
-    if spd.module_type != Some("MRDIMM") {
-        spd.speed_mts = speed_mts(spd.timing.tck_min_ps, &GRADES);
-    }
+    let dram_mts = speed_mts(spd.timing.tck_min_ps, &GRADES);
+    spd.speed_mts = match spd.module_type {
+        // The image states the clock of the DRAM; the buffers put the data of two ranks on the bus in turn.
+        Some("MRDIMM") => dram_mts.filter(|dram_mts| *dram_mts <= FASTEST_MULTIPLEXED_MTS).map(|dram_mts| dram_mts * 2),
+        _ => dram_mts,
+    };
     let registers: &[&str] = if spd.module_type == Some("RDIMM") { REGISTERS } else { &[] };
     let registered = matches!(spd.module_type, Some("RDIMM" | "LRDIMM" | "MRDIMM" | "CUDIMM" | "CSODIMM"));
     let buffered = matches!(spd.module_type, Some("LRDIMM" | "MRDIMM"));

@@ -51,7 +51,40 @@ pub(super) fn mixed_cpus(evidence: &mut Evidence) {
             None => missing_like(part, "cpu.ppin"),
         };
         add(part, "cpu.ppin_same_as", same_ppin);
+        let differ = bmc_differ(part);
+        add(part, "cpu.bmc_differ", differ);
     }
+}
+
+/// What the management controller tells otherwise than the processor itself.
+fn bmc_differ(part: &Part) -> Reading {
+    let mut compared = false;
+    let mut found = Vec::new();
+    if let (Some(brand), Some(model)) = (part.text("cpu.brand"), part.text("cpu.bmc.model")) {
+        let (own, told) = (model_numbers(brand), model_numbers(model));
+        // Some controllers tell a family only.
+        if !own.is_empty() && !told.is_empty() {
+            compared = true;
+            if own.iter().all(|number| !told.contains(number)) {
+                found.push(format!("model: processor {brand}, controller {model}"));
+            }
+        }
+    }
+    if let (Some(own), Some(told)) = (part.text("cpu.ppin"), part.text("cpu.bmc.ppin")) {
+        let plain = |text: &str| super::normalise_id(text.trim_start_matches("0x")).trim_start_matches('0').to_owned();
+        compared = true;
+        if plain(own) != plain(told) {
+            found.push(format!("inventory number: processor {own}, controller {told}"));
+        }
+    }
+    if compared { Reading::Known(found.into()) } else { missing_like(part, "cpu.bmc.model") }
+}
+
+/// The words of a brand text with three digits in a row or more: `8480+`, `6330`, `7763`. Speeds have a point.
+fn model_numbers(brand: &str) -> Vec<String> {
+    let words = brand.split(|it: char| it.is_whitespace() || matches!(it, '(' | ')' | '@' | ','));
+    let digits = |word: &&str| word.as_bytes().windows(3).any(|three| three.iter().all(u8::is_ascii_digit));
+    words.filter(digits).map(str::to_ascii_uppercase).collect()
 }
 
 /// The first that has a value; else why the first has none. Its source stays: a finding names who said so.
@@ -63,4 +96,22 @@ fn either(part: &Part, sources: [&str; 2]) -> Fact {
 
 fn squeeze(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_brands() {
+        for (brand, numbers) in [
+            ("Intel(R) Xeon(R) Platinum 8480+", &["8480+"][..]),
+            ("Intel(R) Xeon(R) CPU E5-2680 v4 @ 2.40GHz", &["E5-2680"]),
+            ("AMD EPYC 7763 64-Core Processor", &["7763"]),
+            ("AMD EPYC(TM) 9654P", &["9654P"]),
+            ("Intel Xeon processor", &[]),
+        ] {
+            assert_eq!(model_numbers(brand), numbers, "{brand}");
+        }
+    }
 }

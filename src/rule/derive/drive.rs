@@ -35,8 +35,16 @@ pub(super) const FACTS: &[FactDef] = &[
     FactDef::new("drive.baseline.wwn_ouis", List, "OUIs in world-wide names of the brand"),
     FactDef::new("drive.baseline.pci_vendors", List, "PCI vendor ids of the brand's NVMe drives"),
     FactDef::new("drive.wwn_oui", Text, "IEEE OUI in the world-wide name: 000c50"),
-    FactDef::new("drive.wwn_fits_brand", Bool, "whether that OUI is one of the brand's"),
-    FactDef::new("drive.pci_vendor_fits_brand", Bool, "whether the PCI vendor id is one of the brand's"),
+    FactDef::new(
+        "drive.wwn_fits_brand",
+        Bool,
+        "whether that OUI is one of the brand's; no value where the table is not sure",
+    ),
+    FactDef::new(
+        "drive.pci_vendor_fits_brand",
+        Bool,
+        "whether the PCI vendor id is one of the brand's; no value where the table is not sure",
+    ),
     FactDef::new(
         "drive.farm_expected",
         Bool,
@@ -67,6 +75,8 @@ pub(super) const FACTS: &[FactDef] = &[
     FactDef::new("drive.reset_signs", List, "other counters that go beyond the power-on hours and cycles of SMART"),
     FactDef::new("drive.wear_signs", List, "how wear, bytes written and hours of an NVMe drive contradict each other"),
     FactDef::new("drive.written_share_percent", Integer, "bytes written in percent of the capacity"),
+    FactDef::new("drive.used_hours", Integer, "the most hours with power that any counter of the drive has"),
+    FactDef::new("drive.used_signs", List, "counters that go beyond what a new drive has"),
     FactDef::new("drive.sold_as_new", Bool, "whether the seller says that the drives are new"),
     FactDef::new("drive.sold_as_used", Bool, "whether the seller says that they are used, or recertified"),
 ];
@@ -80,6 +90,7 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
         logs(part);
         resets(part);
         wear(part);
+        used(part);
         let condition = part.text("drive.claim.condition").map(str::to_ascii_lowercase);
         let new = condition.as_deref() == Some("new");
         add(part, "drive.sold_as_new", Reading::Known(new.into()));
@@ -112,8 +123,14 @@ fn baseline(part: &mut Part, tables: &Tables) {
     add(part, "drive.baseline.certainty", certainty);
 
     let oui = wwn_oui(part);
+    // A row below certainty C accuses nobody.
+    let sure =
+        found.and_then(|it| it.2.text("certainty")).is_some_and(|certainty| matches!(certainty, "A" | "B" | "C"));
     let fits = |ids: &Option<Vec<String>>, id: Option<&str>, missing: Reading| match (ids, id) {
-        (Some(ids), Some(id)) => Reading::Known(ids.iter().any(|known| known.eq_ignore_ascii_case(id)).into()),
+        (Some(ids), Some(id)) => match ids.iter().any(|known| known.eq_ignore_ascii_case(id)) {
+            false if !sure => Reading::Failed("the table of brands is not sure of this one".to_owned()),
+            fits => Reading::Known(fits.into()),
+        },
         (_, None) => missing,
         (None, _) => Reading::Failed("the table of brands does not say".to_owned()),
     };
@@ -304,6 +321,32 @@ fn wear(part: &mut Part) {
         }
     };
     add(part, "drive.wear_signs", reading);
+}
+
+/// What a new drive does not have. The hours have to be known; the other counters are looked at where they are.
+fn used(part: &mut Part) {
+    const HOURS_OF: [&str; 3] = [HOURS, "drive.farm.power_on_hours", "drive.statistics.power_on_hours"];
+    // Tests of the maker and of the integrator: some days, one or two times its capacity.
+    const LIMITS: [(&str, &str, i64); 4] = [
+        ("drive.used_hours", "hours", 100),
+        ("drive.smart.power_cycles", "power cycles", 60),
+        ("drive.smart.percentage_used", "percent used", 1),
+        ("drive.written_share_percent", "percent of the capacity written", 200),
+    ];
+    let Some(hours) = HOURS_OF.iter().filter_map(|path| part.integer(path)).max() else {
+        for path in ["drive.used_hours", "drive.used_signs"] {
+            let missing = missing_like(part, HOURS);
+            add(part, path, missing);
+        }
+        return;
+    };
+    add(part, "drive.used_hours", Reading::Known(hours.into()));
+    let beyond = LIMITS.iter().filter_map(|(path, name, limit)| {
+        let counted = part.integer(path).filter(|counted| counted > limit)?;
+        Some(format!("{counted} {name}"))
+    });
+    let signs: Vec<String> = beyond.collect();
+    add(part, "drive.used_signs", Reading::Known(signs.into()));
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod cpu;
 mod drive;
 mod gpu;
 mod memory;
+mod platform;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,8 @@ const GENERAL: &[FactDef] = &[
     FactDef::new("cpu.family_model", Kind::Text, "CPUID family and model, decimal: `6-85`"),
     FactDef::new("cpu.differs_from", Kind::List, "packages whose CPUID signature, brand or microcode differs"),
     FactDef::new("cpu.ppin_same_as", Kind::List, "packages that have the same protected processor inventory number"),
+    FactDef::new("cpu.bmc_differ", Kind::List, "what the management controller tells otherwise than the processor"),
+    FactDef::new("platform.bmc_differ", Kind::List, "what the management controller tells otherwise than firmware"),
 ];
 
 const SOURCE: &str = "derived from the facts of all parts";
@@ -50,6 +53,7 @@ pub fn derive<'a>(evidence: &mut Evidence, facts: impl Iterator<Item = &'a FactD
     let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
     shared_unit_ids(evidence, &unit_ids, tables);
     cpu::mixed_cpus(evidence);
+    platform::bmc_differ(evidence, tables);
     memory::derive(evidence, tables);
     drive::derive(evidence, tables);
     gpu::derive(evidence, tables);

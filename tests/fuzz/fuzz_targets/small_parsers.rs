@@ -22,7 +22,7 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(json) = serde_json::from_slice(input) {
         nvme_cli::read(&json);
     }
-    let _ = (redfish::members(input), redfish::module(input));
+    let _ = (redfish::page(input), redfish::module(input), redfish::processor(input), redfish::identity(input));
     if let Some(&[a, b, c, d]) = input.first_chunk() {
         let register = u32::from_le_bytes([a, b, c, d]);
         let _ = (pmc_boot::chip(register), pmc_boot::real(register));

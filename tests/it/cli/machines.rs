@@ -70,7 +70,15 @@ fn a_healthy_server_is_accepted_when_it_is_live_and_undecided_when_it_is_a_recor
         ran.stdout
     );
     assert!(ran.stdout.lines().last().unwrap().ends_with(" not checkable"), "{}", ran.stdout);
+    // What the hidden SPD leaves open is one line here, and each rule on each module in the document.
+    let line =
+        " rules could not be checked on dimm:P1-DIMMA1 to dimm:P2-DIMMH1 (16 parts): dimm.spd is not observable here: ";
+    assert!(ran.stdout.contains(line) && !ran.stdout.contains("dimm.spd-crc"), "{}", ran.stdout);
+    // Nobody asked the controller, which is another story.
+    assert!(ran.stdout.contains("\n  dimm.bmc-differ "), "{}", ran.stdout);
     let json = place.run(["inspect", "--host", "host.tar.zst", "--format", "json"]).exits(3).json();
+    let open = json["dimms"].as_array().unwrap().iter().map(|dimm| dimm["inconclusive"].as_array().unwrap().len());
+    assert!(open.clone().all(|open| open >= 16), "{:?}", open.collect::<Vec<_>>());
     assert_eq!(json["judgement"]["verdict"], "undecided");
     // What the driver says of the GPU is not in the recording.
     let reasons = json["judgement"]["reasons"].as_array().unwrap();

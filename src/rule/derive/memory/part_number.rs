@@ -203,13 +203,15 @@ fn against_spd(module: &Module<'_>, number: &Decoded) -> Reading<Vec<String>> {
     let mut differences = Differences::default();
     let capacity = module.spd_integer("dimm.spd.capacity_mib");
     let width = module.spd_integer("dimm.spd.device_width_bits").into_known();
-    let speed = module.spd_integer("dimm.spd.speed_mts").into_known();
+    let module_type = module.spd_text("dimm.spd.module_type").into_known();
+    // A multiplexed-rank module's speed is inferred from its DRAM's clock: nobody is rejected over that.
+    let inferred = module_type.as_deref() == Some("MRDIMM");
+    let speed = module.spd_integer("dimm.spd.speed_mts").into_known().filter(|_| !inferred);
     differences.field("capacity_mib", number.capacity_mib, capacity.as_ref().into_known().copied(), i64::eq);
     differences.field("device_width_bits", number.device_width_bits, width, i64::eq);
     differences.field("speed_mts", number.speed_mts, speed, |a, b| (a - b).abs() <= SPEED_TOLERANCE_MTS);
     let dram_type = module.spd_text("dimm.spd.dram_type").into_known();
     differences.field("dram_type", Some(number.dram_type.clone()), dram_type, String::eq);
-    let module_type = module.spd_text("dimm.spd.module_type").into_known();
     let module_type = module_type.filter(|it| MODULE_TYPES.contains(&it.as_str()));
     differences.field("module_type", number.module_type.clone(), module_type, String::eq);
     differences.reading(capacity)
