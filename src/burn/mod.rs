@@ -28,7 +28,7 @@ use std::path::PathBuf;
 
 pub use cpu::{CpuError, FMA_BLOCK_FLOPS, Loop};
 pub use facts::{FACTS, add_evidence};
-pub use gpu::{GPU_FACTS, run_gpu_worker};
+pub use gpu::{GPU_FACTS, run_gpu_peers, run_gpu_worker};
 pub use log::FILE_NAME;
 pub use machine::available_memory_bytes;
 pub use memory::{BLOCK_BYTES, MemoryError, Mismatch, Pattern, Persistence, Sweep};

@@ -77,6 +77,9 @@ pub enum Command {
     /// Burn one GPU
     #[command(hide = true)]
     GpuWorker,
+    /// Copy between GPUs
+    #[command(hide = true)]
+    GpuPeers,
     /// Watch GPUs
     #[command(hide = true)]
     GpuTelemetry,
