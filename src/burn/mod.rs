@@ -27,7 +27,7 @@ use std::path::PathBuf;
 
 pub use cpu::CpuError;
 pub use facts::{FACTS, add_evidence};
-pub use gpu::{GPU_FACTS, run_gpu_worker};
+pub use gpu::{GPU_FACTS, run_gpu_peers, run_gpu_worker};
 pub use log::FILE_NAME;
 pub use machine::available_memory_bytes;
 pub use memory::{MemoryError, Persistence};

@@ -194,6 +194,13 @@ pub enum Record {
         /// PCI addresses.
         addresses: Vec<String>,
     },
+    /// Copies between the GPUs of the session.
+    GpuPeers {
+        /// Ordered pairs.
+        copies: Vec<gpu::PeerCopies>,
+        /// Why there are no more.
+        failure: Option<String>,
+    },
     /// The worker of a GPU is started.
     GpuStart {
         /// PCI address.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::gpu::{self, Fleet, GpuProgress};
+use super::gpu::{self, Fleet, GpuProgress, GpuSummary};
 use super::log::Log;
 use super::machine;
 use super::process::{Arrival, Process, signal};
@@ -192,8 +192,17 @@ struct Run<'a> {
 impl Run<'_> {
     /// The GPUs' burn begins, and goes on beside everything else until the time is used.
     fn start_gpus(&mut self) -> Result<(), BurnError> {
-        let Some(gpu) = &self.profile.gpu else { return Ok(()) };
+        if self.profile.gpu.is_none() {
+            return Ok(());
+        }
         let addresses = gpu::addresses(self.host);
+        self.record(Record::Gpus { addresses: addresses.clone() })?;
+        let measured = self.log.summary().is_some_and(|summary| summary.gpus.values().any(GpuSummary::has_peers));
+        let cancel = self.cancel;
+        let peers = || gpu::measure_peers(&self.worker, &addresses, &|| cancel.load(Ordering::Relaxed));
+        let records = if measured { Vec::new() } else { peers() };
+        records.into_iter().try_for_each(|record| self.record(record))?;
+        let Some(gpu) = &self.profile.gpu else { return Ok(()) };
         let times =
             [self.remaining().as_secs(), self.profile.telemetry_interval_seconds, self.profile.watchdog_seconds];
         let nothing = std::collections::BTreeMap::new();

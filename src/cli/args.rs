@@ -80,6 +80,9 @@ pub enum Command {
     /// Burn one GPU
     #[command(hide = true)]
     GpuWorker,
+    /// Copy between GPUs
+    #[command(hide = true)]
+    GpuPeers,
     /// Watch GPUs
     #[command(hide = true)]
     GpuTelemetry,

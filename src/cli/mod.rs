@@ -78,6 +78,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Worker => worker::run().map(|()| Exit::Success),
         Command::NvmlReader => nvml_reader::run().map(|()| Exit::Success),
         Command::GpuWorker => gpu::work().map(|()| Exit::Success),
+        Command::GpuPeers => gpu::copy().map(|()| Exit::Success),
         Command::GpuTelemetry => gpu::watch().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
         Command::Cosign(cosign) => cosign::run(cosign, global),

@@ -181,6 +181,11 @@ fn gpu_text(record: &Record) -> Option<String> {
     Some(match record {
         Record::Gpus { addresses } if addresses.is_empty() => return None,
         Record::Gpus { addresses } => format!("{} GPUs beside the host: {}", addresses.len(), addresses.join(", ")),
+        Record::GpuPeers { copies, failure: None } => {
+            let slowest = copies.iter().map(|pair| pair.mb_per_second.median).min().unwrap_or(0);
+            format!("{} pairs of GPUs, the slowest with {slowest} MB/s", copies.len())
+        }
+        Record::GpuPeers { failure: Some(why), .. } => format!("copies between GPUs not measured: {why}"),
         Record::GpuIdentity { gpu, identity } => format!(
             "gpu {gpu}: {}, {} SMs, {:.1} GB",
             identity.name,

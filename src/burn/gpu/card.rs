@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::cuda::{Device, Failure, Function, Module, Pinned};
 use super::kernels::{FILES, File, TCGEN05, WGMMA};
 use super::measure::{Distribution, Measurement, Quantity};
@@ -75,6 +77,11 @@ impl Control {
 
 /// Sends a line. A supervisor that is gone is noticed on standard input.
 pub(super) fn send(message: &Message) {
+    say(message);
+}
+
+/// The same of any process.
+pub(super) fn say(message: &impl Serialize) {
     let Ok(mut line) = serde_json::to_vec(message) else { return };
     line.push(b'\n');
     let mut output = io::stdout().lock();

@@ -42,6 +42,9 @@ const NEEDED: &[&str] = &[
     "cuGetErrorString",
 ];
 
+/// What copies between GPUs need besides.
+pub(super) const PEER_CALLS: &[&str] = &["cuDeviceCanAccessPeer", "cuCtxEnablePeerAccess", "cuMemcpyPeerAsync"];
+
 /// No virtual card is further from a real one.
 pub(super) const MAX_SCALE: u32 = 1 << 20;
 
@@ -93,6 +96,8 @@ macro_rules! call {
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) identity: Identity,
+    device: sys::CUdevice,
+    context: sys::CUcontext,
     stream: [sys::CUstream; 2],
     events: [sys::CUevent; 4],
 }
@@ -140,7 +145,7 @@ impl Pinned {
 }
 
 /// Whether the library is there and has everything; in words if not, with what would help.
-pub(super) fn preflight() -> Result<(), String> {
+pub(super) fn preflight(more: &[&'static str]) -> Result<(), String> {
     // SAFETY: loads the library, whose initialisers run in this process, which may die of it.
     if !unsafe { sys::is_culib_present() } {
         return Err("there is no CUDA driver (libcuda.so.1): install NVIDIA's driver, then burn again".to_owned());
@@ -149,6 +154,7 @@ pub(super) fn preflight() -> Result<(), String> {
     let library = unsafe { sys::culib() };
     let missing: Vec<&str> = NEEDED
         .iter()
+        .chain(more)
         .copied()
         // SAFETY: the symbol's address is not used.
         .filter(|name| unsafe { library.get::<*const c_void>(name.as_bytes()) }.is_err())
@@ -250,7 +256,7 @@ impl Device {
         for event in &mut events {
             call!(cuEventCreate(event, sys::CUevent_flags_enum::CU_EVENT_BLOCKING_SYNC as u32))?;
         }
-        Ok(Self { identity, stream, events })
+        Ok(Self { identity, device, context, stream, events })
     }
 
     /// Free and total memory, in bytes.
@@ -332,6 +338,26 @@ impl Device {
     pub(super) fn download(&self, to: &Pinned, from: u64, bytes: usize, stream: usize) -> Result<(), Failure> {
         assert!(bytes <= to.words * 8, "beyond the end");
         call!(cuMemcpyDtoHAsync_v2(to.bytes(), from, bytes, self.stream[stream]))
+    }
+
+    /// Makes this GPU the one that calls are about, and lets it touch the other one's memory. `false` where it has no way
+    /// there but through the host.
+    pub(super) fn reaches(&self, other: &Self) -> Result<bool, Failure> {
+        call!(cuCtxSetCurrent(self.context))?;
+        let mut can = 0;
+        call!(cuDeviceCanAccessPeer(&mut can, self.device, other.device))?;
+        if can == 0 {
+            return Ok(false);
+        }
+        match call!(cuCtxEnablePeerAccess(other.context, 0)) {
+            Err(failure) if failure.code != CUresult::CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED as u32 => Err(failure),
+            _ => Ok(true),
+        }
+    }
+
+    /// Copies from this GPU, whose turn it is, to another one, on the first stream.
+    pub(super) fn send(&self, from: u64, other: &Self, to: u64, bytes: usize) -> Result<(), Failure> {
+        call!(cuMemcpyPeerAsync(to, other.context, from, self.context, bytes, self.stream[0]))
     }
 
     /// Marks a moment of a stream.

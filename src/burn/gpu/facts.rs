@@ -155,6 +155,12 @@ const OWN: &[FactDef] = &[
         Integer,
         "how fast the temperature under load still rose over the last three minutes",
     ),
+    FactDef::new(
+        "gpu.burn.peer.copies",
+        List,
+        "copies from it to each other GPU, one pair at a time: '0000:3b:00.0: 21300 MB/s direct', or 'through the host'; absent for a single GPU",
+    ),
+    FactDef::new("gpu.burn.peer.slowest_mb_per_second", Integer, "the slowest of them, 10^6 bytes a second"),
     FactDef::new("gpu.burn.link.generation_under_load", Integer, "median PCIe generation under load"),
     FactDef::new("gpu.burn.link.width_under_load", Integer, "median number of PCIe lanes under load"),
     FactDef::new("gpu.burn.link.replays_growth", Integer, "PCIe packets that were sent again during the burn"),
@@ -191,10 +197,29 @@ pub(in crate::burn) fn add_evidence(summary: &Summary, out: &mut EvidenceBuilder
         test(gpu, &why, &mut part);
         identity(gpu, &why, &mut part);
         telemetry(&gpu.telemetry, &mut part);
+        peers(gpu, summary.gpus.len(), &mut part);
         for &quantity in Quantity::ALL {
             part.fact(quantity.fact(), measured(gpu, quantity, &why), SOURCE);
         }
     }
+}
+
+/// All pairs or none: a slowest one of some would hide others.
+fn peers(gpu: &GpuSummary, gpus: usize, part: &mut PartBuilder<'_>) {
+    let (copies, slowest) = if gpus < 2 {
+        (Reading::Absent, Reading::Absent)
+    } else if gpu.peers.len() + 1 < gpus {
+        let why = failed(&Some(gpu.no_peers.clone().unwrap_or_else(|| "copies were not measured".to_owned())));
+        (why.clone(), why)
+    } else {
+        let words = gpu.peers.iter().map(|pair| {
+            let way = if pair.direct { "direct" } else { "through the host" };
+            format!("{}: {} MB/s {way}", pair.to, pair.mb_per_second.median)
+        });
+        let slowest = gpu.peers.iter().map(|pair| pair.mb_per_second.median).min();
+        (words.collect::<Vec<_>>().into(), Reading::or_absent(slowest.map(Value::from)))
+    };
+    part.fact("gpu.burn.peer.copies", copies, SOURCE).fact("gpu.burn.peer.slowest_mb_per_second", slowest, SOURCE);
 }
 
 fn failed(why: &Option<String>) -> Reading {

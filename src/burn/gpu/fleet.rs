@@ -73,7 +73,7 @@ pub struct GpuProgress {
 
 /// A child process that tells JSON lines. Dropped, it is killed.
 #[derive(Debug)]
-struct Teller<T> {
+pub(super) struct Teller<T> {
     child: Child,
     /// Closed to ask it to stop.
     stdin: Option<ChildStdin>,
@@ -83,7 +83,7 @@ struct Teller<T> {
 
 impl<T: DeserializeOwned + Send + 'static> Teller<T> {
     /// Dies with the calling thread.
-    fn start(program: &Path, command: &str, assignment: &impl Serialize) -> io::Result<Self> {
+    pub(super) fn start(program: &Path, command: &str, assignment: &impl Serialize) -> io::Result<Self> {
         let mut child = Command::new(program)
             .arg(command)
             .stdin(Stdio::piped())
@@ -104,6 +104,18 @@ impl<T: DeserializeOwned + Send + 'static> Teller<T> {
 }
 
 impl<T> Teller<T> {
+    /// The next line that makes sense, if it is there; an error after the last one.
+    pub(super) fn next(&mut self) -> Option<Result<T, ()>> {
+        loop {
+            match self.lines.try_recv() {
+                Ok(Some(line)) => return Some(Ok(line)),
+                Ok(None) => {}
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => return Some(Err(())),
+            }
+        }
+    }
+
     fn kill(&mut self) {
         // Already gone is fine. One that is stuck in the kernel is left behind.
         let _ = self.child.kill();
@@ -184,7 +196,7 @@ impl Fleet {
             end: Instant::now() + Duration::from_secs(seconds),
             ..Self::none()
         };
-        let mut records = vec![Record::Gpus { addresses: addresses.to_vec() }];
+        let mut records = Vec::new();
         for address in addresses {
             let assignment = Assignment {
                 gpu: address.clone(),

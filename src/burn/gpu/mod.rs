@@ -3,6 +3,7 @@
 //! ```text
 //! supervisor ─ Assignment (one JSON line) ─► gpu-worker ─ dlopen ─► libcuda.so
 //!            ◄─ Message (JSON lines: the step that begins and its deadline, results, errors, signs of life) ─
+//!            ◄─ PeerMessage (before the workers start) ─ gpu-peers ─ dlopen ─► libcuda.so
 //!            ◄─ samples ten times a second ─ gpu-telemetry ─ dlopen ─► libnvidia-ml.so.1
 //! ```
 //!
@@ -22,6 +23,7 @@ mod kernels;
 mod measure;
 mod memory;
 mod message;
+mod peers;
 mod replay;
 mod summary;
 mod worker;
@@ -33,9 +35,11 @@ pub use measure::{Distribution, Measurement, NumberType, Quantity, Unit};
 pub use message::{
     Assignment, ComputeError, Counters, Identity, KernelForm, KernelTest, MemoryError, Message, Missing, Outcome, Step,
 };
+pub use peers::{PeerCopies, run_gpu_peers};
 pub use summary::{GpuSummary, Series, Telemetry, Totals};
 pub use worker::run_gpu_worker;
 
 pub(super) use facts::add_evidence;
 pub(super) use fleet::{Fleet, addresses};
+pub(super) use peers::measure as measure_peers;
 pub(super) use replay::apply;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::message::Outcome;
+use super::peers::PeerCopies;
 use super::summary::GpuSummary;
 use crate::burn::records::Record;
 
@@ -14,6 +15,7 @@ pub(in crate::burn) fn apply(
 ) -> Result<Option<bool>, &'static str> {
     let mut is_finding = false;
     match record {
+        Record::GpuPeers { copies, failure } => peers(gpus, copies, failure.as_deref())?,
         Record::GpuStart { gpu, .. } => tested(gpus, gpu, true)?.start()?,
         Record::GpuIdentity { gpu, identity } => tested(gpus, gpu, false)?.identity(identity)?,
         Record::GpuKernel { gpu, test } => tested(gpus, gpu, false)?.kernel(test)?,
@@ -39,6 +41,24 @@ pub(in crate::burn) fn apply(
         _ => return Ok(None),
     }
     Ok(Some(is_finding))
+}
+
+/// Each pair once, and none that is no pair.
+fn peers(
+    gpus: &mut BTreeMap<String, GpuSummary>,
+    copies: &[PeerCopies],
+    failure: Option<&str>,
+) -> Result<(), &'static str> {
+    for pair in copies {
+        let known = gpus.contains_key(&pair.to) && pair.from != pair.to && pair.mb_per_second.is_sound();
+        let Some(gpu) = gpus.get_mut(&pair.from).filter(|_| known) else { return Err("copies that cannot be") };
+        gpu.peers.retain(|before| before.to != pair.to);
+        gpu.peers.push(pair.clone());
+    }
+    for gpu in gpus.values_mut() {
+        gpu.no_peers = failure.map(str::to_owned);
+    }
+    Ok(())
 }
 
 /// The GPU of a record; `starts` where its worker need not run.

@@ -8,6 +8,7 @@ use super::aggregate::{Throttle, Window};
 use super::cuda::MAX_SCALE;
 use super::measure::{Distribution, Measurement, Quantity};
 use super::message::{Counters, Identity, KernelTest, Missing, Outcome, Step};
+use super::peers::PeerCopies;
 use crate::burn::telemetry::{Counts, Growth};
 use crate::evidence::Reading;
 
@@ -200,6 +201,10 @@ pub struct GpuSummary {
     pub totals: Totals,
     /// Telemetry.
     pub telemetry: Telemetry,
+    /// Copies from it to other GPUs.
+    pub peers: Vec<PeerCopies>,
+    /// Why some or all of them are missing.
+    pub no_peers: Option<String>,
     /// The step that runs, or ran when it ended.
     pub step: Option<Step>,
     /// How the last session ended; `None` while it runs, or when it was cut off.
@@ -217,6 +222,11 @@ pub struct GpuSummary {
 impl GpuSummary {
     pub(in crate::burn) fn is_running(&self) -> bool {
         self.running
+    }
+
+    /// Whether copies to other GPUs were measured.
+    pub(in crate::burn) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     pub(in crate::burn) fn start(&mut self) -> Result<(), &'static str> {

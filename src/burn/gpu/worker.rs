@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
+
 use super::answers::{self, ADDRESS, CHECKER, CONSTANT, INVERT, RANDOM, WALKING};
 use super::card::{Card, Control, THREADS, send};
 use super::cuda::{self, Device, Failure};
@@ -43,16 +45,7 @@ impl From<Failure> for End {
 /// The body of the hidden `gpu-worker` command: reads its assignment from standard input, burns the GPU, and ends when it
 /// is done, when it is told to, or with the supervisor.
 pub fn run_gpu_worker() -> io::Result<()> {
-    let mut line = String::new();
-    let mut input = io::stdin().lock();
-    input.by_ref().take(MAX_ASSIGNMENT_BYTES).read_line(&mut line)?;
-    drop(input);
-    let assignment: Assignment = serde_json::from_str(&line).map_err(io::Error::other)?;
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
-    if parent != i32::try_from(assignment.supervisor).ok() {
-        return Err(io::Error::other("the supervisor is gone"));
-    }
+    let assignment = take_assignment(|it: &Assignment| it.supervisor)?;
     static STOP: AtomicBool = AtomicBool::new(false);
     thread::spawn(|| {
         // A line, the end of input and an error all mean the same.
@@ -68,6 +61,19 @@ pub fn run_gpu_worker() -> io::Result<()> {
     });
     // What is left of the driver's work could hang, and the end of the process frees all.
     std::process::exit(0);
+}
+
+/// Reads the assignment of a process, which from now on ends with its supervisor.
+pub(super) fn take_assignment<T: DeserializeOwned>(supervisor: fn(&T) -> u32) -> io::Result<T> {
+    let mut line = String::new();
+    io::stdin().lock().by_ref().take(MAX_ASSIGNMENT_BYTES).read_line(&mut line)?;
+    let assignment: T = serde_json::from_str(&line).map_err(io::Error::other)?;
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent != i32::try_from(supervisor(&assignment)).ok() {
+        return Err(io::Error::other("the supervisor is gone"));
+    }
+    Ok(assignment)
 }
 
 fn burn(assignment: &Assignment, stop: &'static AtomicBool, counters: &mut Counters) -> Result<(), End> {
@@ -88,7 +94,7 @@ fn burn(assignment: &Assignment, stop: &'static AtomicBool, counters: &mut Count
 fn set_up(assignment: &Assignment, control: Control) -> Result<Card, End> {
     let refused = |help: &'static str| move |failure: Failure| End::NotMeasured(format!("{failure}{help}"));
     send(&Message::Step { step: Step::Setup, what: "driver".to_owned(), seconds: 60 });
-    cuda::preflight().map_err(End::NotMeasured)?;
+    cuda::preflight(&[]).map_err(End::NotMeasured)?;
     cuda::init().map_err(refused(": check NVIDIA's driver with nvidia-smi"))?;
     let (device, identity) =
         Device::find(&assignment.gpu).map_err(refused(": the CUDA driver does not know the GPU"))?;

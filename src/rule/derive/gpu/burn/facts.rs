@@ -65,6 +65,11 @@ pub(in super::super) const FACTS: &[FactDef] = &[
     ),
     FactDef::new("gpu.burned.link_shortfalls", List, "what the PCIe link lacked under load, with figures"),
     FactDef::new(
+        "gpu.burned.peer_shortfalls",
+        List,
+        "copies to other GPUs that are slower than the NVLinks to them; absent where no active NVLink leads to another GPU",
+    ),
+    FactDef::new(
         "gpu.burned.lagging",
         List,
         "measurements far below the median of the machine's GPUs of this kind; absent for a single one",

@@ -8,6 +8,7 @@ mod facts;
 mod like;
 mod link;
 mod memory;
+mod peers;
 mod rates;
 mod siblings;
 
@@ -46,6 +47,7 @@ pub(super) fn compare(gpu: &Gpu<'_>, all: &[Gpu<'_>], evidence: &Evidence, table
     rates::compare(gpu.part, &expected, facts);
     memory::compare(gpu, &expected, facts);
     link::compare(gpu.part, facts);
+    facts.insert("gpu.burned.peer_shortfalls", peers::compare(gpu.part, all));
     facts.insert("gpu.burned.claim_conflicts", claim_conflicts(gpu, tables));
     facts.insert("gpu.burned.lagging", siblings::lagging(gpu, all));
     facts.insert("gpu.burned.behaves_like", like::behaves_like(gpu, tables));
