@@ -5,12 +5,13 @@
 //! ```
 //!
 //! A report is a folder of `report.dsse.json` (the signed envelope), `evidence.tar` (the raw evidence that it names by
-//! digest), `report.json` (the statement again, for reading) and `signer.pub`. Only the first two are evidence; the
-//! public key that counts is the one that the verifier already had.
+//! digest), `report.json` (the statement again, for reading) and `signer.pub`; later also `report.timestamps.json` (when it
+//! was signed, in the words of a third party). The statement for reading and the public key are no evidence: the key that
+//! counts is the one that the verifier already had.
 //!
 //! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
-//! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
+//! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files), RFC 3161 (timestamps).
 
 mod derive;
 mod digest;
@@ -21,6 +22,7 @@ pub mod key;
 mod session;
 pub mod statement;
 pub mod strict_json;
+pub mod timestamp;
 pub mod trust;
 pub mod verify;
 pub mod write;
