@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use super::Digest;
 use super::identity::{identity, part_subjects};
-use super::statement::{Assurance, BurnIn, PolicyRef, Records, SignedVerdict, Statement};
+use super::statement::{Assurance, BurnIn, Database, PolicyRef, Records, SignedVerdict, Statement};
 use super::verify::{EvidenceItems, Rederived};
 use crate::burn::{self, Summary};
 use crate::claim::Order;
@@ -236,6 +236,11 @@ pub fn rederive(
         verdict: derived.verdict,
         identity: Some(derived.identity),
         same_signatures,
+        signatures: Digest::parse(&signatures.id.sha256).map(|sha256| Database {
+            name: "signatures".to_owned(),
+            version: signatures.id.version.clone(),
+            sha256,
+        }),
         burn: derived.burn.as_ref().map(burn_claim),
         sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
     };

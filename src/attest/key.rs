@@ -109,13 +109,15 @@ pub enum KeyError {
     NoHome(&'static str),
 }
 
-/// Where keys and trust live by default (XDG Base Directory Specification 0.8).
+/// Where keys, trust and memory live by default (XDG Base Directory Specification 0.8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Locations {
     /// `$XDG_DATA_HOME/yanji`, or `~/.local/share/yanji`.
     pub data: PathBuf,
     /// `$XDG_CONFIG_HOME/yanji`, or `~/.config/yanji`.
     pub config: PathBuf,
+    /// `$XDG_STATE_HOME/yanji`, or `~/.local/state/yanji`.
+    pub state: PathBuf,
 }
 
 impl Locations {
@@ -128,7 +130,11 @@ impl Locations {
                 .map(|path| path.join("yanji"))
                 .ok_or(KeyError::NoHome(name))
         };
-        Ok(Self { data: folder("XDG_DATA_HOME", ".local/share")?, config: folder("XDG_CONFIG_HOME", ".config")? })
+        Ok(Self {
+            data: folder("XDG_DATA_HOME", ".local/share")?,
+            config: folder("XDG_CONFIG_HOME", ".config")?,
+            state: folder("XDG_STATE_HOME", ".local/state")?,
+        })
     }
 
     /// This machine's own private key: `key.pem`.

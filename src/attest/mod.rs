@@ -13,12 +13,15 @@
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files), RFC 3161 (timestamps).
 
+pub mod challenge;
 mod derive;
 mod digest;
+mod document;
 pub mod envelope;
 pub mod evidence_tar;
 mod identity;
 pub mod key;
+pub mod policy;
 mod session;
 pub mod statement;
 pub mod strict_json;
@@ -30,5 +33,6 @@ pub mod write;
 pub(crate) use derive::assurance;
 pub use derive::{DeriveError, Derived, HOST_ITEM, RECORDS_ITEM, derive, rederive};
 pub use digest::{Digest, Hasher};
+pub use document::{DocumentError, MAX_DOCUMENT_BYTES};
 pub use identity::{identity, part_subjects};
 pub use session::{Claims, SessionError, SessionStart, own_binary_sha256};

@@ -109,6 +109,25 @@ pub struct Challenge {
     pub value: [u8; 32],
     /// Who chose them.
     pub source: ChallengeSource,
+    /// Id of the key that signed them, when they came in a signed challenge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Digest>,
+    /// RFC 3339: from when on they could be known, as the issuer says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<String>,
+    /// RFC 3339: until when a session may begin, as the issuer says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    /// What the issuer asked for: an order number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+}
+
+impl Challenge {
+    /// Bytes that nobody signed.
+    pub fn unsigned(value: [u8; 32], source: ChallengeSource) -> Self {
+        Self { value, source, issuer: None, issued_at: None, expires_at: None, purpose: None }
+    }
 }
 
 /// Who chose a challenge.
@@ -459,14 +478,14 @@ pub fn session_id(challenge: Option<&Challenge>, keyid: &Digest, tool_sha256: &D
 }
 
 /// 32 bytes as lower-case hexadecimal digits.
-mod hex_bytes {
+pub(super) mod hex_bytes {
     use super::*;
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
         Digest::from_bytes(*bytes).serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
         Digest::deserialize(deserializer).map(|digits| *digits.as_bytes())
     }
 }

@@ -73,11 +73,8 @@ impl TrustedKeys {
             Err(TrustError::Key(error)) if is_missing(&error) => Self::default(),
             other => other?,
         };
-        let own = locations.own_public_key();
-        match open_unwritable(&own).and_then(|_| PublicKey::load(&own)) {
-            Ok(key) => trusted.add(OWN_KEY_NAME.to_owned(), key),
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(key) = own_key(locations)? {
+            trusted.add(OWN_KEY_NAME.to_owned(), key);
         }
         Ok(trusted)
     }
@@ -148,6 +145,16 @@ impl TrustedKeys {
             trusted.add(name.to_owned(), key);
         }
         Ok(trusted)
+    }
+}
+
+/// This machine's own key, from its public half; `None` where there is none. One that others can write is refused.
+pub fn own_key(locations: &Locations) -> Result<Option<PublicKey>, TrustError> {
+    let own = locations.own_public_key();
+    match open_unwritable(&own).and_then(|_| PublicKey::load(&own)) {
+        Ok(key) => Ok(Some(key)),
+        Err(error) if is_missing(&error) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

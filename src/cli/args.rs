@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, decode, exit, generate, inspect, key, rules, screen, verify};
+use super::{burn, capture, certify, challenge, decode, exit, generate, inspect, key, rules, screen, trust, verify};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -86,6 +86,10 @@ pub enum Command {
     Decode(decode::DecodeArgs),
     /// Make and show signing keys
     Key(key::KeyArgs),
+    /// Ask for a fresh report: random bytes that it has to contain
+    Challenge(challenge::ChallengeArgs),
+    /// Say in a signed file whose signatures count for what
+    Trust(trust::TrustArgs),
     /// List, explain and check the rules
     Rules(rules::RulesArgs),
     /// Print a shell completion script

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
+use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge};
 use yanji::attest::evidence_tar::{Content, Item};
-use yanji::attest::key::{Key, Locations};
+use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource};
 use yanji::attest::write::{self, WrittenReport};
-use yanji::attest::{self, Claims, HOST_ITEM, RECORDS_ITEM, SessionStart};
+use yanji::attest::{self, Claims, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::claim::Order;
 use yanji::collect;
@@ -25,13 +26,12 @@ use super::args::{Format, Global};
 use super::claim::ClaimArgs;
 use super::error::CliError;
 use super::exit::Exit;
+use super::input::small_file;
 use super::{burn, inspect, key, output};
 
 /// Folder inside of `--out` where an unfinished run keeps its state.
 const WORK_FOLDER: &str = ".unfinished";
 const SESSION_FILE: &str = "session.json";
-/// A challenge is a line of text or 32 bytes.
-const MAX_CHALLENGE_BYTES: u64 = 4096;
 
 /// Arguments of `yanji certify`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +45,8 @@ pub struct CertifyArgs {
     /// Private key to sign with [default: this machine's own, made on first use]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Challenge of the buyer: 64 hexadecimal digits or 32 bytes, which the report then contains
+    /// Challenge of the buyer, which the report then contains: the file of yanji challenge new, 64 hexadecimal digits or 32
+    /// bytes
     #[arg(long, value_name = "FILE")]
     pub challenge: Option<PathBuf>,
     /// Condition in which the machine is offered
@@ -109,7 +110,7 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
         }
         error
     };
-    let key = signing_key(args.key.as_deref()).map_err(give_up)?;
+    let key = key::signing_key(args.key.as_deref()).map_err(give_up)?;
     let session = if args.resume { resume(&work, &key)? } else { start(&work, &key, challenge).map_err(give_up)? };
     if args.host.is_none() {
         // GPUs that attest do so for this session.
@@ -196,34 +197,35 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     }
 }
 
-fn signing_key(path: Option<&Path>) -> anyhow::Result<Key> {
-    if let Some(path) = path {
-        return key::load_private(path);
-    }
-    let (key, created) = key::load_or_create_own()?;
-    if created {
-        let locations = Locations::from_env()?;
-        eprintln!("notice: made a signing key for this machine: {}", locations.own_key().display());
-        eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
-    }
-    Ok(key)
-}
-
+/// A signed challenge (`yanji challenge new`), or 32 bytes that nobody signed.
 fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
     let wrong = || {
         CliError::usage(format!("{} is no challenge", path.display()))
-            .hint("a challenge is 32 random bytes: openssl rand -hex 32 > challenge")
+            .hint("a challenge is what yanji challenge new wrote, or 32 random bytes: openssl rand -hex 32 > challenge")
     };
-    let metadata = fs::metadata(path).with_context(wrong)?;
-    if metadata.len() > MAX_CHALLENGE_BYTES {
-        bail!(wrong());
+    let content = small_file(path, MAX_DOCUMENT_BYTES).with_context(wrong)?;
+    if content.trim_ascii_start().starts_with(b"{") {
+        let signed = SignedChallenge::parse(&content).with_context(wrong)?;
+        let (issued, now) = (signed.issued(), jiff::Timestamp::now());
+        if issued.is_expired(now) {
+            bail!(
+                CliError::usage(format!("the challenge {} expired at {}", path.display(), issued.expires_at))
+                    .hint("ask whoever issued it for a new one, and look at this machine's clock")
+            );
+        }
+        if issued.issued_at.duration_since(now) > CLOCK_SKEW {
+            bail!(
+                CliError::usage(format!("the challenge {} was issued at {}", path.display(), issued.issued_at))
+                    .hint("that lies ahead: set this machine's clock, or nobody will accept the report")
+            );
+        }
+        return Ok(signed.answer());
     }
-    let content = fs::read(path).with_context(wrong)?;
     let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
-    Ok(Challenge { value: value.ok_or_else(wrong)?, source: ChallengeSource::Buyer })
+    Ok(Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer))
 }
 
 /// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody
@@ -237,7 +239,12 @@ fn record(host: &dyn Host) -> anyhow::Result<Vec<u8>> {
 }
 
 /// A new session, kept for a run that is cut off.
-fn start(work: &Path, key: &Key, challenge: Option<Challenge>) -> anyhow::Result<SessionStart> {
+fn start(work: &Path, key: &Key, mut challenge: Option<Challenge>) -> anyhow::Result<SessionStart> {
+    if let Some(challenge) = &mut challenge
+        && challenge.issuer == Some(key.public().keyid())
+    {
+        challenge.source = ChallengeSource::Own;
+    }
     let session = SessionStart::new(key.public().keyid(), challenge)?;
     let path = work.join(SESSION_FILE);
     let content = serde_json::to_vec_pretty(&session)?;

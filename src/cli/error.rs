@@ -3,7 +3,9 @@
 use std::fmt;
 
 use yanji::attest::key::KeyError;
+use yanji::attest::policy::PolicyError;
 use yanji::attest::trust::TrustError;
+use yanji::attest::verify::Failure;
 use yanji::burn::ProfileError;
 use yanji::report;
 use yanji::rule::SignatureError;
@@ -22,6 +24,13 @@ impl CliError {
     /// The user gave something wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, exit: Exit::Usage }
+    }
+
+    /// Something signed that does not hold: exit code 4.
+    pub fn attestation(failure: &Failure) -> Self {
+        let Failure { class, what, expected, observed } = failure;
+        let message = format!("{class}: {what}: expected {expected}; observed {observed}");
+        Self { message, hint: None, exit: Exit::AttestationInvalid }
     }
 
     /// Adds what to do.
@@ -83,6 +92,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<&'st
         };
         return Some((Exit::Usage, hint));
     }
-    let usage = error.is::<TrustError>() || error.is::<ProfileError>() || error.is::<SignatureError>();
+    let usage = error.is::<TrustError>()
+        || error.is::<PolicyError>()
+        || error.is::<ProfileError>()
+        || error.is::<SignatureError>();
     usage.then_some((Exit::Usage, None))
 }

@@ -88,8 +88,22 @@ pub fn load_private(path: &Path) -> anyhow::Result<Key> {
     with_passphrase(path, |passphrase| Key::load(path, passphrase))
 }
 
+/// The private key of that file, or this machine's own, made on first use. That one was made is said on standard error.
+pub fn signing_key(path: Option<&Path>) -> anyhow::Result<Key> {
+    if let Some(path) = path {
+        return load_private(path);
+    }
+    let (key, created) = load_or_create_own()?;
+    if created {
+        let locations = Locations::from_env()?;
+        eprintln!("notice: made a signing key for this machine: {}", locations.own_key().display());
+        eprintln!("        give {} to whoever has to verify your reports", locations.own_public_key().display());
+    }
+    Ok(key)
+}
+
 /// Loads this machine's own key, made on first use; says whether it was made now.
-pub fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
+fn load_or_create_own() -> anyhow::Result<(Key, bool)> {
     let locations = Locations::from_env()?;
     with_passphrase(&locations.own_key(), |passphrase| locations.load_or_create_own_key(passphrase))
 }

@@ -4,12 +4,14 @@ mod args;
 mod burn;
 mod capture;
 mod certify;
+mod challenge;
 mod claim;
 mod decode;
 mod error;
 mod exit;
 mod generate;
 mod gpu;
+mod input;
 mod inspect;
 mod key;
 mod nvml_reader;
@@ -17,6 +19,8 @@ mod output;
 mod progress;
 mod rules;
 mod screen;
+mod state;
+mod trust;
 mod verify;
 mod worker;
 
@@ -68,6 +72,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Verify(verify) => verify::run(verify, global),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
+        Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),
+        Command::Trust(trust) => trust::run(trust, global).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Args::command(), "yanji", &mut std::io::stdout().lock());

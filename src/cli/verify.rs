@@ -4,14 +4,17 @@ use std::fs::File;
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use jiff::Timestamp;
 use serde::Serialize;
+use yanji::attest::challenge::{SignedChallenge, TrustedChallenge};
 use yanji::attest::envelope::{self, EnvelopeError};
 use yanji::attest::key::{Locations, PublicKey};
+use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, Difference, Expectations, Failure, FailureClass, Report, Signer};
-use yanji::attest::{self, Digest, write};
+use yanji::attest::verify::{Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer};
+use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES, write};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
 use yanji::report;
@@ -20,7 +23,9 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{error, inspect, output};
+use super::input::small_file;
+use super::state::State;
+use super::{error, inspect, output, trust};
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
@@ -29,9 +34,16 @@ pub struct VerifyArgs {
     #[arg(required = true, value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
-    /// $XDG_CONFIG_HOME/yanji/trusted_keys
+    /// $XDG_CONFIG_HOME/yanji/trusted_keys. With --trust: a key that may have signed the policy
     #[arg(long = "key", value_name = "PUB")]
     pub keys: Vec<PathBuf>,
+    /// Trust policy that says whose signatures count and what a report must reach, instead of trusted_keys
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Challenge that the report must answer, as yanji challenge new wrote it. Signed with this machine's own key, or by a
+    /// buyer or auditor of the policy. The first answer is remembered, and another one refused
+    #[arg(long, value_name = "FILE")]
+    pub challenge: Option<PathBuf>,
 }
 
 /// One report in the JSON output.
@@ -47,6 +59,7 @@ struct Verified<'a> {
     failures: &'a [Failure],
     indeterminate: &'a [Failure],
     warnings: &'a [Failure],
+    claims: &'a [ClaimLevel],
     differences: &'a [Difference],
     shared: &'a Shared,
     proven: &'a [String],
@@ -67,7 +80,22 @@ struct Totals {
 /// Verifies every report. The exit code is that of the worst one.
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations { trusted: trusted_keys(&args.keys)? };
+    let now = Timestamp::now();
+    let mut expectations = match &args.trust {
+        Some(file) => Expectations::of_policy(trust::load(file, &args.keys)?.policy, now),
+        None => Expectations::new(trusted_keys(&args.keys)?, now),
+    };
+    // Held until the end, so that two runs cannot both accept a first answer.
+    let state = match &args.challenge {
+        Some(file) => {
+            let mut challenge = issued_challenge(file, expectations.policy.as_ref())?;
+            let state = State::open()?;
+            challenge.answered_by = state.answer(challenge.issued.digest())?;
+            expectations.challenge = Some(challenge);
+            Some(state)
+        }
+        None => None,
+    };
     let mut verifier = Verifier { batch: Batch::default(), expectations, signatures, totals: Totals::default() };
     let mut unreadable = false;
     if global.format == Format::Json {
@@ -89,6 +117,11 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             }
             Err(error) => return Err(error),
         };
+        if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
+            && let (true, Some(statement)) = (report.is_valid(), report.statement_sha256)
+        {
+            state.remember_answer(challenge.issued.digest(), statement, now)?;
+        }
         let text = match global.format {
             Format::Json => {
                 let separator = if index == 0 { "\n" } else { ",\n" };
@@ -217,6 +250,44 @@ impl Verifier {
     }
 }
 
+/// The challenge of a file, when this machine or a buyer or auditor of the policy issued it.
+fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result<TrustedChallenge> {
+    let wrong = || {
+        CliError::usage(format!("{} is no signed challenge", file.display()))
+            .hint("give the file that yanji challenge new wrote")
+    };
+    let signed = SignedChallenge::parse(&small_file(file, MAX_DOCUMENT_BYTES)?).with_context(wrong)?;
+    let mut keys = trust::anchors()?;
+    let issued_at = signed.issued().issued_at;
+    let issuers = policy.into_iter().flat_map(|policy| {
+        policy.keys_for(Scope::Challenge).filter(move |key| {
+            key.roles.iter().any(|role| matches!(role, Role::Buyer | Role::Auditor))
+                && policy.standing(key, issued_at, None, issued_at) == Standing::Good
+        })
+    });
+    keys.extend(issuers.map(|key| key.public));
+    let by = |keys: &mut dyn Iterator<Item = Digest>| keys.map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
+    let what = format!("challenge {}", file.display());
+    let observed = by(&mut signed.named_keys());
+    match signed.trusted(&keys) {
+        Ok(Some(challenge)) => Ok(challenge),
+        Ok(None) => {
+            let known = by(&mut keys.iter().map(PublicKey::keyid));
+            let expected = format!("signed by this machine, or a buyer or auditor of the policy: {known}");
+            let failure = Failure::new(FailureClass::UntrustedSigner, &what, &expected, &observed);
+            bail!(CliError::attestation(&failure).hint(
+                "whoever knows the bytes before can answer them before: take a challenge that you issued yourself, or name \
+                 its issuer in the policy"
+            ))
+        }
+        Err(keyid) => {
+            let expected = format!("a signature by key {keyid} over these bytes");
+            let observed = "a signature over other bytes, or a damaged one";
+            bail!(CliError::attestation(&Failure::new(FailureClass::Signature, &what, &expected, observed)))
+        }
+    }
+}
+
 fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
     if files.is_empty() {
         return Ok(TrustedKeys::load(&Locations::from_env()?)?);
@@ -243,6 +314,7 @@ fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgem
         failures: &report.failures,
         indeterminate: &report.indeterminate,
         warnings: &report.warnings,
+        claims: &report.claims,
         differences: &report.differences,
         shared: &report.shared,
         proven: &report.proven,

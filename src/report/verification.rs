@@ -29,6 +29,9 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
     if let Some(assurance) = report.assurance {
         text += &format!("  assurance {assurance}\n");
     }
+    let claims: Vec<String> =
+        report.claims.iter().map(|it| format!("{} {}: {}", it.level, it.claim, it.reason)).collect();
+    text += &lines("Claims, and what each rests on", &claims, style);
     text += &lines("Proven", &report.proven, style);
     text += &lines("NOT proven", &report.not_proven, style);
     if let Some(statement) = &report.statement {

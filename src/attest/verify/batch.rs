@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::Read;
 
-use super::{EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, verify_and_sight};
+use super::{EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, challenge, verify_and_sight};
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
 use crate::ledger::{Duplicate, Ledger};
@@ -14,6 +14,8 @@ use crate::ledger::{Duplicate, Ledger};
 #[derive(Debug, Default)]
 pub struct Batch {
     seen: HashMap<Digest, Digest>,
+    /// The first valid answer to the challenge that is expected.
+    answer: Option<Digest>,
     ledger: Ledger,
 }
 
@@ -33,6 +35,12 @@ impl Batch {
         else {
             return report;
         };
+        if expectations.challenge.is_some() {
+            match self.answer {
+                Some(first) if first != content => report.failures.push(challenge::answered_before(&first, &content)),
+                _ => self.answer = Some(content),
+            }
+        }
         let report_id = statement.predicate.report_id.clone();
         match self.seen.entry(Digest::of(report_id.as_bytes())) {
             Entry::Vacant(entry) => _ = entry.insert(content),
@@ -53,6 +61,7 @@ impl Batch {
         }
         if !report.is_valid() {
             report.assurance = None;
+            report.claims.clear();
         }
         report
     }

@@ -1,15 +1,26 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, MAX_ASSURANCE, Rederived, Report};
+use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, claims};
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
 
+/// The level of the report as a whole.
+pub(super) fn assurance(statement: &Statement, rederived: &Rederived) -> Assurance {
+    rederived.verdict.assurance.min(statement.predicate.verdict.assurance).min(MAX_ASSURANCE)
+}
+
 /// Says what all of this established and what it did not.
-pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mut Report) {
+pub(super) fn conclude(
+    statement: &Statement,
+    rederived: &Rederived,
+    assurance: Assurance,
+    expectations: &Expectations,
+    report: &mut Report,
+) {
     let predicate = &statement.predicate;
-    let assurance = rederived.verdict.assurance.min(predicate.verdict.assurance).min(MAX_ASSURANCE);
     report.assurance = Some(assurance);
+    claims::add(statement, rederived, expectations, report);
 
     for signer in &report.signers {
         report.proven.push(format!("{:?} (key {}) signed exactly this statement", signer.name, signer.keyid));
@@ -22,6 +33,13 @@ pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mu
         report.proven.push(format!("the verdict and all {checks} checks follow from the evidence"));
     }
     report.proven.extend(rederived.burn.clone());
+    if let Some(challenge) = &expectations.challenge {
+        let (issued, purpose) = (challenge.issued.issued_at, &challenge.issued.purpose);
+        report.proven.push(format!(
+            "the report answers the challenge for {purpose:?} that key {} issued: it was begun after {issued}",
+            challenge.issuer
+        ));
+    }
     report.proven.push(match assurance {
         Assurance::L0 => "L0: software on the machine says what the evidence says".to_owned(),
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
@@ -36,8 +54,13 @@ pub(super) fn conclude(statement: &Statement, rederived: &Rederived, report: &mu
     }
     not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
+        _ if expectations.challenge.is_some() => {
+            not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
+        }
         Some(ChallengeSource::Buyer | ChallengeSource::Auditor) => {
-            not_proven("that the challenge is one that was issued: it was not compared with any");
+            not_proven(
+                "that the report is fresh: its challenge is not known to be one that was issued, it was not compared with any",
+            );
         }
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }

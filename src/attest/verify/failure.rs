@@ -76,6 +76,9 @@ pub enum FailureClass {
     /// A warning: there is no reference for what a device measured of its firmware.
     #[serde(rename = "W_MEASUREMENT_UNKNOWN")]
     MeasurementUnknown,
+    /// A warning: an identity that looks like another one to a person.
+    #[serde(rename = "W_LOOKALIKE")]
+    Lookalike,
 }
 
 impl FailureClass {
@@ -105,6 +108,7 @@ impl FailureClass {
             Self::Drift => "E_DRIFT",
             Self::Policy => "E_POLICY",
             Self::MeasurementUnknown => "W_MEASUREMENT_UNKNOWN",
+            Self::Lookalike => "W_LOOKALIKE",
         }
     }
 }

@@ -4,10 +4,16 @@
 //! step that fails, in this order:
 //!
 //! 1. `E_FORMAT`: size caps, duplicate keys, base64, the statement's own fields;
-//! 2. `E_SIGNATURE`, `E_UNTRUSTED_SIGNER`: over the very bytes that are parsed after;
-//! 3. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
-//! 4. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
-//! 5. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts.
+//! 2. `E_SIGNATURE`, `E_UNTRUSTED_SIGNER`: over the very bytes that are parsed after; `E_REVOKED`, `E_THRESHOLD`: the
+//!    signers are those whom the trust policy wants;
+//! 3. `E_TIME`: what a trusted clock says about the signatures;
+//! 4. `E_REPLAY`, `E_STALE`: the challenge that was issued, answered for the first time, and not too long ago;
+//! 5. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
+//! 6. `E_DEVICE_CHAIN`, `E_NONCE`, `E_IDENTITY_CONFLICT`: what devices signed themselves;
+//! 7. `E_TPM_…`, `E_IMAGE_UNKNOWN`: what a TPM signed;
+//! 8. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
+//! 9. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts;
+//! 10. `E_POLICY`: the minimums of the trust policy.
 //!
 //! It establishes that the holder of a trusted key signed the statement, that the evidence is the evidence that was
 //! signed, and that the verdict follows from it. It does not establish that the evidence is true: see
@@ -15,13 +21,19 @@
 
 mod authenticate;
 mod batch;
+mod challenge;
+mod claims;
 mod conclude;
 mod evidence;
 mod failure;
+mod lookalike;
+mod policy;
 mod report;
+mod standing;
 mod verdict;
 
 pub use batch::Batch;
+pub use claims::ClaimLevel;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
 pub use report::{Difference, EvidenceSource, Report, Signer};
@@ -29,6 +41,10 @@ pub use verdict::{MAX_ASSURANCE, Rederived};
 
 use std::io::Read;
 
+use jiff::Timestamp;
+
+use super::challenge::TrustedChallenge;
+use super::policy::TrustPolicy;
 use super::statement::Statement;
 use super::trust::TrustedKeys;
 use crate::ledger::Sighting;
@@ -41,8 +57,27 @@ const MAX_SHOWN_CHARS: usize = 400;
 /// What a verifier knows beforehand and holds every report against.
 #[derive(Debug, Clone, Default)]
 pub struct Expectations {
-    /// Whose signatures count.
+    /// Whose signatures count. With a policy: those of [`TrustPolicy::trusted_keys`].
     pub trusted: TrustedKeys,
+    /// What time it is: for the age of reports, and for keys whose time is over. The default, long ago, makes no report too
+    /// old.
+    pub now: Timestamp,
+    /// The challenge that every report must answer.
+    pub challenge: Option<TrustedChallenge>,
+    /// What the signers and the report must be.
+    pub policy: Option<TrustPolicy>,
+}
+
+impl Expectations {
+    /// Trusts those keys, and expects nothing else.
+    pub fn new(trusted: TrustedKeys, now: Timestamp) -> Self {
+        Self { trusted, now, ..Self::default() }
+    }
+
+    /// Expects what a policy asks for.
+    pub fn of_policy(policy: TrustPolicy, now: Timestamp) -> Self {
+        Self { trusted: policy.trusted_keys(), now, policy: Some(policy), ..Self::default() }
+    }
 }
 
 /// Verifies one report. `evidence` is its `evidence.tar`, if there is one; `rederive` runs collectors, rules and policy
@@ -70,15 +105,29 @@ fn verify_and_sight(
     let Some((statement, signers)) = authenticate::check(envelope_bytes, &expectations.trusted, &mut report) else {
         return (report, None);
     };
-    for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
-        report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
+    if let Some(policy) = &expectations.policy {
+        // No trusted clock has seen a signature.
+        standing::check(&statement, policy, &|_| None, expectations.now, &mut report);
+    }
+    if report.is_valid() {
+        challenge::check(&statement, expectations, &mut report);
+    }
+    if report.is_valid() {
+        for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
+            report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
+        }
     }
     if report.is_valid()
         && let Some(items) = evidence::check(&statement, evidence, &mut report)
         && let Some(rederived) = verdict::check(&statement, &items, rederive, &mut report)
     {
-        conclude::conclude(&statement, &rederived, &mut report);
-        sighting = Some(rederived.sighting);
+        let assurance = conclude::assurance(&statement, &rederived);
+        lookalike::check(&statement, &mut report);
+        policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+        if report.is_valid() {
+            conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
+            sighting = Some(rederived.sighting);
+        }
     }
     report.statement = Some(statement);
     (report, sighting)

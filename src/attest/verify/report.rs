@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Failure, FailureClass};
+use super::{ClaimLevel, Failure, FailureClass};
 use crate::attest::Digest;
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
 use crate::attest::statement::{Assurance, Statement};
@@ -67,6 +67,8 @@ pub struct Report {
     pub indeterminate: Vec<Failure>,
     /// What should be known, and says nothing against the report.
     pub warnings: Vec<Failure>,
+    /// What each claim of a valid report rests on.
+    pub claims: Vec<ClaimLevel>,
     /// What was established, a sentence each.
     pub proven: Vec<String>,
     /// What was not, a sentence each.
@@ -105,6 +107,7 @@ impl Report {
             failures: Vec::new(),
             indeterminate: Vec::new(),
             warnings: Vec::new(),
+            claims: Vec::new(),
             proven: Vec::new(),
             not_proven: Vec::new(),
         }

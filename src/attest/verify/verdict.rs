@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
-use crate::attest::statement::{Assurance, SignedVerdict, Statement};
+use crate::attest::statement::{Assurance, Database, SignedVerdict, Statement};
 use crate::ledger::Sighting;
 use crate::rule::Check;
 
@@ -23,6 +23,8 @@ pub struct Rederived {
     pub identity: Option<serde_json::Value>,
     /// Whether the very signature set and policy were used that the statement names. Only then must everything be equal.
     pub same_signatures: bool,
+    /// The signature set that was used now.
+    pub signatures: Option<Database>,
     /// What the records of a burn-in show, in a sentence; `None` without a burn-in.
     pub burn: Option<String>,
     /// The ids of the machine and of its parts, for the comparison with other reports.

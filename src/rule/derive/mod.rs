@@ -64,9 +64,11 @@ fn add(part: &mut Part, path: &str, reading: Reading) {
     part.facts.insert(FactPath::new(path), Fact { reading, source: SOURCE.to_owned() });
 }
 
-/// Letters and digits only: firmware pads and groups serials differently.
+/// Letters and digits only: firmware pads and groups serials differently. What lies beyond ASCII stays, though it may be
+/// invisible: an id that only looks like another one is not that one.
 pub(crate) fn normalise_id(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect()
+    let kept = |letter: &char| letter.is_ascii_alphanumeric() || !letter.is_ascii();
+    text.chars().filter(kept).map(|letter| letter.to_ascii_uppercase()).collect()
 }
 
 /// A serial that several parts of one enclosure share on purpose: firmware copies the system's to chassis and board.

@@ -1,0 +1,50 @@
+//! Whether the report reaches what the trust policy asks for.
+
+use super::{Failure, FailureClass, Rederived, Report};
+use crate::attest::policy::{Minimum, TrustPolicy, Version};
+use crate::attest::statement::{Assurance, Database, Statement};
+
+/// Holds a report, of which everything else is right, against the minimums of the policy.
+pub(super) fn check(
+    statement: &Statement,
+    rederived: &Rederived,
+    assurance: Assurance,
+    policy: Option<&TrustPolicy>,
+    report: &mut Report,
+) {
+    let predicate = &statement.predicate;
+    let signed = predicate.databases.iter().find(|database| database.name == "signatures");
+    let relabelled = relabelled(signed, rederived.signatures.as_ref());
+    let Some(policy) = policy else {
+        report.warnings.extend(relabelled);
+        return;
+    };
+    let Minimum { assurance: level, tool, signature_set, max_age: _ } = &policy.minimum;
+    if let Some(level) = level.filter(|level| assurance < *level) {
+        report.fail(FailureClass::Policy, "assurance", &format!("{level} or more"), &assurance.to_string());
+    }
+    at_least(report, "tool.version", tool.as_ref(), &predicate.tool.version);
+    if signature_set.is_some() {
+        let observed = signed.map_or("none", |database| &database.version);
+        at_least(report, "version of the signature set", signature_set.as_ref(), observed);
+        report.failures.extend(relabelled);
+    } else {
+        report.warnings.extend(relabelled);
+    }
+}
+
+fn at_least(report: &mut Report, what: &str, minimum: Option<&Version>, observed: &str) {
+    let Some(minimum) = minimum else { return };
+    // A version that cannot be compared has not been shown to be new enough.
+    if Version::parse(observed).is_none_or(|version| version < *minimum) {
+        report.fail(FailureClass::Policy, what, &format!("{minimum} or later"), observed);
+    }
+}
+
+/// A set under the version of the verifier's own with other content: old or changed rules that call themselves new.
+fn relabelled(signed: Option<&Database>, own: Option<&Database>) -> Option<Failure> {
+    let (signed, own) = (signed?, own?);
+    let differs = signed.version == own.version && signed.sha256 != own.sha256;
+    let what = format!("content of signature set {}", own.version);
+    differs.then(|| Failure::new(FailureClass::Policy, &what, &own.sha256.to_string(), &signed.sha256.to_string()))
+}

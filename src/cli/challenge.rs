@@ -1,0 +1,83 @@
+//! `yanji challenge`: random bytes that a report has to contain.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use yanji::attest::Digest;
+use yanji::attest::challenge::Issued;
+use yanji::attest::policy::parse_duration;
+use yanji::whole_file;
+
+use super::args::{Format, Global};
+use super::error::CliError;
+use super::{key, output};
+
+/// Arguments of `yanji challenge`.
+#[derive(Debug, clap::Args)]
+pub struct ChallengeArgs {
+    #[command(subcommand)]
+    command: ChallengeCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ChallengeCommand {
+    /// Sign 32 random bytes, which the seller's report then has to contain: it cannot have been made before
+    New {
+        /// What it is for: an order number. One challenge for one machine
+        #[arg(long = "for", value_name = "ORDER")]
+        purpose: String,
+        /// How long the seller may take to begin: 7d, 12h
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_duration)]
+        expires: SignedDuration,
+        /// File to write; nothing is overwritten
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+        /// Private key to sign with [default: this machine's own, made on first use]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Made<'a> {
+    path: &'a Path,
+    value: Digest,
+    purpose: &'a str,
+    issued_at: String,
+    expires_at: String,
+    issuer: Digest,
+}
+
+/// Runs `yanji challenge`.
+pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
+    let ChallengeCommand::New { purpose, expires, out, key } = &args.command;
+    let issued =
+        Issued::new(purpose, Timestamp::now(), *expires).with_context(|| CliError::usage("no challenge was made"))?;
+    let key = key::signing_key(key.as_deref())?;
+    let envelope = issued.sign(&key)?.to_json() + "\n";
+    whole_file::write_new(out, |file| file.write_all(envelope.as_bytes())).with_context(|| {
+        CliError::usage(format!("cannot write {}", out.display()))
+            .hint("choose another -o FILE; a challenge is never overwritten")
+    })?;
+    let issuer = key.public().keyid();
+    match global.format {
+        Format::Json => output::print_json(&Made {
+            path: out,
+            value: Digest::from_bytes(issued.value),
+            purpose,
+            issued_at: issued.issued_at.to_string(),
+            expires_at: issued.expires_at.to_string(),
+            issuer,
+        }),
+        Format::Plain => output::print(&format!(
+            "{}: challenge for {purpose:?}, open until {}, signed by key {issuer}\n\
+             Send it to the seller, who runs: yanji certify --challenge {}\n",
+            out.display(),
+            issued.expires_at,
+            out.display()
+        )),
+    }
+}
