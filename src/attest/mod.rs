@@ -13,6 +13,7 @@
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
 //! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files), RFC 3161 (timestamps).
 
+pub mod bundle;
 pub mod challenge;
 mod derive;
 mod digest;

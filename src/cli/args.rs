@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
-use super::{burn, capture, certify, challenge, decode, exit, generate, inspect, key, rules, screen, trust, verify};
+use super::{
+    burn, capture, certify, challenge, decode, exit, export, generate, inspect, key, rules, screen, timestamp, trust,
+    verify,
+};
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
 #[derive(Debug, Parser)]
@@ -53,6 +56,8 @@ pub enum Format {
     Plain,
     /// One JSON document
     Json,
+    /// A table for a spreadsheet; of verify only
+    Csv,
 }
 
 /// The subcommands.
@@ -82,6 +87,10 @@ pub enum Command {
     GpuTelemetry,
     /// Check signed reports: signature, evidence, and that the verdict follows from it
     Verify(verify::VerifyArgs),
+    /// Have a time-stamping authority confirm that a report was signed by now
+    Timestamp(timestamp::TimestampArgs),
+    /// Write a report in the form that other verifiers read
+    Export(export::ExportArgs),
     /// Show what is in a file that was read from a part
     Decode(decode::DecodeArgs),
     /// Make and show signing keys

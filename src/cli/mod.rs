@@ -9,8 +9,10 @@ mod claim;
 mod decode;
 mod error;
 mod exit;
+mod export;
 mod generate;
 mod gpu;
+mod in_order;
 mod input;
 mod inspect;
 mod key;
@@ -19,16 +21,21 @@ mod output;
 mod progress;
 mod rules;
 mod screen;
+mod search;
 mod state;
+mod timestamp;
 mod trust;
+mod verified;
 mod verify;
 mod worker;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, Format};
+use error::CliError;
 use exit::Exit;
 
 /// Runs the command line and gives the exit code.
@@ -59,6 +66,9 @@ pub fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<Exit> {
     let global = &args.global;
+    if global.format == Format::Csv && !matches!(args.command, Command::Verify(_)) {
+        bail!(CliError::usage("only verify prints csv").hint("take --format json"));
+    }
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Screen(screen) => screen::run(screen, global),
@@ -70,6 +80,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::GpuWorker => gpu::work().map(|()| Exit::Success),
         Command::GpuTelemetry => gpu::watch().map(|()| Exit::Success),
         Command::Verify(verify) => verify::run(verify, global),
+        Command::Timestamp(timestamp) => timestamp::run(timestamp).map(|()| Exit::Success),
+        Command::Export(export) => export::run(export).map(|()| Exit::Success),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),
         Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),

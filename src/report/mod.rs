@@ -1,5 +1,6 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
+mod csv;
 mod escape;
 mod host_views;
 mod inspection;
@@ -13,6 +14,7 @@ mod table;
 mod vbios;
 mod verification;
 
+pub use csv::csv_row;
 pub use escape::{escape_controls, for_terminal};
 pub use host_views::{CpuView, DimmView, DriveView};
 pub use inspection::{burn_plain, counts_line, inspection_plain, screening_plain};

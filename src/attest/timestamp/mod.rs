@@ -11,11 +11,13 @@
 //! Specifications: [RFC 3161](https://www.rfc-editor.org/rfc/rfc3161), RFC 5816 (ESSCertIDv2), RFC 5652 (the signed data),
 //! RFC 5035 (which certificate signed). The structures are read here, from DER only and in linear time.
 
+mod ask;
 mod fields;
 mod request;
 mod sidecar;
 mod token;
 
+pub use ask::{AskError, ask};
 pub use request::{Request, RequestError};
 pub use sidecar::{FILE_NAME, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Sidecar, SidecarError};
 pub use token::{MAX_RESPONSE_BYTES, Token, TokenError};
@@ -60,6 +62,15 @@ impl Authorities {
             })?;
         }
         if authorities.roots.is_empty() { Err(AuthoritiesError::Empty) } else { Ok(authorities) }
+    }
+
+    /// Root certificates in DER. One that can't be a root counts for nothing.
+    pub fn from_der<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut authorities = Self::default();
+        for certificate in certificates {
+            _ = authorities.add(&CertificateDer::from(certificate));
+        }
+        authorities
     }
 
     /// Believes those of another list too.

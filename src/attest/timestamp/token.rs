@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use der::oid::ObjectIdentifier;
 use der::asn1::AnyRef;
+use der::oid::ObjectIdentifier;
 use der::{Decode, Encode, Tag, Tagged};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use ring::digest;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, ring as algorithms};
+use x509_cert::Certificate;
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectKeyIdentifier};
-use x509_cert::Certificate;
 
 use super::Authorities;
 use super::fields::{Fields, Malformed, tagged, tagged_primitive};
@@ -192,8 +192,8 @@ impl<'a> Token<'a> {
     /// Whether the token is what its own certificate signed, and that certificate is for time-stamping. Says nothing about
     /// whose certificate it is. Gives the name in it.
     pub fn check_signature(&self) -> Result<String, TokenError> {
-        let algorithm = digest_of(self.digest_algorithm)
-            .ok_or_else(|| not_accepted("digest algorithm", self.digest_algorithm))?;
+        let algorithm =
+            digest_of(self.digest_algorithm).ok_or_else(|| not_accepted("digest algorithm", self.digest_algorithm))?;
         if digest::digest(algorithm, self.content).as_ref() != self.message_digest {
             return Err(TokenError::Differs("message digest"));
         }
@@ -207,7 +207,9 @@ impl<'a> Token<'a> {
         }
         let candidates = signature_algorithms(self.signature_algorithm, self.digest_algorithm)
             .ok_or_else(|| not_accepted("signature algorithm", self.signature_algorithm))?;
-        if !candidates.into_iter().any(|candidate| end_entity.verify_signature(candidate, &message, self.signature).is_ok())
+        if !candidates
+            .into_iter()
+            .any(|candidate| end_entity.verify_signature(candidate, &message, self.signature).is_ok())
         {
             return Err(TokenError::Signature);
         }
@@ -228,13 +230,17 @@ impl<'a> Token<'a> {
     /// [`Self::check_signature`], and whether the certificate was valid when it signed, by a chain to one of the roots.
     pub fn verify(&self, authorities: &Authorities) -> Result<String, TokenError> {
         let name = self.check_signature()?;
-        let chain = |error: webpki::Error| TokenError::Chain(match error {
-            webpki::Error::UnknownIssuer => "none of the roots issued it".to_owned(),
-            webpki::Error::CertExpired { .. } => "a certificate had expired when the token was made".to_owned(),
-            webpki::Error::CertNotValidYet { .. } => "a certificate was not valid yet when the token was made".to_owned(),
-            webpki::Error::InvalidSignatureForPublicKey => "a certificate is not signed by its issuer".to_owned(),
-            other => format!("{other:?}"),
-        });
+        let chain = |error: webpki::Error| {
+            TokenError::Chain(match error {
+                webpki::Error::UnknownIssuer => "none of the roots issued it".to_owned(),
+                webpki::Error::CertExpired { .. } => "a certificate had expired when the token was made".to_owned(),
+                webpki::Error::CertNotValidYet { .. } => {
+                    "a certificate was not valid yet when the token was made".to_owned()
+                }
+                webpki::Error::InvalidSignatureForPublicKey => "a certificate is not signed by its issuer".to_owned(),
+                other => format!("{other:?}"),
+            })
+        };
         let end_entity = EndEntityCert::try_from(self.signing_certificate()?).map_err(chain)?;
         let seconds = u64::try_from(self.generated_at.as_second()).map_err(|_| Malformed("time of the token"))?;
         end_entity
@@ -445,7 +451,8 @@ mod tests {
         assert_eq!(read("20260301110000Z").as_deref(), Some("2026-03-01T11:00:00Z"));
         assert_eq!(read("20260301110000.25Z").as_deref(), Some("2026-03-01T11:00:00.25Z"));
         assert_eq!(read("20260301110000.1234567891Z").as_deref(), Some("2026-03-01T11:00:00.123456789Z"));
-        for wrong in ["20260301110000", "202603011100Z", "20260301110000.Z", "20261301110000Z", "+0260301110000Z", "Z"] {
+        for wrong in ["20260301110000", "202603011100Z", "20260301110000.Z", "20261301110000Z", "+0260301110000Z", "Z"]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

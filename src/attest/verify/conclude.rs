@@ -1,6 +1,6 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, claims};
+use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, SigningTime, claims};
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
@@ -25,6 +25,12 @@ pub(super) fn conclude(
     for signer in &report.signers {
         report.proven.push(format!("{:?} (key {}) signed exactly this statement", signer.name, signer.keyid));
     }
+    for time in &report.signing_times {
+        let SigningTime { keyid, not_after, authority } = time;
+        report
+            .proven
+            .push(format!("key {keyid} had signed it by {not_after}: {authority:?} stamped the signature then"));
+    }
     let bytes = predicate.evidence.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
     let count = predicate.evidence.len();
     report.proven.push(format!("the evidence is the evidence that was signed: {count} items, {bytes} bytes"));
@@ -45,6 +51,8 @@ pub(super) fn conclude(
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
+    let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
+    let unknown_authorities = report.unknown_authorities;
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
@@ -54,6 +62,7 @@ pub(super) fn conclude(
     }
     not_proven("that the parts are genuine: no part signed its own identity, and no hardware root was checked");
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
+        _ if expectations.challenge.is_some() && timed => {}
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
         }
@@ -64,7 +73,15 @@ pub(super) fn conclude(
         }
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }
-    not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
+    if timed {
+        not_proven(
+            "that it was made at the times that it tells: a timestamp says only that it had been signed by then",
+        );
+    } else if unknown_authorities > 0 {
+        not_proven("when it was made: it is stamped with a time, by an authority that nobody said to believe");
+    } else {
+        not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
+    }
     not_proven("that the tool and the system which made it were unmodified: the tool described itself");
     if !rederived.same_signatures {
         not_proven("that the signed checks follow from the evidence: another signature set was used to re-evaluate it");
