@@ -1,23 +1,29 @@
 //! Signed reports: made, written, changed in every way that an attacker has, and checked by others.
 
+mod timestamps;
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
+use yanji::attest::challenge::SignedChallenge;
 use yanji::attest::envelope::{self, Envelope};
 use yanji::attest::evidence_tar::{self, Content, Item, TarError};
 use yanji::attest::key::{self, Key, KeyError, Locations, PublicKey};
+use yanji::attest::policy::TrustPolicy;
 use yanji::attest::statement::{
     Assurance, BurnIn, Challenge, ChallengeSource, Database, PREDICATE_TYPE, PolicyRef, Predicate, Records,
     STATEMENT_TYPE, Session, SignedVerdict, Statement, Tool, part_subject, session_id,
 };
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::{
-    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, verify,
+    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, Verified,
+    verify,
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
@@ -40,8 +46,10 @@ impl Signed {
     fn new(items: Vec<Item>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-        let expectations =
-            Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
+        let expectations = Expectations::new(
+            TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]),
+            Timestamp::UNIX_EPOCH,
+        );
         let mut tar = Vec::new();
         let written = evidence_tar::write(items, &mut tar).unwrap();
         let mut statement = statement(&key, "report-1");
@@ -76,7 +84,7 @@ fn item(id: &str, bytes: &[u8]) -> Item {
 
 fn statement(key: &Key, report_id: &str) -> Statement {
     let tool = Tool { version: "0.1.0".to_owned(), binary_sha256: Digest::of(b"tool"), git_commit: None };
-    let challenge = Challenge { value: [7; 32], source: ChallengeSource::Buyer };
+    let challenge = Challenge::unsigned([7; 32], ChallengeSource::Buyer);
     let predicate = Predicate {
         report_id: report_id.to_owned(),
         session: Session {
@@ -122,6 +130,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         verdict: statement.predicate.verdict.clone(),
         identity: Some(statement.predicate.identity.clone()),
         same_signatures: true,
+        signatures: None,
         burn: None,
         sighting: Default::default(),
     })
@@ -490,8 +499,9 @@ fn one_report_id_with_two_contents_is_noticed() {
     let other = signed.with(|statement| statement.predicate.disclosures.clear());
     let third = signed.with(|statement| statement.predicate.report_id = "report-2".to_owned());
     let mut batch = Batch::default();
-    let mut verify =
-        |envelope: &[u8]| batch.verify("report", envelope, Some(&signed.tar[..]), &signed.expectations, &mut agree);
+    let mut verify = |envelope: &[u8]| {
+        batch.add("report", Verified::new(envelope, Some(&signed.tar[..]), &signed.expectations, &mut agree))
+    };
     assert!(verify(&signed.envelope).is_valid());
     assert!(verify(&signed.envelope).is_valid());
     let duplicate = verify(&other);
@@ -558,7 +568,11 @@ fn private_key_files() {
 #[test]
 fn own_key_and_trust() {
     let folder = tempfile::tempdir().unwrap();
-    let locations = Locations { data: folder.path().join("data/yanji"), config: folder.path().to_owned() };
+    let locations = Locations {
+        data: folder.path().join("data/yanji"),
+        config: folder.path().to_owned(),
+        state: folder.path().join("state"),
+    };
     assert!(TrustedKeys::load(&locations).unwrap().is_empty());
     let (key, created) = locations.load_or_create_own_key(None).unwrap();
     assert!(created);
@@ -586,7 +600,8 @@ fn own_key_and_trust() {
 fn a_written_report_is_whole_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]) };
+    let expectations =
+        Expectations::new(TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]), Timestamp::UNIX_EPOCH);
     let report = folder.path().join("report");
     let written = write::write(&report, statement(&key, "r"), small_items(), &key).unwrap();
     let mut names: Vec<_> =
@@ -830,6 +845,24 @@ proptest! {
         let _ = evidence_tar::read(&bytes[..], 0, |_, _| true);
         let text = String::from_utf8_lossy(&bytes);
         let _ = PublicKey::from_pem(&text);
+        let _ = SignedChallenge::parse(&bytes);
+        let _ = TrustPolicy::parse(&bytes);
+    }
+
+    #[test]
+    fn challenges_and_policies_never_panic(
+        payload in "[{}\\[\\]\",:a-zA-Z0-9/.-]{0,60}",
+        toml in "(name|version|expires|\\[\\[key\\]\\]|roles|\\[minimum\\]|max_age| = |\"[0-9a-z]{0,9}\"|[0-9]{1,20}|\\[|\\]|\n){0,20}",
+    ) {
+        let signature = envelope::Signature { keyid: Digest::of(b""), bytes: [0; 64] };
+        let envelope = Envelope { payload: payload.into_bytes(), signatures: vec![signature] }.to_json();
+        let _ = SignedChallenge::parse(envelope.as_bytes());
+        let _ = TrustPolicy::parse(toml.as_bytes());
+        let _ = yanji::attest::policy::bump_version(&toml);
+        let opened = yanji::attest::policy::open(
+            toml.as_bytes(), Some(envelope.as_bytes()), &[PublicKey::from_bytes([1; 32])], None, Timestamp::UNIX_EPOCH,
+        );
+        prop_assert!(opened.is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tests of the built binary, and of the whole pipeline over recorded machines.
 
+mod batch;
 mod certify;
 mod claims;
 mod faults;
@@ -7,6 +8,7 @@ mod hostile;
 mod machines;
 mod readme;
 mod reports;
+mod timestamp;
 mod usage;
 
 use std::ffi::OsStr;

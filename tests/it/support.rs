@@ -8,6 +8,7 @@
 
 mod nvidia;
 pub mod spd;
+pub mod tsa;
 pub mod vbios;
 
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@ use crate::attest::Digest;
 
 /// id-sha256 (RFC 5754, section 2.2).
 pub(super) const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
-/// The request up to the digest: version 1, a MessageImprint of SHA-256 (RFC 3161, section 2.4.1). 57 bytes follow the
-/// first two.
+/// The request up to the digest: version 1, a MessageImprint of SHA-256 (RFC 3161, section 2.4.1). The second byte is its
+/// length.
 const HEAD: [u8; 24] = [
     0x30, 0x40, 0x02, 0x01, 0x01, 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02,
     0x01, 0x05, 0x00, 0x04, 0x20,
@@ -18,6 +18,8 @@ const HEAD: [u8; 24] = [
 /// certReq: the token shall hold the certificate that signed it.
 const CERT_REQ: [u8; 3] = [0x01, 0x01, 0xff];
 const NONCE_BYTES: usize = 8;
+/// The longest nonce that is read, so that every length fits into one byte. Others write 8 bytes or 20.
+const MAX_NONCE_BYTES: usize = 32;
 
 /// Why there is no request.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,9 @@ impl Request {
         let imprint = imprint(&mut request)?.ok_or(RequestError::Algorithm)?;
         request.optional(Tag::ObjectIdentifier, "policy")?;
         let nonce = request.optional(Tag::Integer, "nonce")?;
+        if nonce.is_some_and(|nonce| nonce.len() > MAX_NONCE_BYTES) {
+            return Err(Malformed("nonce").into());
+        }
         Ok(Self { imprint, nonce: nonce.map(<[u8]>::to_vec) })
     }
 }

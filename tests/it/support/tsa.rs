@@ -116,7 +116,16 @@ impl Authority {
         // `certs` of the configuration is left out: OpenSSL 3.0 does not sort what it takes from there. `-chain` is the same
         // on the command line.
         self.openssl(&[
-            "ts", "-reply", "-config", "ts.cnf", "-queryfile", "request.tsq", "-chain", "middle.pem", "-out", "answer.tsr",
+            "ts",
+            "-reply",
+            "-config",
+            "ts.cnf",
+            "-queryfile",
+            "request.tsq",
+            "-chain",
+            "middle.pem",
+            "-out",
+            "answer.tsr",
         ]);
         fs::read(self.path("answer.tsr")).unwrap()
     }
@@ -125,9 +134,28 @@ impl Authority {
     pub fn answer_with(&self, tst_info: &[u8]) -> Vec<u8> {
         self.write("info.der", tst_info);
         self.openssl(&[
-            "cms", "-sign", "-binary", "-nodetach", "-cades", "-nosmimecap", "-md", "sha256", "-in", "info.der", "-signer",
-            "own.pem", "-inkey", "own.key", "-certfile", "middle.pem", "-econtent_type", "1.2.840.113549.1.9.16.1.4",
-            "-outform", "DER", "-out", "token.der",
+            "cms",
+            "-sign",
+            "-binary",
+            "-nodetach",
+            "-cades",
+            "-nosmimecap",
+            "-md",
+            "sha256",
+            "-in",
+            "info.der",
+            "-signer",
+            "own.pem",
+            "-inkey",
+            "own.key",
+            "-certfile",
+            "middle.pem",
+            "-econtent_type",
+            "1.2.840.113549.1.9.16.1.4",
+            "-outform",
+            "DER",
+            "-out",
+            "token.der",
         ]);
         let token = fs::read(self.path("token.der")).unwrap();
         sequence(&[&[0x30, 0x03, 0x02, 0x01, 0x00], token.as_slice()].concat())
