@@ -139,11 +139,11 @@ fn a_spreadsheet_gets_a_row_for_each_report_and_no_formula() {
 fn a_folder_with_one_report_is_told_in_full_and_one_without_any_is_an_error() {
     let place = signed().place();
     fs::create_dir_all(place.path("up/report/interrupted-20260301T000000Z")).unwrap();
+    for file in fs::read_dir(place.path("report")).unwrap().flatten() {
         fs::copy(file.path(), place.path("up/report").join(file.file_name())).unwrap();
     }
     // What was set aside beside a report that replaced it is not looked at.
     File::create(place.path("up/report/interrupted-20260301T000000Z/report.dsse.json")).unwrap();
-    let ran = verify(&place, &["up"]).exits(2);
     let ran = place.run(["verify", "up", "--key", "seller.pub"]).exits(3);
     assert!(ran.stdout.starts_with("up/report: valid\n"), "{}", ran.stdout);
     fs::create_dir(place.path("empty")).unwrap();

@@ -7,7 +7,6 @@ use std::thread;
 
 use yanji::attest::envelope::Envelope;
 
-use super::Place;
 use super::reports::signed;
 use crate::support::RecordedMachine;
 use crate::support::tsa::Authority;
