@@ -58,6 +58,10 @@ const MODULE_SERIALS: [(&str, &str); 3] = [
     ("dimm.bmc.serial", "dimm.bmc.part_number"),
 ];
 
+/// Ids that are no facts of the evidence.
+const CHALLENGE: &str = "challenge";
+const ENDORSEMENT_KEY: &str = "tpm.endorsement-key";
+
 type Hash = [u8; 16];
 
 /// What one document shows of ids. Made by [`Sighting::of`]; holds no more than the ledger needs.
@@ -202,6 +206,25 @@ impl Sighting {
         // The strongest id of a part comes first and speaks for it.
         ids.sort_by_key(|id: &Id| std::cmp::Reverse(id.strength));
         Self { machine, ids }
+    }
+
+    /// Adds a challenge that the document answers. Two machines with one challenge need a person: whoever issued it for two
+    /// knows, and nobody else may reuse it.
+    pub fn answers(mut self, challenge: &[u8; 32]) -> Self {
+        let text = hex::encode(challenge);
+        let hash = hash(&[CHALLENGE, &text]);
+        let strength = (Severity::High, Confidence::Medium);
+        self.ids.push(Id { hash, part: "report".to_owned(), fact: CHALLENGE, text, strength });
+        self
+    }
+
+    /// Adds the endorsement key of a TPM, by the digest of its public half: no two TPMs share one.
+    pub fn endorsed_by(mut self, key: &Digest) -> Self {
+        let text = key.to_string();
+        let hash = hash(&[ENDORSEMENT_KEY, &text]);
+        let strength = (Severity::Critical, Confidence::VeryHigh);
+        self.ids.push(Id { hash, part: "tpm".to_owned(), fact: ENDORSEMENT_KEY, text, strength });
+        self
     }
 }
 
@@ -402,6 +425,24 @@ mod tests {
                 assert_eq!(duplicate.machines_differ, uuid == B);
             }
         }
+    }
+
+    #[test]
+    fn a_challenge_and_a_tpm_belong_to_one_machine() {
+        const MACHINES: [&str; 2] = ["4c4c4544-0042-3510-8056-b7c04f4a3733", "4c4c4544-0042-3510-8056-b7c04f4a3734"];
+        const MODULES: [&str; 2] = ["80CE01231542B2BF08", "80CE01231542B2BF09"];
+        let tpm = Digest::of(b"key");
+        let seen = |number: usize| {
+            let board = format!("WM23AS00123{number}");
+            let sighting = machine(MACHINES[number], &board, MODULES[number]);
+            Sighting { ids: Vec::new(), ..sighting }.answers(&[7; 32]).endorsed_by(&tpm)
+        };
+        let mut ledger = Ledger::default();
+        ledger.add("first", seen(0));
+        assert_eq!(ledger.add("again", seen(0)).duplicates, []);
+        let found = ledger.add("second", seen(1)).duplicates;
+        let certain: Vec<(&str, bool)> = found.iter().map(|it| (it.fact.as_str(), it.is_certain())).collect();
+        assert_eq!(certain, [("challenge", false), ("tpm.endorsement-key", true)]);
     }
 
     #[test]

@@ -238,6 +238,7 @@ pub fn rederive(
     if same_decode && !claimed.eq(&subjects) {
         return Err("the statement's subjects are not the parts that the evidence shows".to_owned());
     }
+    let sighting = Sighting::of(&derived.inspection.evidence, &signatures.tables);
     let rederived = Rederived {
         checks: derived.inspection.checks,
         verdict: derived.verdict,
@@ -249,7 +250,10 @@ pub fn rederive(
             sha256,
         }),
         burn: derived.burn.as_ref().map(burn_claim),
-        sighting: Sighting::of(&derived.inspection.evidence, &signatures.tables),
+        sighting: match &predicate.challenge {
+            Some(challenge) => sighting.answers(&challenge.value),
+            None => sighting,
+        },
         evidence: Some(derived.inspection.evidence),
     };
     Ok((rederived, derived.inspection.judgement))

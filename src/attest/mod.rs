@@ -5,8 +5,9 @@
 //! ```
 //!
 //! A report is a folder of `report.dsse.json` (the signed envelope), `evidence.tar` (the raw evidence that it names by
-//! digest), `report.json` (the statement again, for reading) and `signer.pub`. Only the first two are evidence; the
-//! public key that counts is the one that the verifier already had.
+//! digest), `report.json` (the statement again, for reading) and `signer.pub`; later also `report.timestamps.json` (when it
+//! was signed, in the words of a third party). The statement for reading and the public key are no evidence: the key that
+//! counts is the one that the verifier already had.
 //!
 //! Other documents are about a report and name it by the digest of its envelope: a buyer's receipt ([`acceptance`]), a
 //! withdrawal ([`void`]), a certificate for the public ([`certificate`]), and the next report of the same unit
@@ -16,9 +17,10 @@
 //!
 //! Specifications: [DSSE 1.0.2](https://github.com/secure-systems-lab/dsse), [in-toto Statement
 //! v1](https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md), RFC 8785 (for digests of sub-objects
-//! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files).
+//! only), RFC 8032 (Ed25519), RFC 5958 and RFC 7914 (key files), RFC 3161 (timestamps).
 
 pub mod acceptance;
+pub mod bundle;
 pub mod certificate;
 pub mod challenge;
 mod derive;
@@ -37,6 +39,7 @@ mod session;
 mod signed;
 pub mod statement;
 pub mod strict_json;
+pub mod timestamp;
 pub mod tpm;
 pub mod trust;
 pub mod verify;

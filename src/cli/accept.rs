@@ -105,7 +105,7 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
             let difference = &difference;
             output::print_json(&Accepted { file, result, report: sha256, keyid, difference, failures: &failures })?;
         }
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let style = output::style();
             let mut text = report::failures_plain(&failures, style) + &report::changes_plain(&difference, style);
             text += &match (result, file) {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    accept, burn, capture, certify, challenge, cosign, decode, evidence, exit, generate, history, image, inspect, key,
-    redact, rules, screen, trust, verify, void,
+    accept, burn, capture, certify, challenge, cosign, decode, evidence, exit, export, generate, history, image,
+    inspect, key, redact, rules, screen, timestamp, trust, verify, void,
 };
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
@@ -56,6 +56,8 @@ pub enum Format {
     Plain,
     /// One JSON document
     Json,
+    /// A table for a spreadsheet; of verify only
+    Csv,
 }
 
 /// The subcommands.
@@ -100,6 +102,10 @@ pub enum Command {
     Evidence(evidence::EvidenceArgs),
     /// Sign a certificate for the public that hides serial numbers and other facts
     Redact(redact::RedactArgs),
+    /// Have a time-stamping authority confirm that a report was signed by now
+    Timestamp(timestamp::TimestampArgs),
+    /// Write a report in the form that other verifiers read
+    Export(export::ExportArgs),
     /// Show what is in a file that was read from a part
     Decode(decode::DecodeArgs),
     /// Say what a TPM sees of a system image

@@ -65,7 +65,7 @@ pub fn run(args: &BurnArgs, global: &Global) -> anyhow::Result<Exit> {
     if !to_stdout {
         match global.format {
             Format::Json => output::print_json(&summary)?,
-            Format::Plain => {
+            Format::Plain | Format::Csv => {
                 let mut builder = EvidenceBuilder::new(host.origin());
                 burn::add_evidence(&summary, &mut builder);
                 let inspection = inspection::assess(builder.finish(), &signatures);

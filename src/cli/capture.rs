@@ -49,7 +49,7 @@ pub fn run(args: &CaptureArgs, global: &Global) -> anyhow::Result<Exit> {
     let captured = Captured { path: args.out.clone(), files, bytes, denied_facts: evidence.denied().count() };
     match global.format {
         Format::Json => output::print_json(&captured)?,
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let mut text = format!("{}: {files} files, {bytes} bytes unpacked\n", args.out.display());
             if captured.denied_facts > 0 {
                 text += &format!("{} facts were refused; run as root to record them as well\n", captured.denied_facts);

@@ -434,7 +434,7 @@ fn print(
             files: &written.files,
             inspection,
         }),
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let mut text = format!("Report {report_id}, signed by key {keyid}\n");
             for file in &written.files {
                 text += &format!("  {}\n", file.display());

@@ -72,7 +72,7 @@ pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
             expires_at: issued.expires_at.to_string(),
             issuer,
         }),
-        Format::Plain => output::print(&format!(
+        Format::Plain | Format::Csv => output::print(&format!(
             "{}: challenge for {purpose:?}, open until {}, signed by key {issuer}\n\
              Send it to the seller, who runs: yanji certify --challenge {}\n",
             out.display(),

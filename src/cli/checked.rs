@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use yanji::attest::envelope::{self, EnvelopeError};
-use yanji::attest::verify::{Expectations, Report, verify};
+use yanji::attest::verify::{Expectations, FailureClass, Report, verify};
 use yanji::attest::{self, write};
 use yanji::evidence::Evidence;
 use yanji::policy::Judgement;
@@ -15,7 +15,7 @@ use yanji::rule::Signatures;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{output, redact, verify as verify_command};
+use super::{output, redact, verified};
 
 /// An envelope and the file of evidence beside it.
 pub struct Opened {
@@ -103,13 +103,15 @@ impl Checked {
         }
         let path = &self.opened.path;
         match global.format {
-            Format::Json => output::print_json(&verify_command::verified(path, &self.report, None))?,
-            Format::Plain => {
+            Format::Json => output::print_json(&verified::entry(path, &self.report, None))?,
+            Format::Plain | Format::Csv => {
                 let name = path.to_string_lossy();
                 output::print(&yanji::report::verification_plain(&name, &self.report, None, output::style()))?;
             }
         }
-        verify_command::hint_untrusted(&self.report, false);
+        if self.report.class() == Some(FailureClass::UntrustedSigner) {
+            verified::hint_untrusted(false);
+        }
         Ok(Some(Exit::AttestationInvalid))
     }
 }

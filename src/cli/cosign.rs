@@ -59,7 +59,7 @@ pub fn run(args: &CosignArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     match global.format {
         Format::Json => output::print_json(&cosigned)?,
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let name = path.to_string_lossy();
             let judgement = checked.judgement.as_ref();
             let verified = report::verification_plain(&name, &checked.report, judgement, output::style());

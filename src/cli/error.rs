@@ -74,6 +74,12 @@ pub fn print(error: &anyhow::Error) -> Exit {
     exit.unwrap_or(Exit::ToolFailed)
 }
 
+/// The exit code of an error.
+pub fn exit(error: &anyhow::Error) -> Exit {
+    let own = error.downcast_ref::<CliError>().map(|known| known.exit);
+    own.or_else(|| error.chain().find_map(|cause| known(cause).map(|(exit, _)| exit))).unwrap_or(Exit::ToolFailed)
+}
+
 /// Exit code and hint of errors that the library knows: what the user gave is wrong, and how to mend it.
 fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Exit, Option<&'static str>)> {
     if let Some(error) = error.downcast_ref::<KeyError>() {

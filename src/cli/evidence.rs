@@ -112,7 +112,7 @@ fn list(statement: &Statement, evidence: Option<EvidenceSource>, global: &Global
                 .collect();
             output::print_json(&Listed { evidence, items })
         }
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let style = output::style();
             let mut table = Table::new(&["id", "type", "bytes", "sha256"]);
             for item in items {

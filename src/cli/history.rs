@@ -43,7 +43,7 @@ pub fn run(args: &HistoryArgs, global: &Global) -> anyhow::Result<Exit> {
     let history = History::new(entries, &signatures.tables);
     match global.format {
         Format::Json => output::print_json(&history)?,
-        Format::Plain => output::print(&report::history_plain(&history, output::style()))?,
+        Format::Plain | Format::Csv => output::print(&report::history_plain(&history, output::style()))?,
     }
     Ok(match (history.is_broken(), history.is_open()) {
         (true, _) => Exit::AttestationInvalid,

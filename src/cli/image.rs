@@ -47,7 +47,7 @@ pub fn run(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
     })?;
     match global.format {
         Format::Json => output::print_json(&measured),
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             let mut text = format!("file            sha256:{}\n", measured.sha256);
             text += &format!("Authenticode    sha256:{}\n", measured.authenticode);
             let stub = measured.stub_version.map_or("another".to_owned(), |version| format!("systemd-stub {version}"));

@@ -68,7 +68,9 @@ pub fn run(args: &InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     order.add(&signatures.tables, &mut evidence);
     let inspection = inspection::assess(evidence.finish(), &signatures);
     match global.format {
-        Format::Plain => output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?,
+        Format::Plain | Format::Csv => {
+            output::print(&report::inspection_plain(&inspection, &signatures, output::style()))?
+        }
         Format::Json => output::print_json(&report::Document::new(&inspection, &signatures))?,
     }
     let exit = inspection.judgement.verdict.into();

@@ -13,10 +13,12 @@ mod decode;
 mod error;
 mod evidence;
 mod exit;
+mod export;
 mod generate;
 mod gpu;
 mod history;
 mod image;
+mod in_order;
 mod input;
 mod inspect;
 mod key;
@@ -27,18 +29,23 @@ mod progress;
 mod redact;
 mod rules;
 mod screen;
+mod search;
 mod signer;
 mod state;
+mod timestamp;
 mod trust;
+mod verified;
 mod verify;
 mod void;
 mod worker;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, Format};
+use error::CliError;
 use exit::Exit;
 
 /// Runs the command line and gives the exit code.
@@ -69,6 +76,9 @@ pub fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<Exit> {
     let global = &args.global;
+    if global.format == Format::Csv && !matches!(args.command, Command::Verify(_)) {
+        bail!(CliError::usage("only verify prints csv").hint("take --format json"));
+    }
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Screen(screen) => screen::run(screen, global),
@@ -87,6 +97,8 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::History(history) => history::run(history, global),
         Command::Evidence(evidence) => evidence::run(evidence, global),
         Command::Redact(redact) => redact::run(redact, global),
+        Command::Timestamp(timestamp) => timestamp::run(timestamp).map(|()| Exit::Success),
+        Command::Export(export) => export::run(export).map(|()| Exit::Success),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Image(image) => image::run(image, global).map(|()| Exit::Success),
         Command::Key(key) => key::run(key).map(|()| Exit::Success),

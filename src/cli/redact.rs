@@ -99,7 +99,7 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
             keyid,
             hidden,
         })?,
-        Format::Plain => output::print(&format!(
+        Format::Plain | Format::Csv => output::print(&format!(
             "Certificate, signed by key {keyid}: {hidden} values hidden, evidence withheld\n  {}\n\
              Private file with the salts and the hidden values; keep it to yourself\n  {}\n",
             certificate.display(),

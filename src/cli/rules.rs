@@ -80,7 +80,7 @@ pub fn run(args: &RulesArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let style = output::style();
     match (&args.action, global.format) {
-        (Action::List, Format::Plain) => output::print(&report::list_plain(&signatures, style))?,
+        (Action::List, Format::Plain | Format::Csv) => output::print(&report::list_plain(&signatures, style))?,
         (Action::List, Format::Json) => {
             let rules = signatures.rules.iter().map(Listed::from).collect();
             output::print_json(&List { signatures: &signatures.id, rules })?;
@@ -90,7 +90,7 @@ pub fn run(args: &RulesArgs, global: &Global) -> anyhow::Result<Exit> {
                 bail!(CliError::usage(format!("there is no rule {id:?}")).hint("yanji rules list shows them all"))
             };
             match format {
-                Format::Plain => output::print(&report::explain_plain(rule, style))?,
+                Format::Plain | Format::Csv => output::print(&report::explain_plain(rule, style))?,
                 Format::Json => output::print_json(&Listed::from(rule))?,
             }
         }
@@ -98,7 +98,7 @@ pub fn run(args: &RulesArgs, global: &Global) -> anyhow::Result<Exit> {
             let complaints = rule::lint(&signatures, fact_catalogue());
             match format {
                 Format::Json => output::print_json(&complaints)?,
-                Format::Plain => {
+                Format::Plain | Format::Csv => {
                     let lines = complaints.iter().map(|found| format!("{}: {}\n", found.subject, found.message));
                     let counts = format!("{} rules, {} complaints\n", signatures.rules.len(), complaints.len());
                     output::print(&(lines.collect::<String>() + &counts))?;
@@ -106,7 +106,7 @@ pub fn run(args: &RulesArgs, global: &Global) -> anyhow::Result<Exit> {
             }
             return Ok(if complaints.is_empty() { Exit::Success } else { Exit::Usage });
         }
-        (Action::Facts, Format::Plain) => {
+        (Action::Facts, Format::Plain | Format::Csv) => {
             let mut table = report::Table::new(&["fact", "kind", "meaning"]);
             for fact in fact_catalogue() {
                 table.row([fact.path.to_owned(), format!("{:?}", fact.kind).to_lowercase(), fact.about.to_owned()]);

@@ -150,7 +150,7 @@ impl Printer {
         self.order.add(&self.signatures.tables, &mut evidence);
         let inspection = inspection::assess(evidence.finish(), &self.signatures);
         match self.format {
-            Format::Plain => {
+            Format::Plain | Format::Csv => {
                 let separator = if self.screened > 0 { "\n" } else { "" };
                 let text =
                     report::screening_plain(file, &format, &notes, &inspection, &self.signatures, output::style());
@@ -189,7 +189,7 @@ impl Printer {
         }
         match self.format {
             Format::Json if self.several => output::print_json_line(&self.shared),
-            Format::Plain if self.shared != Shared::default() => {
+            Format::Plain | Format::Csv if self.shared != Shared::default() => {
                 output::print(&format!("\n{}", report::shared_plain(&self.shared, output::style())))
             }
             _ => Ok(()),

@@ -351,7 +351,7 @@ fn show(file: &Path, keys: &[PathBuf], global: &Global) -> anyhow::Result<()> {
     let opened = load(file, keys)?;
     match global.format {
         Format::Json => output::print_json(&as_json(&opened)),
-        Format::Plain => output::print(&as_text(&opened)),
+        Format::Plain | Format::Csv => output::print(&as_text(&opened)),
     }
 }
 

@@ -1,41 +1,49 @@
 //! `yanji verify`.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, BufReader, Read};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use serde::Serialize;
+use rustix::fs::OFlags;
 use yanji::attest::certificate::{MAX_SALTS_BYTES, Salts};
 use yanji::attest::challenge::{SignedChallenge, TrustedChallenge};
-use yanji::attest::document::{Document, Kind};
+use yanji::attest::document::Document;
+use yanji::attest::envelope::{self, EnvelopeError};
 use yanji::attest::key::{Locations, PublicKey};
 use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
-use yanji::attest::statement::Assurance;
 use yanji::attest::trust::TrustedKeys;
 use yanji::attest::verify::{
-    Batch, ClaimLevel, Difference, Expectations, Failure, FailureClass, Report, Signer, TpmProof, reveal,
+    Batch, Expectations, Failure, FailureClass, MAX_KEPT_BYTES, MAX_RECORDS_BYTES, Report, Signed, Verified, reveal,
 };
-use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
-use yanji::ledger::Shared;
+use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES, write};
 use yanji::policy::{Judgement, Verdict};
-use yanji::report;
 use yanji::rule::Signatures;
 
-use super::args::{Format, Global};
-use super::decode::device_roots;
+use super::args::Global;
+use super::decode::add_device_roots;
 use super::error::CliError;
 use super::exit::Exit;
+use super::in_order::{self, Room};
 use super::input::small_file;
+use super::progress::Counter;
+use super::search::{self, Candidate};
 use super::state::State;
-use super::{checked, error, inspect, output, trust};
+use super::verified::Printer;
+use super::{inspect, timestamp, trust};
+
+/// Evidence and envelopes that are in memory at once, unless one report alone has more.
+const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Reports: report.dsse.json files, or folders that hold one. evidence.tar is read from beside it. Receipts,
-    /// withdrawals and certificates too
+    /// Reports: report.dsse.json files, or folders that are searched for them. evidence.tar and
+    /// report.timestamps.json are read from beside each. Receipts, withdrawals and certificates too
     #[arg(required = true, value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
@@ -58,50 +66,12 @@ pub struct VerifyArgs {
     /// buyer or auditor of the policy. The first answer is remembered, and another one refused
     #[arg(long, value_name = "FILE")]
     pub challenge: Option<PathBuf>,
-}
-
-/// One document in the JSON output.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Verified<'a> {
-    path: &'a Path,
-    kind: Option<Kind>,
-    valid: bool,
-    report_id: Option<&'a str>,
-    envelope_sha256: Option<Digest>,
-    signers: &'a [Signer],
-    assurance: Option<Assurance>,
-    failures: &'a [Failure],
-    indeterminate: &'a [Failure],
-    warnings: &'a [Failure],
-    claims: &'a [ClaimLevel],
-    tpm: Option<&'a TpmProof>,
-    differences: &'a [Difference],
-    shared: &'a Shared,
-    proven: &'a [String],
-    not_proven: &'a [String],
-    judgement: Option<&'a Judgement>,
-    /// What was signed, of a document that is not a report.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    document: Option<&'a Document>,
-}
-
-/// How many reports ended how.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Totals {
-    reports: usize,
-    invalid: usize,
-    accepted: usize,
-    rejected: usize,
-    undecided: usize,
-    /// Valid documents that give no verdict: withdrawals.
-    #[serde(skip_serializing_if = "is_zero")]
-    without_verdict: usize,
-}
-
-fn is_zero(count: &usize) -> bool {
-    *count == 0
+    /// Root certificate of a time-stamping authority to believe, PEM; beside those of the policy
+    #[arg(long = "tsa-root", value_name = "PEM")]
+    pub tsa_roots: Vec<PathBuf>,
+    /// Reports to verify at once [default: one for each core]
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// Verifies every report. The exit code is that of the worst one.
@@ -112,7 +82,10 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         Some(file) => Expectations::of_policy(trust::load(file, &args.keys)?.policy, now),
         None => Expectations::new(trusted_keys(&args.keys)?, now),
     };
-    expectations.device_roots = device_roots(&args.device_roots)?;
+    add_device_roots(&mut expectations.device_roots, &args.device_roots)?;
+    for file in &args.tsa_roots {
+        expectations.authorities.extend(timestamp::authorities(file)?);
+    }
     // Held until the end, so that two runs cannot both accept a first answer.
     let state = match &args.challenge {
         Some(file) => {
@@ -125,133 +98,119 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         None => None,
     };
     let salts = args.reveal.as_deref().map(read_salts).transpose()?;
-    let mut verifier = Verifier {
-        batch: Batch::default(),
-        expectations,
-        signatures,
-        salts,
-        known: args.known.clone(),
-        totals: Totals::default(),
-    };
-    let mut unreadable = false;
-    if global.format == Format::Json {
-        output::print("{\"reports\":[")?;
+    let found = search::reports(&args.reports);
+    if found.links > 0 {
+        eprintln!("notice: {} symbolic links in the folders were not followed", found.links);
     }
-    for (index, path) in args.reports.iter().enumerate() {
-        let (report, judgement) = match verifier.verify(path) {
-            Ok(verified) => verified,
-            // One file that cannot be read says nothing about the others.
-            Err(error) if args.reports.len() > 1 => {
-                unreadable = true;
-                error::print(&error);
-                if global.format == Format::Json {
-                    let separator = if index == 0 { "\n" } else { ",\n" };
-                    let entry = serde_json::json!({ "path": path, "valid": false, "error": format!("{error:#}") });
-                    output::print(&(separator.to_owned() + &report::escape_controls(&entry.to_string())))?;
-                }
-                continue;
+    let verifier = Verifier { expectations, signatures, room: Room::new(MOST_EVIDENCE_BYTES) };
+    let threads = args
+        .jobs
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()), NonZeroUsize::get);
+    let several = found.candidates.len() > 1;
+    let counter = Counter::new(found.candidates.len());
+    let mut printer = Printer::begin(global.format, several, args.trust.is_some())?;
+    let mut batch = Batch::default();
+    in_order::each(
+        threads,
+        found.candidates,
+        |candidate| verifier.verify(candidate),
+        |candidate, verified| {
+            counter.step();
+            let (verified, judgement) = match verified {
+                Ok(verified) => verified,
+                // One file that cannot be read says nothing about the others.
+                Err(error) if several => return counter.suspend(|| printer.unreadable(&candidate.name, &error)),
+                Err(error) => return Err(error),
+            };
+            let mut report = batch.add(&candidate.name.to_string_lossy(), verified);
+            if let Some(salts) = &salts {
+                let Some(Document::Certificate(certificate)) = report.document.clone() else {
+                    let name = candidate.name.display();
+                    bail!(CliError::usage(format!("{name} is no certificate, and hides nothing")));
+                };
+                reveal(&mut report, &certificate.predicate, salts, &args.known);
             }
-            Err(error) => return Err(error),
-        };
-        if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
-            && let (true, Some(statement)) = (report.is_valid(), report.statement_sha256)
-        {
-            state.remember_answer(challenge.issued.digest(), statement, now)?;
-        }
-        let text = match global.format {
-            Format::Json => {
-                let separator = if index == 0 { "\n" } else { ",\n" };
-                let json = serde_json::to_string(&verified(path, &report, judgement.as_ref()))?;
-                separator.to_owned() + &report::escape_controls(&json)
+            if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
+                && let (true, Some(statement)) = (report.is_valid(), report.statement_sha256)
+            {
+                state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
-            Format::Plain if args.reports.len() == 1 => {
-                let path = path.to_string_lossy();
-                report::verification_plain(&path, &report, judgement.as_ref(), output::style())
-            }
-            Format::Plain => one_line(path, &report, judgement.as_ref()),
-        };
-        output::print(&text)?;
-        if global.format == Format::Plain {
-            output::print(&report::shared_plain(&report.shared, output::style()))?;
-        }
-    }
-    let totals = &verifier.totals;
-    match global.format {
-        Format::Json => output::print(&format!("\n],\"totals\":{}}}\n", serde_json::to_string(totals)?))?,
-        Format::Plain if args.reports.len() > 1 => output::print(&format!(
-            "{} reports: {} accepted, {} rejected, {} undecided, {} invalid\n",
-            totals.reports, totals.accepted, totals.rejected, totals.undecided, totals.invalid
-        ))?,
-        Format::Plain => {}
-    }
-    std::io::stderr().flush()?;
-    Ok(match totals {
-        Totals { invalid: 1.., .. } => Exit::AttestationInvalid,
-        _ if unreadable => Exit::Usage,
-        Totals { rejected: 1.., .. } => Exit::Rejected,
-        Totals { undecided: 1.., .. } => Exit::Undecided,
-        _ => Exit::Success,
-    })
+            let judgement = verifier.judge(&report, judgement);
+            counter.suspend(|| printer.print(&candidate.name, &report, judgement.as_ref()))
+        },
+    )?;
+    counter.finish();
+    printer.finish()
 }
 
+/// What every thread holds the reports against.
 struct Verifier {
-    batch: Batch,
     expectations: Expectations,
     signatures: Signatures,
-    salts: Option<Salts>,
-    known: Vec<String>,
-    totals: Totals,
+    room: Room,
 }
 
 impl Verifier {
-    fn verify(&mut self, path: &Path) -> anyhow::Result<(Report, Option<Judgement>)> {
-        let name = &*path.to_string_lossy();
-        let opened = checked::open(path)?;
-        if let Some(error) = &opened.too_large {
-            self.totals.reports += 1;
-            self.totals.invalid += 1;
-            return Ok((Report::unreadable(error), None));
+    /// Verifies one report alone.
+    fn verify(&self, candidate: &Candidate) -> anyhow::Result<(Verified, Option<Judgement>)> {
+        // A report that finds a fault in this program must not hide the others.
+        let verified = std::panic::catch_unwind(AssertUnwindSafe(|| self.verify_unguarded(candidate)));
+        verified.unwrap_or_else(|_| Err(anyhow::anyhow!("this is a bug in yanji: it failed over this report")))
+    }
+
+    fn verify_unguarded(&self, candidate: &Candidate) -> anyhow::Result<(Verified, Option<Judgement>)> {
+        let path = match &candidate.envelope {
+            Ok(path) => path,
+            Err(error) => bail!(CliError::usage(format!("cannot look into {}: {error}", candidate.name.display()))),
+        };
+        let unreadable = || {
+            CliError::usage(format!("cannot read {}", path.display()))
+                .hint("give the report.dsse.json that yanji certify wrote")
+        };
+        let file = if candidate.named { File::open(path) } else { open_regular(path) }.with_context(unreadable)?;
+        let evidence = beside(path, write::EVIDENCE_FILE)?;
+        let bytes = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
+        // What is kept of the evidence, and of an envelope the text, the payload and the statement.
+        let kept_bytes = evidence.as_ref().map_or(0, bytes).min(MAX_KEPT_BYTES + MAX_RECORDS_BYTES);
+        let _room = self.room.take(kept_bytes + bytes(&file).saturating_mul(4));
+        let envelope = match envelope::read(file) {
+            Ok(envelope) => envelope,
+            Err(EnvelopeError::Io(error)) => return Err(error).with_context(unreadable),
+            Err(error) => return Ok((Report::unreadable(&error).into(), None)),
+        };
+        let mut timestamps = None;
+        if let Some(file) = beside(path, attest::timestamp::FILE_NAME)? {
+            let mut bytes = Vec::new();
+            let capped = &mut file.take(attest::timestamp::MAX_SIDECAR_BYTES as u64 + 1);
+            capped.read_to_end(&mut bytes).with_context(unreadable)?;
+            timestamps = Some(bytes);
         }
-        let (bytes, evidence) = (&opened.envelope, opened.evidence()?);
+        let signed = Signed { envelope: &envelope, timestamps: timestamps.as_deref() };
         let mut judgement = None;
-        let signatures = &self.signatures;
-        let mut report = self.batch.verify(name, bytes, evidence, &self.expectations, &mut |statement, items| {
-            let (rederived, judged) = attest::rederive(statement, items, signatures)?;
+        let evidence = evidence.map(|file| BufReader::with_capacity(64 << 10, file));
+        let verified = Verified::new(signed, evidence, &self.expectations, &mut |statement, items| {
+            let (rederived, judged) = attest::rederive(statement, items, &self.signatures)?;
             judgement = Some(judged);
             Ok(rederived)
         });
-        self.totals.reports += 1;
-        if let Some(salts) = &self.salts {
-            let Some(Document::Certificate(certificate)) = report.document.clone() else {
-                bail!(CliError::usage(format!("{name} is no certificate, and hides nothing")));
-            };
-            reveal(&mut report, &certificate.predicate, salts, &self.known);
-        }
-        if !report.is_valid() {
-            judgement = None;
-        }
-        if let Some(judgement) = &mut judgement
-            && report.differences.iter().any(|difference| difference.what == "identity")
-        {
+        Ok((verified, judgement))
+    }
+
+    /// What to make of a report, now that it was compared with the others: nothing of one that is not valid, and no
+    /// acceptance of one about which something is open.
+    fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
+        let mut judgement = judgement.filter(|_| report.is_valid())?;
+        let mut open = Vec::new();
+        if report.differences.iter().any(|difference| difference.what == "identity") {
             // Another version of the tool may read the identity otherwise; whose report this is, is open until then.
-            judgement.reasons.push("the signed identity is not the one that this version reads".to_owned());
-            if judgement.verdict == Verdict::Accepted {
-                judgement.verdict = Verdict::Undecided;
-            }
+            open.push("the signed identity is not the one that this version reads".to_owned());
         }
-        for open in &report.indeterminate {
-            let Some(judgement) = &mut judgement else { break };
-            judgement
-                .reasons
-                .push(format!("{}: {} is {}, not {}", open.class, open.what, open.observed, open.expected));
-            if judgement.verdict == Verdict::Accepted {
-                judgement.verdict = Verdict::Undecided;
-            }
+        for Failure { class, what, expected, observed } in &report.indeterminate {
+            open.push(format!("{class}: {what} is {observed}, not {expected}"));
         }
         let suspect = self.signatures.policy.suspect;
         for duplicate in report.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
-            let Some(judgement) = &mut judgement else { break };
-            judgement.reasons.push(format!(
+            open.push(format!(
                 "{}: {} of {} needs a person to look: {} in {} has it too",
                 FailureClass::Duplicate,
                 duplicate.fact,
@@ -259,31 +218,34 @@ impl Verifier {
                 duplicate.first.part,
                 duplicate.first.document
             ));
-            if judgement.verdict == Verdict::Accepted {
-                judgement.verdict = Verdict::Undecided;
-            }
         }
-        let verdict = judgement.as_ref().map(|judgement| judgement.verdict);
-        match verdict.or_else(|| report.document.as_ref()?.verdict()) {
-            _ if !report.is_valid() => self.totals.invalid += 1,
-            Some(Verdict::Accepted) => self.totals.accepted += 1,
-            Some(Verdict::Rejected) => self.totals.rejected += 1,
-            Some(Verdict::Undecided) => self.totals.undecided += 1,
-            None => self.totals.without_verdict += 1,
+        if !open.is_empty() && judgement.verdict == Verdict::Accepted {
+            judgement.verdict = Verdict::Undecided;
         }
-        hint_untrusted(&report, self.expectations.policy.is_some());
-        Ok((report, judgement))
+        judgement.reasons.extend(open);
+        Some(judgement)
     }
 }
 
-/// What to do about a signer whose key is not known.
-pub fn hint_untrusted(report: &Report, by_policy: bool) {
-    if report.class() == Some(FailureClass::UntrustedSigner) {
-        let how = match by_policy {
-            true => "add it to the policy: yanji trust add NAME --public PUB --role seller",
-            false => "give it with --key",
-        };
-        eprintln!("hint: ask the signer for the public key by a way that the report did not take, and {how}");
+/// A file that lies beside the envelope, if there is one.
+fn beside(envelope: &Path, name: &str) -> anyhow::Result<Option<File>> {
+    let path = envelope.with_file_name(name);
+    match open_regular(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(anyhow::Error::new(error).context(CliError::usage(format!("cannot read {}", path.display()))))
+        }
+    }
+}
+
+/// Opens a regular file, without waiting for whoever writes into a pipe.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }
 
@@ -350,50 +312,4 @@ pub fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
         keys.push((file.display().to_string(), key));
     }
     Ok(TrustedKeys::from_public_keys(keys))
-}
-
-/// One document for a program.
-pub fn verified<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgement>) -> Verified<'a> {
-    Verified {
-        path,
-        kind: report.kind(),
-        valid: report.is_valid(),
-        report_id: report.statement.as_ref().map(|statement| statement.predicate.report_id.as_str()),
-        envelope_sha256: report.envelope_sha256,
-        signers: &report.signers,
-        assurance: report.assurance,
-        failures: &report.failures,
-        indeterminate: &report.indeterminate,
-        warnings: &report.warnings,
-        claims: &report.claims,
-        tpm: report.tpm.as_ref(),
-        differences: &report.differences,
-        shared: &report.shared,
-        proven: &report.proven,
-        not_proven: &report.not_proven,
-        judgement,
-        document: report.document.as_ref(),
-    }
-}
-
-fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
-    let style = output::style();
-    let path = report::for_terminal(&path.to_string_lossy(), style);
-    match (judgement, report.assurance) {
-        (Some(judgement), Some(assurance)) => {
-            format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string())
-        }
-        _ if report.is_valid() => {
-            let kind = report.kind().map_or("", |kind| kind.as_str());
-            let verdict = report.document.as_ref().and_then(|document| document.verdict());
-            let verdict = verdict.map_or_else(String::new, |verdict| verdict.to_string());
-            format!("valid    {verdict:<9} {kind}  {path}\n")
-        }
-        _ => {
-            let failure = report.failures.first();
-            let class = failure.map_or("", |failure| failure.class.as_str());
-            let what = failure.map_or(String::new(), |failure| report::for_terminal(&failure.what, style));
-            format!("INVALID  {class} ({what})  {path}\n")
-        }
-    }
 }

@@ -63,7 +63,7 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     }
     match global.format {
         Format::Json => output::print_json(&Voided { file: &args.out, voids, keyid, own })?,
-        Format::Plain => {
+        Format::Plain | Format::Csv => {
             output::print(&format!("Void: {voids}, signed by key {keyid}\n  {}\n", args.out.display()))?;
         }
     }

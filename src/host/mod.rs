@@ -20,6 +20,7 @@ pub use broken::BrokenHost;
 pub use live::LiveHost;
 pub use recorded::{ArchiveError, RecordedHost};
 pub use recording::{Capture, RecordingHost};
+pub(crate) use redfish::system_authorities;
 pub use redfish::{Bmc, BmcError, Credentials};
 
 /// The most that is read of one file. A table or register file is far smaller; whatever is larger is not one.

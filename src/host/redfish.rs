@@ -170,6 +170,11 @@ impl Bmc {
     }
 }
 
+/// The certificate authorities that this system trusts.
+pub(crate) fn system_authorities() -> Result<Vec<Certificate<'static>>, BmcError> {
+    authorities(None)
+}
+
 fn authorities(file: Option<&Path>) -> Result<Vec<Certificate<'static>>, BmcError> {
     let path = match file {
         Some(path) => path,

@@ -1,6 +1,7 @@
 //! Renders any stage: for a person, and as JSON. Device strings are escaped here and nowhere else.
 
 mod blind;
+mod csv;
 mod custody;
 mod device;
 mod escape;
@@ -16,6 +17,7 @@ mod table;
 mod vbios;
 mod verification;
 
+pub use csv::csv_row;
 pub use custody::{changes_plain, document_plain, history_plain};
 pub use device::{DeviceRow, devices_plain};
 pub use escape::{escape_controls, for_terminal};

@@ -1,5 +1,7 @@
 //! Signed reports: made, written, changed in every way that an attacker has, and checked by others.
 
+mod timestamps;
+
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +24,8 @@ use yanji::attest::statement::{
 };
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::{
-    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, verify,
+    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, Verified,
+    verify,
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
@@ -508,8 +511,9 @@ fn one_report_id_with_two_contents_is_noticed() {
     let other = signed.with(|statement| statement.predicate.disclosures.clear());
     let third = signed.with(|statement| statement.predicate.report_id = "report-2".to_owned());
     let mut batch = Batch::default();
-    let mut verify =
-        |envelope: &[u8]| batch.verify("report", envelope, Some(&signed.tar[..]), &signed.expectations, &mut agree);
+    let mut verify = |envelope: &[u8]| {
+        batch.add("report", Verified::new(envelope, Some(&signed.tar[..]), &signed.expectations, &mut agree))
+    };
     assert!(verify(&signed.envelope).is_valid());
     assert!(verify(&signed.envelope).is_valid());
     let duplicate = verify(&other);

@@ -1,6 +1,7 @@
 //! Tests of the built binary, and of the whole pipeline over recorded machines.
 
 mod attacks;
+mod batch;
 mod certify;
 mod challenge;
 mod claims;
@@ -13,6 +14,7 @@ mod machines;
 mod readme;
 mod redaction;
 mod reports;
+mod timestamp;
 mod tpm;
 mod trust;
 mod usage;

@@ -10,6 +10,7 @@ mod nvidia;
 pub mod spd;
 pub mod swtpm;
 pub mod tpm;
+pub mod tsa;
 pub mod vbios;
 
 use std::collections::BTreeMap;

@@ -58,6 +58,11 @@ impl Roots {
         Ok(())
     }
 
+    /// Trusts a certificate, DER, that was read before.
+    pub fn add_der(&mut self, name: &str, der: &[u8]) {
+        self.roots.push(Root { name: name.to_owned(), certificate: CertificateDer::from(der.to_vec()) });
+    }
+
     /// The roots, the built-in one first.
     pub fn iter(&self) -> impl Iterator<Item = &Root> {
         self.roots.iter()

@@ -21,6 +21,7 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
             return None;
         }
     };
+    report.signatures.clone_from(&envelope.signatures);
     let message = envelope::pae(&envelope.payload);
     let mut keyids: Vec<Digest> = Vec::new();
     // By key, so that one key counts once however many signatures it made.

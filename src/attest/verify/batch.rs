@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io::Read;
 
-use super::{EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, challenge, verify_and_sight};
+use super::{
+    EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, Signed, challenge, verify_and_sight,
+};
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
-use crate::ledger::{Duplicate, Ledger};
+use crate::ledger::{Duplicate, Ledger, Sighting};
 
-/// Verifies many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
+/// Compares many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
 /// two machines.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -19,23 +21,50 @@ pub struct Batch {
     ledger: Ledger,
 }
 
-impl Batch {
-    /// [`super::verify`], then compares with every valid report before it. The same report twice is no failure, and neither are
-    /// two reports about one machine. `name` is what later failures call the report.
-    pub fn verify(
-        &mut self,
-        name: &str,
-        envelope_bytes: &[u8],
+/// A report that was verified alone and not yet compared with others.
+#[derive(Debug)]
+pub struct Verified {
+    /// What was found. The statement in it is without the bytes of its evidence, of which a batch could hold thousands.
+    pub report: Report,
+    sighting: Option<Sighting>,
+    /// Whether it is an answer to the one challenge that is expected.
+    answers: bool,
+}
+
+impl Verified {
+    /// [`super::verify`], which many threads may do at once.
+    pub fn new<'a>(
+        signed: impl Into<Signed<'a>>,
         evidence: Option<impl Read>,
         expectations: &Expectations,
         rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
-    ) -> Report {
-        let (mut report, sighting) = verify_and_sight(envelope_bytes, evidence, expectations, rederive);
+    ) -> Self {
+        let (mut report, sighting) = verify_and_sight(signed.into(), evidence, expectations, rederive);
+        for item in report.statement.iter_mut().flat_map(|statement| &mut statement.predicate.evidence) {
+            item.inline = None;
+        }
+        Self { report, sighting, answers: expectations.challenge.is_some() }
+    }
+}
+
+impl From<Report> for Verified {
+    /// A report of which nothing more is known.
+    fn from(report: Report) -> Self {
+        Self { report, sighting: None, answers: false }
+    }
+}
+
+impl Batch {
+    /// Compares with every valid report before it. The same report twice is no failure, and neither are two reports about one
+    /// machine. `name` is what later failures call the report. Which of two reports is the duplicate depends on nothing but
+    /// the order in which they are added.
+    pub fn add(&mut self, name: &str, verified: Verified) -> Report {
+        let Verified { mut report, sighting, answers } = verified;
         let (true, Some(statement), Some(content)) = (report.is_valid(), &report.statement, report.statement_sha256)
         else {
             return report;
         };
-        if expectations.challenge.is_some() {
+        if answers {
             match self.answer {
                 Some(first) if first != content => report.failures.push(challenge::answered_before(&first, &content)),
                 _ => self.answer = Some(content),

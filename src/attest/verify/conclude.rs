@@ -1,6 +1,8 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, Expectations, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report, claims};
+use super::{
+    EvidenceSource, Expectations, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report, SigningTime, claims,
+};
 use crate::attest::document::Document;
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
@@ -77,6 +79,12 @@ pub(super) fn conclude(
     for signer in &report.signers {
         report.proven.push(format!("{:?} (key {}) signed exactly this statement", signer.name, signer.keyid));
     }
+    for time in &report.signing_times {
+        let SigningTime { keyid, not_after, authority } = time;
+        report
+            .proven
+            .push(format!("key {keyid} had signed it by {not_after}: {authority:?} stamped the signature then"));
+    }
     let bytes = predicate.evidence.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
     let count = predicate.evidence.len();
     report.proven.push(format!("the evidence is the evidence that was signed: {count} items, {bytes} bytes"));
@@ -105,6 +113,8 @@ pub(super) fn conclude(
 
     let image_proven = report.tpm.as_ref().is_some_and(|tpm| tpm.root.is_some() && tpm.image.is_some());
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
+    let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
+    let unknown_authorities = report.unknown_authorities;
     let mut sentences = Vec::new();
     let mut not_proven = |sentence: &str| sentences.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
@@ -130,6 +140,7 @@ pub(super) fn conclude(
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
+        _ if expectations.challenge.is_some() && timed => {}
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
         }
@@ -140,7 +151,15 @@ pub(super) fn conclude(
         }
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
     }
-    not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
+    if timed {
+        not_proven(
+            "that it was made at the times that it tells: a timestamp says only that it had been signed by then",
+        );
+    } else if unknown_authorities > 0 {
+        not_proven("when it was made: it is stamped with a time, by an authority that nobody said to believe");
+    } else {
+        not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
+    }
     if !image_proven {
         not_proven("that the tool and the system which made it were unmodified: the tool described itself");
     }

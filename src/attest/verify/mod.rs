@@ -6,7 +6,7 @@
 //! 1. `E_FORMAT`: size caps, duplicate keys, base64, the statement's own fields;
 //! 2. `E_SIGNATURE`, `E_UNTRUSTED_SIGNER`: over the very bytes that are parsed after; `E_REVOKED`, `E_THRESHOLD`: the
 //!    signers are those whom the trust policy wants;
-//! 3. `E_TIME`: what a trusted clock says about the signatures;
+//! 3. `E_TIME`: timestamps over the signatures are valid, and none is older than the session says that it is;
 //! 4. `E_REPLAY`, `E_STALE`: the challenge that was issued, answered for the first time, and not too long ago;
 //! 5. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
 //! 6. `E_DEVICE_CHAIN`, `E_NONCE`, `E_IDENTITY_CONFLICT`: what devices signed of themselves;
@@ -34,15 +34,17 @@ mod policy;
 mod report;
 mod reveal;
 mod standing;
+mod time;
 mod tpm;
 mod verdict;
 
-pub use batch::Batch;
+pub use batch::{Batch, Verified};
 pub use claims::ClaimLevel;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
 pub use report::{Difference, EvidenceSource, Report, Signer};
 pub use reveal::reveal;
+pub use time::SigningTime;
 pub use tpm::TpmProof;
 pub use verdict::{MAX_ASSURANCE, Rederived};
 
@@ -50,11 +52,13 @@ use std::io::Read;
 
 use jiff::Timestamp;
 
+use super::Digest;
 use super::challenge::TrustedChallenge;
 use super::device::Roots;
 use super::document::Document;
-use super::policy::TrustPolicy;
+use super::policy::{RootKind, TrustPolicy};
 use super::statement::Statement;
+use super::timestamp::Authorities;
 use super::trust::TrustedKeys;
 use crate::ledger::Sighting;
 
@@ -79,6 +83,23 @@ pub struct Expectations {
     pub challenge: Option<TrustedChallenge>,
     /// What the signers and the report must be.
     pub policy: Option<TrustPolicy>,
+    /// Whose timestamps count. With a policy: the roots of its kind `tsa`.
+    pub authorities: Authorities,
+}
+
+/// An envelope, and what lies beside it that tells more of its signatures.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'a> {
+    /// The envelope.
+    pub envelope: &'a [u8],
+    /// Timestamps over its signatures ([`super::timestamp::Sidecar`]).
+    pub timestamps: Option<&'a [u8]>,
+}
+
+impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Signed<'a> {
+    fn from(envelope: &'a T) -> Self {
+        Self { envelope: envelope.as_ref(), timestamps: None }
+    }
 }
 
 impl Expectations {
@@ -89,7 +110,13 @@ impl Expectations {
 
     /// Expects what a policy asks for.
     pub fn of_policy(policy: TrustPolicy, now: Timestamp) -> Self {
-        Self { trusted: policy.trusted_keys(), now, policy: Some(policy), ..Self::default() }
+        let of_kind = |kind| policy.roots.iter().filter(move |root| root.kind == kind);
+        let authorities = Authorities::from_der(of_kind(RootKind::Tsa).map(|root| root.certificate_der.as_slice()));
+        let mut device_roots = Roots::default();
+        for root in of_kind(RootKind::NvidiaDeviceIdentity) {
+            device_roots.add_der("trust policy", &root.certificate_der);
+        }
+        Self { trusted: policy.trusted_keys(), now, policy: Some(policy), authorities, device_roots, ..Self::default() }
     }
 }
 
@@ -98,13 +125,13 @@ impl Expectations {
 ///
 /// Takes memory for the envelope and for the evidence items that are kept ([`MAX_KEPT_BYTES`]), never for the whole of
 /// `evidence`.
-pub fn verify(
-    envelope_bytes: &[u8],
+pub fn verify<'a>(
+    signed: impl Into<Signed<'a>>,
     evidence: Option<impl Read>,
     expectations: &Expectations,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> Report {
-    verify_and_sight(envelope_bytes, evidence, expectations, rederive).0
+    verify_and_sight(signed.into(), evidence, expectations, rederive).0
 }
 
 /// Verifies that the evidence of a report is the evidence that was signed, and nothing of what follows from it.
@@ -136,25 +163,35 @@ pub fn verify_evidence(envelope_bytes: &[u8], evidence: Option<impl Read>, expec
 
 /// [`verify`], with the ids in a valid report.
 fn verify_and_sight(
-    envelope_bytes: &[u8],
+    signed: Signed<'_>,
     evidence: Option<impl Read>,
     expectations: &Expectations,
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> (Report, Option<Sighting>) {
     let (mut report, mut sighting) = (Report::empty(), None);
-    let Some((document, signers)) = authenticate::check(envelope_bytes, &expectations.trusted, &mut report) else {
+    let Some((document, signers)) = authenticate::check(signed.envelope, &expectations.trusted, &mut report) else {
         return (report, None);
+    };
+    let mut untimely = match signed.timestamps {
+        Some(timestamps) => time::read(timestamps, expectations, &mut report),
+        None => Vec::new(),
     };
     let statement = match document {
         Document::Report(statement) => *statement,
         other => {
+            report.failures.append(&mut untimely);
             conclude::conclude_document(other, &mut report);
             return (report, None);
         }
     };
     if let Some(policy) = &expectations.policy {
-        // No trusted clock has seen a signature.
-        standing::check(&statement, policy, &|_| None, expectations.now, &mut report);
+        let times = report.signing_times.clone();
+        let proven = |keyid: &Digest| time::earliest(&times, keyid);
+        standing::check(&statement, policy, &proven, expectations.now, &mut report);
+    }
+    if report.is_valid() {
+        report.failures.append(&mut untimely);
+        time::check(&statement, expectations.now, &mut report);
     }
     if report.is_valid() {
         challenge::check(&statement, expectations, &mut report);

@@ -1,11 +1,12 @@
 //! What a verification found.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ClaimLevel, Failure, FailureClass, TpmProof};
+use super::{ClaimLevel, Failure, FailureClass, SigningTime, TpmProof, time};
 use crate::attest::Digest;
 use crate::attest::document::{Document, Kind};
-use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE};
+use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
 use crate::attest::statement::{Assurance, Statement};
 use crate::ledger::Shared;
 
@@ -54,6 +55,13 @@ pub struct Report {
     pub signers: Vec<Signer>,
     /// Key ids of signatures that were not checked, since their keys are not known.
     pub unknown_signers: Vec<Digest>,
+    /// All signatures of the envelope, checked or not.
+    #[serde(skip)]
+    pub signatures: Vec<Signature>,
+    /// When signatures had been made at the latest, in the words of authorities that are believed.
+    pub signing_times: Vec<SigningTime>,
+    /// Undamaged timestamps by authorities that nobody said to believe. They prove nothing.
+    pub unknown_authorities: usize,
     /// How the evidence was checked, once it was.
     pub evidence: Option<EvidenceSource>,
     /// The level that was established; `None` when anything failed.
@@ -99,6 +107,11 @@ impl Report {
         self.failures.first().map(|failure| failure.class)
     }
 
+    /// When a key's signature had been made at the latest; `None` when no believed authority saw it.
+    pub fn signed_before(&self, keyid: &Digest) -> Option<Timestamp> {
+        time::earliest(&self.signing_times, keyid)
+    }
+
     /// The report on an envelope that [`envelope::read`] refused.
     pub fn unreadable(error: &EnvelopeError) -> Self {
         let mut report = Self::empty();
@@ -114,6 +127,9 @@ impl Report {
             document: None,
             signers: Vec::new(),
             unknown_signers: Vec::new(),
+            signatures: Vec::new(),
+            signing_times: Vec::new(),
+            unknown_authorities: 0,
             evidence: None,
             assurance: None,
             differences: Vec::new(),

@@ -18,7 +18,7 @@ use super::args::Global;
 use super::error::CliError;
 use super::exit::Exit;
 
-pub use nvidia_evidence::{NvidiaEvidenceArgs, device_roots};
+pub use nvidia_evidence::{NvidiaEvidenceArgs, add_device_roots};
 
 /// Arguments of `yanji decode`.
 #[derive(Debug, clap::Args)]

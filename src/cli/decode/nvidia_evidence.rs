@@ -49,9 +49,8 @@ fn parse_nonce(text: &str) -> Result<Nonce, String> {
     Ok(Nonce(nonce))
 }
 
-/// The built-in root and those in the files.
-pub fn device_roots(files: &[PathBuf]) -> anyhow::Result<Roots> {
-    let mut roots = Roots::default();
+/// Adds the roots in the files.
+pub fn add_device_roots(roots: &mut Roots, files: &[PathBuf]) -> anyhow::Result<()> {
     for file in files {
         let wrong = || {
             CliError::usage(format!("{} holds no authority's certificate", file.display()))
@@ -62,7 +61,7 @@ pub fn device_roots(files: &[PathBuf]) -> anyhow::Result<Roots> {
             .add(&file.display().to_string(), &pem)
             .map_err(|error: RootError| anyhow::Error::new(error).context(wrong()))?;
     }
-    Ok(roots)
+    Ok(())
 }
 
 /// What was asked, and what came out.
@@ -140,7 +139,8 @@ struct Checked {
 
 /// Decodes, verifies, prints. Anything that fails makes it exit code 4.
 pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<Exit> {
-    let roots = device_roots(&args.device_roots)?;
+    let mut roots = Roots::default();
+    add_device_roots(&mut roots, &args.device_roots)?;
     let (mut failures, mut warnings, mut not_proven) = (Vec::new(), Vec::new(), Vec::new());
     let sources = load(&args.files, &mut failures)?;
     let at = Timestamp::now();
@@ -184,7 +184,7 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     };
     match format {
         Format::Json => output::print_json(&document)?,
-        Format::Plain => output::print(&plain(&checked, &document))?,
+        Format::Plain | Format::Csv => output::print(&plain(&checked, &document))?,
     }
     Ok(if failures.is_empty() { Exit::Success } else { Exit::AttestationInvalid })
 }

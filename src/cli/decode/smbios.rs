@@ -20,7 +20,7 @@ pub(super) fn run(file: &Path, format: Format) -> anyhow::Result<()> {
         super::cannot_decode(file, error, "make one as root: dmidecode --dump-bin FILE, or dmidecode > FILE")
     })?;
     match format {
-        Format::Plain => output::print(&report::smbios_plain(&inventory, output::style())),
+        Format::Plain | Format::Csv => output::print(&report::smbios_plain(&inventory, output::style())),
         Format::Json => output::print_json(&Decoded::from(&inventory)),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn run(file: &Path, format: Format) -> anyhow::Result<()> {
         )
     })?;
     match format {
-        Format::Plain => output::print(&report::spd_plain(&spd, output::style())),
+        Format::Plain | Format::Csv => output::print(&report::spd_plain(&spd, output::style())),
         Format::Json => output::print_json(&Decoded::new(&bytes, &spd)),
     }
 }

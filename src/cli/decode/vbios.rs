@@ -21,7 +21,7 @@ pub(super) fn run(file: &Path, format: Format) -> anyhow::Result<()> {
         )
     })?;
     match format {
-        Format::Plain => output::print(&report::vbios_plain(&vbios, output::style())),
+        Format::Plain | Format::Csv => output::print(&report::vbios_plain(&vbios, output::style())),
         Format::Json => output::print_json(&Decoded::from(&vbios)),
     }
 }

@@ -1,0 +1,100 @@
+//! What trusted clocks say about the signatures.
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::{Expectations, Failure, FailureClass, Report};
+use crate::attest::Digest;
+use crate::attest::challenge::CLOCK_SKEW;
+use crate::attest::statement::Statement;
+use crate::attest::timestamp::{Sidecar, Token};
+
+/// A signature that was there at a time, as a time-stamping authority saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SigningTime {
+    /// The key that the signature is said to be by. Whether it is, [`Report::signers`] says.
+    pub keyid: Digest,
+    /// The signature had been made by then.
+    #[serde(serialize_with = "as_text")]
+    pub not_after: Timestamp,
+    /// Name in the authority's certificate.
+    pub authority: String,
+}
+
+/// Reads the timestamps that lie beside the envelope: those of believed authorities go to [`Report::signing_times`]. Gives
+/// the failures, which are later ones than those of the signers.
+pub(super) fn read(sidecar: &[u8], expectations: &Expectations, report: &mut Report) -> Vec<Failure> {
+    let sidecar = match Sidecar::parse(sidecar) {
+        Ok(sidecar) => sidecar,
+        Err(error) => {
+            let expected = "a list of timestamp responses";
+            return vec![Failure::new(FailureClass::Time, "timestamps", expected, &error.to_string())];
+        }
+    };
+    let imprints: Vec<(Digest, Digest)> =
+        report.signatures.iter().map(|signature| (Digest::of(&signature.bytes), signature.keyid)).collect();
+    let mut failures = Vec::new();
+    for (index, response) in sidecar.responses.iter().enumerate() {
+        let what = format!("timestamp {}", index + 1);
+        let mut fail = |expected: &str, observed: &str| {
+            failures.push(Failure::new(FailureClass::Time, &what, expected, observed));
+        };
+        let token = match Token::from_response(response) {
+            Ok(token) => token,
+            Err(error) => {
+                fail("a response of RFC 3161 with a token", &error.to_string());
+                continue;
+            }
+        };
+        let Some((_, keyid)) = imprints.iter().find(|(imprint, _)| *imprint == token.imprint) else {
+            let expected = imprints.iter().map(|(imprint, _)| imprint.to_string()).collect::<Vec<_>>().join(" or ");
+            fail(&format!("over the SHA-256 of a signature of this envelope: {expected}"), &token.imprint.to_string());
+            continue;
+        };
+        // Without a believed authority a token proves nothing, but a damaged one is damaged all the same.
+        let believed = !expectations.authorities.is_empty();
+        let verified = if believed { token.verify(&expectations.authorities) } else { token.check_signature() };
+        match verified {
+            Ok(authority) if believed => {
+                report.signing_times.push(SigningTime { keyid: *keyid, not_after: token.not_after(), authority })
+            }
+            Ok(_) => report.unknown_authorities += 1,
+            Err(error) => fail("a token by an authority that is believed", &error.to_string()),
+        }
+    }
+    failures
+}
+
+/// Holds what the clocks say against what the machine says. A session ends before it is signed, and so before anybody
+/// could see the signature.
+pub(super) fn check(statement: &Statement, now: Timestamp, report: &mut Report) {
+    let ended_at = &statement.predicate.session.ended_at;
+    // That it is a time is checked with the statement's other contradictions.
+    let ended = ended_at.parse::<Timestamp>().ok();
+    let mut failures = Vec::new();
+    for time in &report.signing_times {
+        let what = format!("timestamp over the signature by key {}", time.keyid);
+        let observed = format!("{} by {:?}", time.not_after, time.authority);
+        if ended.is_some_and(|ended| ended.duration_since(time.not_after) > CLOCK_SKEW) {
+            let minutes = CLOCK_SKEW.as_mins();
+            let expected = format!("not before the end of the session, {ended_at}, give or take {minutes} minutes");
+            failures.push(Failure::new(FailureClass::Time, &what, &expected, &observed));
+        }
+        if time.not_after.duration_since(now) > CLOCK_SKEW {
+            // It is this machine's clock that may be wrong.
+            let expected = format!("not after now, {now}");
+            report.indeterminate.push(Failure::new(FailureClass::Time, &what, &expected, &observed));
+        }
+    }
+    report.failures.append(&mut failures);
+}
+
+/// When a key's signature had been made at the latest.
+pub(super) fn earliest(times: &[SigningTime], keyid: &Digest) -> Option<Timestamp> {
+    times.iter().filter(|time| time.keyid == *keyid).map(|time| time.not_after).min()
+}
+
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
+}

@@ -1,0 +1,90 @@
+//! Reports in folders.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use yanji::attest::write::ENVELOPE_FILE;
+
+use super::redact::CERTIFICATE_FILE;
+
+/// Folders inside of each other.
+const MAX_DEPTH: usize = 32;
+
+/// A report, or something that was asked for and could not be looked into.
+#[derive(Debug)]
+pub struct Candidate {
+    /// What to call it: what the user gave, or the folder in which it was found.
+    pub name: PathBuf,
+    /// The envelope, or why nobody can know whether there is one.
+    pub envelope: io::Result<PathBuf>,
+    /// Whether the user named the very file, who may then give a pipe.
+    pub named: bool,
+}
+
+/// What was found, in an order that depends on nothing but the names.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The reports.
+    pub candidates: Vec<Candidate>,
+    /// Symbolic links inside of folders. None was followed.
+    pub links: usize,
+}
+
+/// The reports that were named, and those in the folders that were named, however deep.
+pub fn reports(arguments: &[PathBuf]) -> Found {
+    let mut found = Found::default();
+    for argument in arguments {
+        if !argument.is_dir() {
+            let envelope = Ok(argument.clone());
+            found.candidates.push(Candidate { name: argument.clone(), envelope, named: true });
+            continue;
+        }
+        let before = found.candidates.len();
+        found.look_into(argument, 0);
+        if found.candidates.len() == before {
+            // A folder without any report is one whose report is missing.
+            let envelope = Ok(argument.join(ENVELOPE_FILE));
+            found.candidates.push(Candidate { name: argument.clone(), envelope, named: false });
+        }
+    }
+    found
+}
+
+impl Found {
+    fn look_into(&mut self, folder: &Path, depth: usize) {
+        let listed = if depth > MAX_DEPTH {
+            Err(io::Error::other(format!("more than {MAX_DEPTH} folders inside of each other")))
+        } else {
+            fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+        };
+        let mut entries = match listed {
+            Ok(entries) => entries,
+            Err(error) => return self.push(folder, Err(error)),
+        };
+        entries.sort_by_key(fs::DirEntry::file_name);
+        let holds_report = entries.iter().any(|entry| entry.file_name() == ENVELOPE_FILE);
+        for entry in entries {
+            let path = entry.path();
+            match entry.file_type() {
+                Err(error) => self.push(&path, Err(error)),
+                Ok(kind) if kind.is_symlink() => self.links += 1,
+                // What `certify --resume` set aside belongs to the report beside it, which replaced it.
+                Ok(kind) if kind.is_dir() && holds_report && is_set_aside(&path) => {}
+                Ok(kind) if kind.is_dir() => self.look_into(&path, depth + 1),
+                Ok(_) if entry.file_name() == ENVELOPE_FILE => self.push(folder, Ok(path)),
+                Ok(_) if entry.file_name() == CERTIFICATE_FILE => self.push(folder, Ok(path)),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn push(&mut self, name: &Path, envelope: io::Result<PathBuf>) {
+        self.candidates.push(Candidate { name: name.to_owned(), envelope, named: false });
+    }
+}
+
+fn is_set_aside(folder: &Path) -> bool {
+    let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    name.starts_with("interrupted-") || name == ".unfinished"
+}

@@ -1,0 +1,184 @@
+//! `yanji timestamp`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use yanji::attest::envelope::{self, Envelope, Signature};
+use yanji::attest::timestamp::{
+    Authorities, FILE_NAME, MAX_RESPONSE_BYTES, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Request, Sidecar, Token, ask,
+};
+use yanji::attest::{Digest, write};
+use yanji::whole_file;
+
+use super::error::CliError;
+use super::input::small_file;
+use super::output;
+
+/// The largest file of root certificates.
+const MAX_ROOTS_BYTES: usize = 1 << 20;
+
+/// Arguments of `yanji timestamp`.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("how").required(true).multiple(true).args(["tsa", "request", "response"]))]
+pub struct TimestampArgs {
+    /// Report: a report.dsse.json file, or the folder that holds it. The timestamps are kept beside it, in
+    /// report.timestamps.json
+    #[arg(value_name = "REPORT")]
+    pub report: PathBuf,
+    /// Address of the authority: http:// or https://. It is sent the SHA-256 of each signature, and nothing else
+    #[arg(long, value_name = "URL", conflicts_with_all = ["request", "response"])]
+    pub tsa: Option<String>,
+    /// Write a request over the first signature without a timestamp, to be carried to an authority. With --response: read the
+    /// request that it must answer
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+    /// Add the response that came back
+    #[arg(long, value_name = "FILE")]
+    pub response: Option<PathBuf>,
+    /// Root certificate of the authority, PEM, to check now what it sent
+    #[arg(long = "tsa-root", value_name = "PEM")]
+    pub tsa_roots: Vec<PathBuf>,
+}
+
+/// Adds timestamps, or writes a request for one.
+pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
+    let mut stamped = Stamped::load(&args.report)?;
+    let mut roots = Authorities::default();
+    for file in &args.tsa_roots {
+        roots.extend(authorities(file)?);
+    }
+    if let Some(url) = &args.tsa {
+        for signature in stamped.unstamped()? {
+            let request = Request::new(&signature.bytes)?;
+            let response = ask(url, &request)
+                .with_context(|| CliError::usage(format!("no timestamp from {url}")).hint("the report is unchanged"))?;
+            stamped.add(&response, Some(&request), &roots)?;
+        }
+        return stamped.save();
+    }
+    let Some(file) = &args.response else {
+        let Some(file) = &args.request else { bail!(CliError::usage("give --tsa, --request or --response")) };
+        let signatures = stamped.unstamped()?;
+        let Some(signature) = signatures.first() else { return Ok(()) };
+        let request = Request::new(&signature.bytes)?.to_der();
+        whole_file::write(file, |out| out.write_all(&request))
+            .with_context(|| CliError::usage(format!("cannot write {}", file.display())))?;
+        return output::print(&format!(
+            "{}: a request over the signature by key {}\n",
+            file.display(),
+            signature.keyid
+        ));
+    };
+    let request = match &args.request {
+        Some(file) => {
+            let wrong = || CliError::usage(format!("{} is no request", file.display()));
+            Some(Request::from_der(&small_file(file, MAX_RESPONSE_BYTES)?).with_context(wrong)?)
+        }
+        None => None,
+    };
+    stamped.add(&small_file(file, MAX_RESPONSE_BYTES)?, request.as_ref(), &roots)?;
+    stamped.save()
+}
+
+/// The roots in a PEM file.
+pub fn authorities(file: &Path) -> anyhow::Result<Authorities> {
+    let wrong = || {
+        CliError::usage(format!("{} is no root certificate", file.display())).hint(
+            "give the authority's root in PEM: the certificate that signed itself, not the one that signs timestamps",
+        )
+    };
+    Authorities::from_pem(&small_file(file, MAX_ROOTS_BYTES)?).with_context(wrong)
+}
+
+/// An envelope, and the timestamps beside it.
+pub struct Stamped {
+    /// The envelope.
+    pub envelope: Envelope,
+    /// The timestamps.
+    pub sidecar: Sidecar,
+    path: PathBuf,
+}
+
+impl Stamped {
+    /// Reads a report.dsse.json, or the one in a folder. No signature is checked.
+    pub fn load(report: &Path) -> anyhow::Result<Self> {
+        let path = if report.is_dir() { report.join(write::ENVELOPE_FILE) } else { report.to_owned() };
+        let unreadable = |path: &Path| {
+            CliError::usage(format!("cannot read {}", path.display()))
+                .hint("give the report.dsse.json that yanji certify wrote")
+        };
+        let bytes = File::open(&path).map_err(Into::into).and_then(envelope::read);
+        let envelope = bytes.and_then(|bytes| Envelope::parse(&bytes)).with_context(|| unreadable(&path))?;
+        let beside = path.with_file_name(FILE_NAME);
+        let mut sidecar = Sidecar::default();
+        match File::open(&beside) {
+            Ok(file) => {
+                let mut bytes = Vec::new();
+                let read = file.take(MAX_SIDECAR_BYTES as u64 + 1).read_to_end(&mut bytes);
+                read.with_context(|| unreadable(&beside))?;
+                sidecar = Sidecar::parse(&bytes).with_context(|| unreadable(&beside))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| unreadable(&beside)),
+        }
+        Ok(Self { envelope, sidecar, path: beside })
+    }
+
+    /// The signatures over which there is no timestamp.
+    fn unstamped(&self) -> anyhow::Result<Vec<Signature>> {
+        let stamped: Vec<Digest> = self
+            .sidecar
+            .responses
+            .iter()
+            .filter_map(|response| Token::from_response(response).ok())
+            .map(|token| token.imprint)
+            .collect();
+        let is_new = |signature: &&Signature| !stamped.contains(&Digest::of(&signature.bytes));
+        let signatures: Vec<Signature> = self.envelope.signatures.iter().filter(is_new).cloned().collect();
+        if signatures.is_empty() {
+            bail!(
+                CliError::usage("every signature of the report has a timestamp")
+                    .hint(format!("for others, move {} away", self.path.display()))
+            );
+        }
+        Ok(signatures)
+    }
+
+    /// Adds a response after everything about it was checked that can be.
+    fn add(&mut self, response: &[u8], request: Option<&Request>, roots: &Authorities) -> anyhow::Result<()> {
+        let refused = || CliError::usage("the response was not added").hint("the report is unchanged");
+        let token = Token::from_response(response).with_context(refused)?;
+        let signatures = &self.envelope.signatures;
+        let Some(signature) = signatures.iter().find(|it| Digest::of(&it.bytes) == token.imprint) else {
+            bail!(anyhow::anyhow!("it is over another signature than those of this report").context(refused()));
+        };
+        if let Some(request) = request
+            && (request.imprint != token.imprint || request.nonce.as_deref() != token.nonce)
+        {
+            bail!(anyhow::anyhow!("it answers another request").context(refused()));
+        }
+        let verified = if roots.is_empty() { token.check_signature() } else { token.verify(roots) };
+        let authority = verified.with_context(refused)?;
+        if self.sidecar.responses.len() == MAX_TIMESTAMPS {
+            bail!(anyhow::anyhow!("there are {MAX_TIMESTAMPS} timestamps already").context(refused()));
+        }
+        let known = if roots.is_empty() { " (nobody said to believe it)" } else { "" };
+        let authority = yanji::report::for_terminal(&authority, output::style());
+        output::print(&format!(
+            "{}: key {} had signed by {}, says {authority}{known}\n",
+            self.path.display(),
+            signature.keyid,
+            token.not_after()
+        ))?;
+        self.sidecar.responses.push(response.to_vec());
+        Ok(())
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        let json = self.sidecar.to_json();
+        whole_file::write(&self.path, |out| out.write_all(json.as_bytes()))
+            .with_context(|| CliError::usage(format!("cannot write {}", self.path.display())))
+    }
+}
