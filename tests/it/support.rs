@@ -286,8 +286,8 @@ impl RecordedMachine {
         self
     }
 
-    /// SPD images as the kernel shows them: eight on each bus from bus 0 on, from address 50h on; each reads the same twice. Bus 0 is
-    /// there without an image as well.
+    /// SPD images as the kernel shows them: eight on each bus from bus 0 on, from address 50h on; each reads the same
+    /// twice. Bus 0 is there without an image as well.
     pub fn images(mut self, images: &[Vec<u8>]) -> Self {
         for (index, image) in images.iter().enumerate() {
             let path = format!("/sys/bus/i2c/devices/{}-005{}/eeprom", index / 8, index % 8);
