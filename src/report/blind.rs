@@ -75,7 +75,9 @@ impl<'a> Hidden<'a> {
 
 /// How the facts of a hidden source begin, and why it is hidden, where all of the missing facts were to come from it.
 fn hidden_source<'a>(part: &'a Part, missing: &[FactPath]) -> Option<(&'a str, &'a str)> {
-    let (path, why) = part.facts.iter().find_map(|(path, fact)| {
+    // Derived facts name no source: `dimm.crc_bad`, but `dimm.spd.serial`.
+    let mut read = part.facts.iter().filter(|(path, _)| path.as_str().matches('.').count() > 1);
+    let (path, why) = read.find_map(|(path, fact)| {
         let from_it = |missing: &FactPath| part.facts.get(missing).is_some_and(|it| it.source.contains(&fact.source));
         (fact.source.starts_with(NOT_OBSERVABLE) && missing.iter().all(from_it)).then_some((path, &fact.source))
     })?;

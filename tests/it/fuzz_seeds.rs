@@ -147,7 +147,7 @@ const DMIDECODE: &str = "# dmidecode 3.5\nGetting SMBIOS data from sysfs.\nSMBIO
     Core Count: 56\n\nHandle 0x1100, DMI type 17, 92 bytes\nMemory Device\n\tTotal Width: 80 bits\n\tData Width: 64 bits\n\t\
     Size: 64 GB\n\tLocator: P1-DIMMA1\n\tBank Locator: P0_Node0\n\tType: DDR5\n\tSpeed: 4800 MT/s\n\tManufacturer: Samsung\n\t\
     Serial Number: 42B2BF08\n\tPart Number: M321R8GA0BB0-CQKZJ\n\tRank: 2\n\tConfigured Memory Speed: 4400 MT/s\n";
-const LSHW: &str = r#"{"id":"srv","class":"system","handle":"DMI:0001","product":"R640","vendor":"Dell","serial":"A",
+const LSHW: &str = r#"{"id":"srv","class":"system","claimed":true,"handle":"DMI:0001","product":"R640","vendor":"Dell","serial":"A",
     "children":[{"id":"core","class":"bus","children":[{"id":"cpu:0","class":"processor","product":"Xeon","version":"6.85.7"},
     {"id":"memory","class":"memory","handle":"DMI:1000","children":[{"id":"bank:0","class":"memory","handle":"DMI:1100",
     "description":"DIMM DDR4 3200 MHz","product":"9ASF1G72PZ-3G2E2","serial":"2A9B8C7D","slot":"A1","size":8589934592}]},

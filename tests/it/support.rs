@@ -289,13 +289,14 @@ impl RecordedMachine {
         self
     }
 
-    /// SPD images as the kernel shows them: eight on each bus from bus 0 on, from address 50h on; each reads the same twice.
+    /// SPD images as the kernel shows them: eight on each bus from bus 0 on, from address 50h on; each reads the same
+    /// twice. Bus 0 is there without an image as well.
     pub fn images(mut self, images: &[Vec<u8>]) -> Self {
         for (index, image) in images.iter().enumerate() {
             let path = format!("/sys/bus/i2c/devices/{}-005{}/eeprom", index / 8, index % 8);
             self = self.file(&Query::FileAgain { path: path.clone() }.path(), image.clone()).file(&path, image.clone());
         }
-        for bus in 0..images.len().div_ceil(8) {
+        for bus in 0..images.len().div_ceil(8).max(1) {
             self = self.file(&format!("/sys/bus/i2c/devices/i2c-{bus}/name"), "SMBus I801 adapter at efa0\n");
         }
         self

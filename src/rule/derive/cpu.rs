@@ -77,7 +77,12 @@ fn bmc_differ(part: &Part) -> Reading {
             found.push(format!("inventory number: processor {own}, controller {told}"));
         }
     }
-    if compared { Reading::Known(found.into()) } else { missing_like(part, "cpu.bmc.model") }
+    match part.reading("cpu.bmc.model") {
+        _ if compared => Reading::Known(found.into()),
+        // Nobody asked a controller.
+        None => Reading::Unsupported,
+        Some(_) => missing_like(part, "cpu.bmc.model"),
+    }
 }
 
 /// The words of a brand text with three digits in a row or more: `8480+`, `6330`, `7763`. Speeds have a point.

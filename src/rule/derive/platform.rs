@@ -38,7 +38,12 @@ pub(super) fn bmc_differ(evidence: &mut Evidence, tables: &Tables) {
                 found.push(format!("{name}: SMBIOS {}, controller {}", own.join(" or "), told.join(" or ")));
             }
         }
-        let reading = if compared { Reading::Known(found.into()) } else { missing_like(part, "platform.bmc.serials") };
+        let reading = match part.reading("platform.bmc.serials") {
+            _ if compared => Reading::Known(found.into()),
+            // Nobody asked a controller.
+            None => Reading::Unsupported,
+            Some(_) => missing_like(part, "platform.bmc.serials"),
+        };
         add(part, "platform.bmc_differ", reading);
     }
 }

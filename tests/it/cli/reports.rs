@@ -223,7 +223,7 @@ fn other_signatures_show_what_comes_out_differently_and_their_verdict_counts() {
     let place = signed().place();
     let folder = place.signatures();
     let version = fs::read_to_string(folder.join("set.toml")).unwrap();
-    fs::write(folder.join("set.toml"), version.replace("2026", "2027")).unwrap();
+    fs::write(folder.join("set.toml"), version.replace("\"20", "\"30")).unwrap();
     let ran = verify(&place, &["--signatures", "signatures"]).exits(3);
     assert!(ran.stdout.contains("another signature set was used"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("Otherwise with these signatures"), "{}", ran.stdout);

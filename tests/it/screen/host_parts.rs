@@ -179,8 +179,6 @@ fn genuine_smbios_is_not_accused() {
     let Some(folder) = corpus("smbios") else { return };
     /// What fires: file, rule, the parts (all where there is none), and why.
     const KNOWN: &[(&str, &str, &[&str], &str)] = &[
-        ("AMD_", "cpu.engineering-sample", &[], "it has engineering samples"),
-        ("Intel_", "cpu.engineering-sample", &[], "it has engineering samples"),
         ("Synology", "dimm.serial-duplicate", &[], "its firmware gives all modules one serial number"),
         ("nb_", "dimm.serial-duplicate", &[], "the source replaced the serial numbers by one"),
         ("Asus-UX307LA", "dimm.serial-blank", &["dimm:ChannelA-DIMM0", "dimm:ChannelB-DIMM0"], "soldered memory"),
