@@ -33,6 +33,12 @@ pub(super) fn conclude(
         report.proven.push(format!("the verdict and all {checks} checks follow from the evidence"));
     }
     report.proven.extend(rederived.burn.clone());
+    if let Some(policy) = &expectations.policy {
+        report.proven.push(format!(
+            "the signers and the report are what trust policy {:?}, version {}, asks for",
+            policy.name, policy.version
+        ));
+    }
     if let Some(challenge) = &expectations.challenge {
         let (issued, purpose) = (challenge.issued.issued_at, &challenge.issued.purpose);
         report.proven.push(format!(

@@ -23,6 +23,12 @@ pub(super) fn check(
     if let Some(level) = level.filter(|level| assurance < *level) {
         report.fail(FailureClass::Policy, "assurance", &format!("{level} or more"), &assurance.to_string());
     }
+    if !policy.images.is_empty() {
+        let allowed = policy.images.iter().map(|image| format!("{} {}", image.name, image.version));
+        let expected = format!("one of: {}", allowed.collect::<Vec<_>>().join(", "));
+        let observed = "nothing proves which system ran";
+        report.fail(FailureClass::ImageUnknown, "system image", &expected, observed);
+    }
     at_least(report, "tool.version", tool.as_ref(), &predicate.tool.version);
     if signature_set.is_some() {
         let observed = signed.map_or("none", |database| &database.version);

@@ -112,7 +112,7 @@ impl Place {
     }
 
     /// Adds to the policy by hand, raises its version and signs it.
-    fn edit_policy(&self, addition: &str) {
+    pub fn edit_policy(&self, addition: &str) {
         let path = self.path("trust.toml");
         let text = fs::read_to_string(&path).unwrap();
         let version = text.lines().find_map(|line| line.strip_prefix("version = ")).unwrap().parse::<u64>().unwrap();

@@ -312,10 +312,10 @@ fn a_challenge_of_the_buyer_is_bound_into_the_session() {
     assert_eq!(statement["predicate"]["challenge"]["source"], "buyer");
     let ran = place.run(["verify", "report"]).exits(3);
     assert!(ran.stdout.contains("it was not compared with any"), "{}", ran.stdout);
-    assert!(!ran.stdout.contains("that the report is fresh"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("that the report is fresh"), "{}", ran.stdout);
     fs::write(place.path("challenge"), &challenge[1..]).unwrap();
     let ran = certify(&place, "other", &["--challenge", "challenge"]).exits(2);
-    assert!(ran.stderr.contains("hint: a challenge is 32 random bytes"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("or 32 random bytes: openssl"), "{}", ran.stderr);
     assert!(!place.path("other").exists());
 }
 

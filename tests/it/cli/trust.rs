@@ -83,6 +83,10 @@ fn minimums_say_what_they_expected_and_what_they_saw() {
         let failure = assert_refused(&place, &VERIFY, class);
         assert_eq!(failure["what"], what);
     }
+    place.policy(&[]);
+    let pcr11 = "00".repeat(32);
+    place.edit_policy(&format!("[[image]]\nname = \"live\"\nversion = \"1\"\npcr11 = \"{pcr11}\""));
+    assert_eq!(assert_refused(&place, &VERIFY, "E_IMAGE_UNKNOWN")["expected"], "one of: live 1");
     place.policy(&["tool = \"0.0.9\"", "signature_set = \"2026.9\"", "assurance = \"L0\"", "max_age = \"1d\""]);
     verify(&place).exits(3);
 }
