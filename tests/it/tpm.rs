@@ -392,9 +392,17 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     assert!(report.proven.contains(&"the genuine image yanji-live 3 ran, from start to end".to_owned()), "{report:#?}");
     let report = deal.verify(platform.clone(), MINUTE, &(deal.pinned() + &allow(&"ab".repeat(32))));
     assert_fails(&report, FailureClass::ImageUnknown, &register);
-    // Without a root the register is worth nothing.
+    // Without a root the register is worth nothing, and neither is one image after another.
     let report = deal.verify(platform, MINUTE, &allow(&register));
-    assert!(report.is_valid() && !report.proven.iter().any(|line| line.contains("genuine image")), "{report:#?}");
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    let mut deal = Deal::new();
+    let changed = deal.platform(|tpm| {
+        tpm.wait(63_200);
+        tpm.registers.insert(11, [12; 32]);
+    });
+    let both = allow(&register) + &allow(&hex::encode([12; 32])).replace("\"3\"", "\"4\"");
+    let report = deal.verify(changed, MINUTE, &(deal.pinned() + &both));
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
 }
 
 #[test]

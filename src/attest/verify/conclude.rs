@@ -1,6 +1,6 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, claims};
+use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, TpmProof, claims};
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
@@ -51,7 +51,7 @@ pub(super) fn conclude(
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
-    let image_proven = report.tpm.as_ref().is_some_and(|tpm| tpm.root.is_some() && tpm.image.is_some());
+    let image_proven = report.tpm.as_ref().is_some_and(TpmProof::proves_image);
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
