@@ -444,7 +444,7 @@ pub(super) fn conclude(
     let Some(Platform { tpm, missing }) = &statement.predicate.platform else { return };
     report.not_proven.extend(missing.iter().map(|why| match tpm {
         None => format!("what runs on this machine, and for how long: no hardware root, {why}"),
-        Some(_) => format!("all that a TPM can prove: {why}"),
+        Some(_) => format!("all that a TPM could show: {why}"),
     }));
     let Some(proof) = proof else { return };
     let name = format!("TPM ({})", proof.manufacturer);
@@ -463,16 +463,15 @@ pub(super) fn conclude(
         }
         None => format!("{} s passed between start and end, in one boot", seconds(elapsed)),
     });
-    // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
-    let tolerance = "a TPM's clock may run up to a third fast";
     match (&proof.root, length, &proof.elapsed_doubt) {
         (Some(root), Some(length), None) => {
             let answered = expectations.challenge.is_some() && proof.image.is_some();
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
-            report
-                .proven
-                .push(format!("{level}: the {name}, vouched for by {root}, signed that {length} ({tolerance})"));
-            claim(level, format!("the {name} signed that {length}; {tolerance}"));
+            report.proven.push(format!("{level}: the {name} signed that {length}"));
+            report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));
+            // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
+            report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".to_owned());
+            claim(level, format!("the {name} signed that {length}"));
         }
         (Some(_), length, Some(doubt)) => {
             let said = length.map_or(String::new(), |length| format!(", though the {name} signed that {length}"));
@@ -480,12 +479,11 @@ pub(super) fn conclude(
             claim(Assurance::L0, doubt.clone());
         }
         (None, length, doubt) => {
+            let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
             let said =
                 length.map_or_else(|| doubt.clone().unwrap_or_default(), |length| format!("it says that {length}"));
-            let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
-            report.not_proven.push(format!(
-                "that the {name} is one of hardware, and so how long the burn-in took (L0): {said}, and no hardware root vouches for it: {why}"
-            ));
+            report.not_proven.push(format!("how long the burn-in took (L0): the {name} may be software; {said}"));
+            report.not_proven.push(format!("that the {name} is hardware: {why}"));
             claim(Assurance::L0, format!("a TPM says so that may be software: {why}"));
         }
         (Some(_), None, None) => {}
