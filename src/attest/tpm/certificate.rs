@@ -111,12 +111,12 @@ pub fn chain<'r>(
     Err(why)
 }
 
-/// Subject of a certificate and its digest, for a message.
+/// Subject of a certificate and the beginning of its digest, for a message.
 pub fn describe(certificate: &[u8]) -> String {
-    let sha256 = Digest::of(certificate);
+    let sha256 = Digest::of(certificate).to_string();
     match read(certificate) {
-        Ok(certificate) => format!("{:?} ({sha256})", certificate.tbs_certificate().subject().to_string()),
-        Err(_) => sha256.to_string(),
+        Ok(certificate) => format!("{:?} ({sha256:.16}…)", certificate.tbs_certificate().subject().to_string()),
+        Err(_) => sha256,
     }
 }
 

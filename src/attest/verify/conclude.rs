@@ -1,7 +1,8 @@
 //! What a verification established, and what it did not.
 
 use super::{
-    EvidenceSource, Expectations, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report, SigningTime, claims,
+    EvidenceSource, Expectations, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report, SigningTime, TpmProof,
+    claims,
 };
 use crate::attest::document::Document;
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
@@ -111,7 +112,7 @@ pub(super) fn conclude(
         _ => "L1: two or more independent paths in the evidence agree".to_owned(),
     });
 
-    let image_proven = report.tpm.as_ref().is_some_and(|tpm| tpm.root.is_some() && tpm.image.is_some());
+    let image_proven = report.tpm.as_ref().is_some_and(TpmProof::proves_image);
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
     let unknown_authorities = report.unknown_authorities;

@@ -213,7 +213,7 @@ fn verify_and_sight(
         if report.is_valid() {
             let assurance = conclude::assurance(&statement, &rederived);
             lookalike::check(&statement, &mut report);
-            policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), &mut report);
+            policy::check(&statement, &rederived, assurance, expectations.policy.as_ref(), tpm.as_ref(), &mut report);
             if report.is_valid() {
                 tpm::conclude(&statement, tpm, expectations, &mut report);
                 conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);

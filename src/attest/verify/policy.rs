@@ -1,6 +1,6 @@
 //! Whether the report reaches what the trust policy asks for.
 
-use super::{Failure, FailureClass, Rederived, Report};
+use super::{Failure, FailureClass, Rederived, Report, TpmProof};
 use crate::attest::policy::{Minimum, TrustPolicy, Version};
 use crate::attest::statement::{Assurance, Database, Statement};
 
@@ -10,6 +10,7 @@ pub(super) fn check(
     rederived: &Rederived,
     assurance: Assurance,
     policy: Option<&TrustPolicy>,
+    tpm: Option<&TpmProof>,
     report: &mut Report,
 ) {
     let predicate = &statement.predicate;
@@ -23,7 +24,7 @@ pub(super) fn check(
     if let Some(level) = level.filter(|level| assurance < *level) {
         report.fail(FailureClass::Policy, "assurance", &format!("{level} or more"), &assurance.to_string());
     }
-    if !policy.images.is_empty() {
+    if !policy.images.is_empty() && !tpm.is_some_and(TpmProof::proves_image) {
         let allowed = policy.images.iter().map(|image| format!("{} {}", image.name, image.version));
         let expected = format!("one of: {}", allowed.collect::<Vec<_>>().join(", "));
         let observed = "nothing proves which system ran";

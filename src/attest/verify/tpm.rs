@@ -45,6 +45,13 @@ pub struct TpmProof {
     pub event_log: Option<usize>,
 }
 
+impl TpmProof {
+    /// Whether an allowed image ran, and a pinned root vouches for the TPM that says so.
+    pub fn proves_image(&self) -> bool {
+        self.root.is_some() && self.image.is_some()
+    }
+}
+
 /// A quote that was checked.
 struct Checked<'a> {
     signed: &'a SignedQuote,
@@ -437,7 +444,7 @@ pub(super) fn conclude(
     let Some(Platform { tpm, missing }) = &statement.predicate.platform else { return };
     report.not_proven.extend(missing.iter().map(|why| match tpm {
         None => format!("what runs on this machine, and for how long: no hardware root, {why}"),
-        Some(_) => format!("all that a TPM can prove: {why}"),
+        Some(_) => format!("all that a TPM could show: {why}"),
     }));
     let Some(proof) = proof else { return };
     let name = format!("TPM ({})", proof.manufacturer);
@@ -456,16 +463,15 @@ pub(super) fn conclude(
         }
         None => format!("{} s passed between start and end, in one boot", seconds(elapsed)),
     });
-    // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
-    let tolerance = "a TPM's clock may run up to a third fast";
     match (&proof.root, length, &proof.elapsed_doubt) {
         (Some(root), Some(length), None) => {
             let answered = expectations.challenge.is_some() && proof.image.is_some();
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
-            report
-                .proven
-                .push(format!("{level}: the {name}, vouched for by {root}, signed that {length} ({tolerance})"));
-            claim(level, format!("the {name} signed that {length}; {tolerance}"));
+            report.proven.push(format!("{level}: the {name} signed that {length}"));
+            report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));
+            // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
+            report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".to_owned());
+            claim(level, format!("the {name} signed that {length}"));
         }
         (Some(_), length, Some(doubt)) => {
             let said = length.map_or(String::new(), |length| format!(", though the {name} signed that {length}"));
@@ -473,28 +479,21 @@ pub(super) fn conclude(
             claim(Assurance::L0, doubt.clone());
         }
         (None, length, doubt) => {
+            let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
             let said =
                 length.map_or_else(|| doubt.clone().unwrap_or_default(), |length| format!("it says that {length}"));
-            let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
-            report.not_proven.push(format!(
-                "that the {name} is one of hardware, and so how long the burn-in took (L0): {said}, and no hardware root vouches for it: {why}"
-            ));
+            report.not_proven.push(format!("how long the burn-in took (L0): the {name} may be software; {said}"));
+            report.not_proven.push(format!("that the {name} is hardware: {why}"));
             claim(Assurance::L0, format!("a TPM says so that may be software: {why}"));
         }
         (Some(_), None, None) => {}
     }
     match (&proof.root, &proof.image) {
         (Some(_), Some(image)) => report.proven.push(format!("the genuine image {image} ran, from start to end")),
-        (None, Some(image)) => report.not_proven.push(format!(
-            "that the image {image} ran: its register is right, and anybody can have a TPM in software say so"
-        )),
-        (_, None) => report.not_proven.push(format!(
-            "which system ran: {}",
-            match expectations.policy.as_ref().is_some_and(|policy| !policy.images.is_empty()) {
-                true => "the TPM did not see one allowed image from start to end",
-                false => "no image is known to hold the TPM's registers against",
-            }
-        )),
+        // With a policy that allows images there is no report without one of them.
+        _ => {
+            report.not_proven.push("which system ran: no image is known to hold the TPM's registers against".to_owned())
+        }
     }
     if let (Some(_), Some(events)) = (&proof.root, proof.event_log) {
         report.proven.push(format!("the firmware's log of {events} events leads to the registers that the TPM signed"));

@@ -9,6 +9,9 @@
 //! | another machine's evidence spliced in | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
 //! | cloned serial numbers | `duplicates::*` |
 //! | a short burn-in with a long claim | [`a_short_burn_in_with_a_long_claim`] |
+//! | the same, with a TPM that its holder commands | `tpm::a_short_burn_in_with_a_long_claim`, `tpm::the_clock_that_its_owner_set_forward_does_not_count`, `cli::tpm::a_software_tpm_is_asked_and_believed_as_far_as_it_goes` |
+//! | a software TPM passed off as hardware | `tpm::a_software_tpm_passed_off_as_hardware` |
+//! | quotes replayed, swapped, edited, of another key or boot | `tpm::quotes_that_were_replayed_swapped_edited_or_are_anothers`, `tpm::a_tpm_that_was_reset_between_its_quotes` |
 //! | a patched tool | [`a_patched_tool_is_not_proven_to_be_the_right_one`] |
 //! | back-dating | [`a_report_from_before_its_challenge_or_from_after_its_end`] |
 //! | a signed verdict that the evidence contradicts | `cli::reports::a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence`, `attest::a_verdict_that_the_evidence_contradicts_fails` |
