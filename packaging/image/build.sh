@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# build.sh [--binary FILE] [--out FILE] [--cmdline TEXT] [--nvidia-pack FILE] [--cache FOLDER]
+# build.sh [--binary FILE] [--out FILE] [--cmdline TEXT] [--add FILE] [--nvidia-pack FILE] [--initrd FILE] [--cache FOLDER]
 #
 # Makes yanji.iso: a hybrid image for CD and USB, BIOS and UEFI; beside it yanji.efi (the unified kernel image that UEFI
-# starts), image.json (digests and predicted registers, for a trust policy) and sbom.cdx.json (CycloneDX). Needs no root and no
-# loop device. The same binary and the same packages give the same bytes.
+# starts), vmlinuz and initrd (for a start over the network), image.json (digests and predicted registers, for a trust
+# policy) and sbom.cdx.json (CycloneDX). Needs no root and no loop device. The same binary and the same packages give the
+# same bytes.
+#
+#   --cmdline TEXT      more words for the kernel command line: yanji.run=certify yanji.profile=24h
+#   --add FILE          a file beside it on the medium: a burn-in profile of your own
+#   --nvidia-pack FILE  what nvidia-pack.sh made
+#   --initrd FILE       the initial file system of an earlier run, to change nothing but the command line
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -11,6 +17,8 @@ binary=""
 out=yanji.iso
 extra_cmdline=""
 nvidia_pack=""
+initrd=""
+added=()
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image
 
 fail() { echo "build.sh: $*" >&2; exit 1; }
@@ -21,6 +29,8 @@ while [ $# -gt 0 ]; do
     --out) out=$2 ;;
     --cmdline) extra_cmdline=$2 ;;
     --nvidia-pack) nvidia_pack=$2 ;;
+    --initrd) initrd=$2 ;;
+    --add) added+=("$2") ;;
     --cache) cache=$2 ;;
     *) fail "unknown option $1" ;;
   esac
@@ -54,75 +64,79 @@ kernel=$root/boot/vmlinuz-$kernel_version
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-echo "== initial file system"
-tree=$work/tree
-mkdir -p "$tree"/{bin,sbin,dev,proc,sys,run,tmp,root,host,etc/yanji,usr/bin,usr/sbin,usr/lib/yanji,lib64,"lib/modules/$kernel_version"}
-install -m 755 "$here/init" "$tree/init"
-install -m 644 "$here/functions" "$here/menu" "$tree/usr/lib/yanji/"
-install -m 755 "$here/udhcpc" "$tree/usr/lib/yanji/udhcpc"
-echo "$version" >"$tree/etc/yanji/version"
-busybox=$(find "$root/bin" "$root/usr/bin" -name busybox -type f | head -n 1)
-install -m 755 "$busybox" "$tree/bin/busybox"
-for applet in $("$busybox" --list); do
-  [ "$applet" = busybox ] || ln -s busybox "$tree/bin/$applet"
-done
-# Programs with the libraries that they ask for, out of the packages and never from this machine.
-library_folders="$root/lib/x86_64-linux-gnu $root/usr/lib/x86_64-linux-gnu $root/lib64"
-add_libraries() {
-  local name found
-  for name in $(objdump -p "$1" | sed -n 's/^ *NEEDED *//p'); do
-    [ ! -e "$tree/lib/$name" ] || continue
-    # shellcheck disable=SC2086 # folders without blanks
-    found=$(find $library_folders -name "$name" 2>/dev/null | head -n 1)
-    [ -n "$found" ] || fail "$1 needs $name, which no package of packages.txt has"
-    cp -L "$found" "$tree/lib/$name"
-    add_libraries "$found"
-  done
-}
-add_program() {
-  install -m 755 "$1" "$tree/usr/bin/$(basename "$2")"
-  add_libraries "$1"
-}
-strip -o "$work/yanji" "$binary"
-add_program "$work/yanji" yanji
-add_program "$root/usr/sbin/smartctl" smartctl
-add_program "$root/usr/bin/qrencode" qrencode
-cp -L "$root/lib64/ld-linux-x86-64.so.2" "$tree/lib64/"
-[ -e "$tree/lib/libc.so.6" ] || fail "the C library is missing"
-# dlopen of a driver's libraries asks for these by name.
-for name in libdl.so.2 libpthread.so.0 librt.so.1 libm.so.6; do
-  cp -L "$root/lib/x86_64-linux-gnu/$name" "$tree/lib/$name"
-done
-
-modules=$(sed 's/#.*//' "$here/modules.txt")
-for module in $modules; do
-  # "builtin" lines need no file; a name that this kernel lacks altogether is an error of modules.txt.
-  shown=$(modprobe -d "$root" -S "$kernel_version" --show-depends "$module" 2>/dev/null) || {
-    echo "note: kernel $kernel_version has no module $module" >&2
-    continue
-  }
-  while read -r kind path _; do
-    [ "$kind" = insmod ] || continue
-    target=$tree/lib/modules/${path#*/lib/modules/}
-    target=${target%.xz}
-    [ ! -e "$target" ] || continue
-    mkdir -p "$(dirname "$target")"
-    xz -dc "$path" >"$target"
-  done <<<"$shown"
-done
-cp "$root/lib/modules/$kernel_version"/modules.{order,builtin,builtin.modinfo} "$tree/lib/modules/$kernel_version/"
-depmod -b "$tree" "$kernel_version"
-# Binary indexes only: busybox reads the text ones.
-rm -f "$tree/lib/modules/$kernel_version"/modules.*.bin
-# Loaded at the start because no device asks for them by name.
-echo i2c-dev msr cpuid ipmi_si ipmi_devintf efivarfs nvme ahci sd_mod sr_mod isofs usb-storage uas vfat exfat squashfs loop \
-  nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 9pnet_virtio 9p coretemp k10temp drivetemp | tr ' ' '\n' >"$tree/etc/yanji/modules.load"
 "$here/sbom.py" --packages "$cache/packages.tsv" --binary "$binary" --lock "$project/Cargo.lock" --version "$version" \
   >"$work/sbom.cdx.json"
-cp "$work/sbom.cdx.json" "$tree/etc/yanji/sbom.cdx.json"
-find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-(cd "$tree" && find . -mindepth 1 -printf '%P\n' | sort | cpio -o -H newc -R 0:0 --quiet --reproducible) >"$work/initrd.cpio"
-zstd -q -19 -T1 "$work/initrd.cpio" -o "$work/initrd"
+make_initrd() {
+  echo "== initial file system"
+  tree=$work/tree
+  mkdir -p "$tree"/{bin,sbin,dev,proc,sys,run,tmp,root,host,etc/yanji,usr/bin,usr/sbin,usr/lib/yanji,lib64,"lib/modules/$kernel_version"}
+  install -m 755 "$here/init" "$tree/init"
+  install -m 644 "$here/functions" "$here/menu" "$tree/usr/lib/yanji/"
+  install -m 755 "$here/udhcpc" "$tree/usr/lib/yanji/udhcpc"
+  echo "$version" >"$tree/etc/yanji/version"
+  busybox=$(find "$root/bin" "$root/usr/bin" -name busybox -type f | head -n 1)
+  install -m 755 "$busybox" "$tree/bin/busybox"
+  for applet in $("$busybox" --list); do
+    [ "$applet" = busybox ] || ln -s busybox "$tree/bin/$applet"
+  done
+  # Programs with the libraries that they ask for, out of the packages and never from this machine.
+  library_folders="$root/lib/x86_64-linux-gnu $root/usr/lib/x86_64-linux-gnu $root/lib64"
+  add_libraries() {
+    local name found
+    for name in $(objdump -p "$1" | sed -n 's/^ *NEEDED *//p'); do
+      [ ! -e "$tree/lib/$name" ] || continue
+      # shellcheck disable=SC2086 # folders without blanks
+      found=$(find $library_folders -name "$name" 2>/dev/null | head -n 1)
+      [ -n "$found" ] || fail "$1 needs $name, which no package of packages.txt has"
+      cp -L "$found" "$tree/lib/$name"
+      add_libraries "$found"
+    done
+  }
+  add_program() {
+    install -m 755 "$1" "$tree/usr/bin/$(basename "$2")"
+    add_libraries "$1"
+  }
+  strip -o "$work/yanji" "$binary"
+  add_program "$work/yanji" yanji
+  add_program "$root/usr/sbin/smartctl" smartctl
+  add_program "$root/usr/bin/qrencode" qrencode
+  add_program "$(find "$root/sbin" "$root/usr/sbin" -name blkid | head -n 1)" blkid
+  cp -L "$root/lib64/ld-linux-x86-64.so.2" "$tree/lib64/"
+  [ -e "$tree/lib/libc.so.6" ] || fail "the C library is missing"
+  # dlopen of a driver's libraries asks for these by name.
+  for name in libdl.so.2 libpthread.so.0 librt.so.1 libm.so.6; do
+    cp -L "$root/lib/x86_64-linux-gnu/$name" "$tree/lib/$name"
+  done
+
+  modules=$(sed 's/#.*//' "$here/modules.txt")
+  for module in $modules; do
+    # "builtin" lines need no file; a name that this kernel lacks altogether is an error of modules.txt.
+    shown=$(modprobe -d "$root" -S "$kernel_version" --show-depends "$module" 2>/dev/null) || {
+      echo "note: kernel $kernel_version has no module $module" >&2
+      continue
+    }
+    while read -r kind path _; do
+      [ "$kind" = insmod ] || continue
+      target=$tree/lib/modules/${path#*/lib/modules/}
+      target=${target%.xz}
+      [ ! -e "$target" ] || continue
+      mkdir -p "$(dirname "$target")"
+      xz -dc "$path" >"$target"
+    done <<<"$shown"
+  done
+  cp "$root/lib/modules/$kernel_version"/modules.{order,builtin,builtin.modinfo} "$tree/lib/modules/$kernel_version/"
+  depmod -b "$tree" "$kernel_version"
+  # Binary indexes only: busybox reads the text ones.
+  rm -f "$tree/lib/modules/$kernel_version"/modules.*.bin
+  # Loaded at the start because no device asks for them by name.
+  echo i2c-dev msr cpuid ipmi_si ipmi_devintf efivarfs nvme ahci sd_mod sr_mod isofs usb-storage uas vfat exfat squashfs loop \
+    nls_cp437 nls_iso8859-1 nls_ascii nls_utf8 9pnet_virtio 9p coretemp k10temp drivetemp | tr ' ' '\n' >"$tree/etc/yanji/modules.load"
+  cp "$work/sbom.cdx.json" "$tree/etc/yanji/sbom.cdx.json"
+  find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+  (cd "$tree" && find . -mindepth 1 -printf '%P\n' | sort | cpio -o -H newc -R 0:0 --quiet --reproducible) >"$work/initrd.cpio"
+  zstd -q -19 -T1 "$work/initrd.cpio" -o "$work/initrd"
+}
+if [ -n "$initrd" ]; then cp "$initrd" "$work/initrd"; else make_initrd; fi
 
 echo "== unified kernel image"
 cmdline="console=ttyS0,115200 console=tty0 quiet panic=30"
@@ -155,6 +169,7 @@ cp "$kernel" "$iso/boot/vmlinuz"
 cp "$work/initrd" "$iso/boot/initrd"
 cp "$work/sbom.cdx.json" "$iso/sbom.cdx.json"
 [ -z "$nvidia_pack" ] || cp "$nvidia_pack" "$iso/nvidia.squashfs"
+for file in ${added[@]+"${added[@]}"}; do cp "$file" "$iso/"; done
 cp "$root/usr/lib/ISOLINUX/isolinux.bin" "$root/usr/lib/syslinux/modules/bios/ldlinux.c32" "$iso/isolinux/"
 cat >"$iso/isolinux/isolinux.cfg" <<CONFIG
 SERIAL 0 115200
@@ -179,7 +194,8 @@ mkdir -p "$folder"
 [ -n "${SKIP_MEASURE:-}" ] || "$here/image_json.py" --binary "$binary" --uki "$work/yanji.efi" --iso "$work/yanji.iso" --sbom "$work/sbom.cdx.json" \
   --kernel "$kernel_version" --version "$version" --cmdline "$cmdline" >"$work/image.json"
 : >>"$work/image.json"
-for file in yanji.efi image.json sbom.cdx.json; do cp "$work/$file" "$folder/$file"; done
+for file in yanji.efi image.json sbom.cdx.json initrd; do cp "$work/$file" "$folder/$file"; done
+cp "$kernel" "$folder/vmlinuz"
 cp "$work/yanji.iso" "$out.part" && mv "$out.part" "$out"
 echo "$out: $(stat -c %s "$out") bytes, SHA-256 $(sha256sum "$out" | cut -d' ' -f1)"
 echo "write it to a stick:  dd if=$out of=/dev/sdX bs=4M conv=fsync"

@@ -2,7 +2,7 @@
 # fetch.sh FOLDER: downloads the packages of packages.txt into FOLDER and unpacks them into FOLDER/root, without root and
 # without touching the system's own package lists. Writes FOLDER/packages.tsv: name, version, architecture, SHA-256, file.
 #
-# The mirror is the one that this machine uses for Debian 12; DEBIAN_MIRROR names another.
+# PACKAGES names others, separated by blanks. The mirror is the one that this machine uses for Debian 12; DEBIAN_MIRROR names another.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -51,7 +51,7 @@ while read -r line; do
   else
     wanted+=("$name${suite:+/$suite}")
   fi
-done <"$here/packages.txt"
+done < <(if [ -n "${PACKAGES:-}" ]; then echo "$PACKAGES" | tr ' ' '\n'; else cat "$here/packages.txt"; fi)
 
 # 'URI' file size SHA256:digest. Asked for in an empty folder, since what lies there already is left out.
 mkdir -p "$folder/empty"
@@ -72,5 +72,6 @@ while read -r digest file; do
   dpkg-deb -W --showformat '${Package}\t${Version}\t${Architecture}' "$file"
   printf '\t%s\t%s\n' "$digest" "$file"
 done <"$folder/sums" >"$folder/packages.tsv.new"
-PATH=$PATH:/sbin:/usr/sbin depmod -b "$folder/root" "$(basename "$folder"/root/lib/modules/*)"
+kernel=$(cd "$folder/root/boot" 2>/dev/null && echo vmlinuz-* | sed s/vmlinuz-//) || kernel=
+[ -z "$kernel" ] || PATH=$PATH:/sbin:/usr/sbin depmod -b "$folder/root" "$kernel"
 mv "$folder/packages.tsv.new" "$folder/packages.tsv"
