@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# headers.sh FOLDER MODULES OUT: compiles the kernel modules in the folder MODULES for the kernel that fetch.sh put into FOLDER, and
+# leaves the .ko files in OUT. For the test bench only: nothing of it is in the image.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+folder=$(cd "$1" && pwd) modules=$(cd "$2" && pwd) out=$(mkdir -p "$3" && cd "$3" && pwd)
+fail() { echo "headers.sh: $*" >&2; exit 1; }
+command -v gcc >/dev/null && command -v make >/dev/null || fail "install these first: apt-get install gcc make"
+version=$(basename "$folder"/root/lib/modules/*)
+sources=$(cat "$modules"/*.c "$modules/Makefile" | sha256sum | cut -d' ' -f1)
+[ "$(cat "$out/made-from" 2>/dev/null)" = "$version $sources" ] && exit 0
+base=${version%-amd64}
+PACKAGES="linux-headers-$version linux-headers-$base-common linux-kbuild-$base" "$here/fetch.sh" "$folder/headers"
+headers=$folder/headers/root/usr/src
+# The packages know each other by absolute paths.
+kbuild=$(basename "$folder"/headers/root/usr/lib/linux-kbuild-*)
+sed -i "s#/usr/src/#$headers/#g; s#/usr/lib/$kbuild#$folder/headers/root/usr/lib/$kbuild#g" "$headers/linux-headers-$version/Makefile" \
+  "$headers/linux-headers-$base-common/Makefile"
+for link in scripts tools; do
+  [ -d "$folder/headers/root/usr/lib/$kbuild/$link" ] || continue
+  ln -sfn "$folder/headers/root/usr/lib/$kbuild/$link" "$headers/linux-headers-$base-common/$link"
+done
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+cp "$modules"/*.c "$modules/Makefile" "$build/"
+rm -f "$build/spdfill.c"
+make -s -C "$headers/linux-headers-$version" M="$build" CC=gcc CONFIG_DEBUG_INFO_BTF_MODULES= modules
+cp "$build"/*.ko "$out/"
+gcc -O1 -static -o "$out/spdfill" "$modules/spdfill.c"
+echo "$version $sources" >"$out/made-from"

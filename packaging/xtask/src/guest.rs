@@ -1,0 +1,252 @@
+//! One virtual machine: how it is started, and what came out.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde_json::Value as Json;
+
+/// What every guest needs.
+pub struct Bench {
+    /// `vmlinuz` and `initrd` of the image.
+    pub boot: PathBuf,
+    /// The image.
+    pub iso: PathBuf,
+    /// The binary inside of the image, run here too.
+    pub binary: PathBuf,
+    /// Kernel modules and helpers of the test bench.
+    pub modules: PathBuf,
+    /// Longest time of one guest.
+    pub limit: Duration,
+}
+
+/// A virtual machine that is being put together. Its folder is removed with it.
+pub struct Guest<'a> {
+    pub bench: &'a Bench,
+    folder: tempfile::TempDir,
+    arguments: Vec<String>,
+    append: String,
+    helpers: Vec<Helper>,
+}
+
+/// A program beside the guest, ended with it.
+struct Helper(Child);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// What a guest left.
+pub struct Outcome {
+    /// What it printed on its serial console.
+    pub console: String,
+    /// The exit code that it gave through its exit port; `None` when it ended otherwise.
+    pub code: Option<i32>,
+}
+
+impl<'a> Guest<'a> {
+    /// A machine with 512 MiB and no devices.
+    pub fn new(bench: &'a Bench) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("host"))?;
+        // No hardware virtualisation: it is not to be had everywhere, and the same guests must run everywhere.
+        let arguments = "-M q35 -accel tcg -cpu max -m 512 -nodefaults -no-user-config -display none -no-reboot -serial stdio \
+                         -device isa-debug-exit,iobase=0xf4,iosize=0x04";
+        let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+        Ok(Self { bench, folder, arguments, append: String::new(), helpers: Vec::new() })
+    }
+
+    /// Folder of this guest.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds arguments of QEMU, separated by blanks.
+    pub fn arguments(&mut self, arguments: &str) -> &mut Self {
+        self.arguments.extend(arguments.split_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// Replaces an argument's value.
+    pub fn replace(&mut self, argument: &str, value: &str) -> &mut Self {
+        if let Some(at) = self.arguments.iter().position(|it| it == argument)
+            && let Some(old) = self.arguments.get_mut(at + 1)
+        {
+            value.clone_into(old);
+        }
+        self
+    }
+
+    /// Adds words to the kernel command line of a direct start.
+    pub fn append(&mut self, words: &str) -> &mut Self {
+        self.append.push(' ');
+        self.append.push_str(words);
+        self
+    }
+
+    /// A file that the guest sees below /host.
+    pub fn host_file(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
+        let path = self.path("host").join(name);
+        fs::write(&path, content).with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    /// A file beside the guest.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
+        let path = self.path(name);
+        fs::write(&path, content).with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    /// JSON that the guest wrote below /host.
+    pub fn host_json(&self, name: &str) -> anyhow::Result<Json> {
+        let path = self.path("host").join(name);
+        let text = fs::read(&path).with_context(|| format!("the guest left no {name}"))?;
+        serde_json::from_slice(&text).with_context(|| format!("{name} is no JSON"))
+    }
+
+    /// A software TPM with an endorsement certificate of its own authority, attached to the guest. Gives that authority's
+    /// certificates in PEM.
+    pub fn tpm(&mut self) -> anyhow::Result<String> {
+        let state = self.path("tpm");
+        fs::create_dir(&state)?;
+        let config = self.path("tpm-config");
+        fs::create_dir(&config)?;
+        let authority = self.path("tpm-authority");
+        fs::create_dir(&authority)?;
+        // swtpm_setup(8), swtpm-localca(8): their authority's keys would otherwise lie in the user's home.
+        let localca = format!(
+            "statedir = {0}\nsigningkey = {0}/signkey.pem\nissuercert = {0}/issuercert.pem\ncertserial = {0}/certserial\n",
+            authority.display()
+        );
+        let localca = self.file("tpm-config/swtpm-localca.conf", localca)?;
+        let options = self.file(
+            "tpm-config/swtpm-localca.options",
+            "--platform-manufacturer Test\n--platform-version 1\n--platform-model Test\n",
+        )?;
+        let setup = self.file(
+            "tpm-config/swtpm_setup.conf",
+            format!(
+                "create_certs_tool = swtpm_localca\ncreate_certs_tool_config = {}\ncreate_certs_tool_options = {}\n\
+                 active_pcr_banks = sha256\n",
+                localca.display(),
+                options.display()
+            ),
+        )?;
+        let made = Command::new("swtpm_setup")
+            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--overwrite", "--tpm-state"])
+            .arg(&state)
+            .arg("--config")
+            .arg(&setup)
+            .output()
+            .context("swtpm_setup: apt-get install swtpm swtpm-tools")?;
+        if !made.status.success() {
+            bail!("swtpm_setup: {}{}", String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+        }
+        let socket = self.path("tpm.sock");
+        let child = Command::new("swtpm")
+            .args(["socket", "--tpm2", "--tpmstate", &format!("dir={}", state.display())])
+            .args(["--ctrl", &format!("type=unixio,path={}", socket.display())])
+            .stdout(Stdio::null())
+            .spawn()
+            .context("swtpm: apt-get install swtpm")?;
+        self.helpers.push(Helper(child));
+        wait_for(&socket)?;
+        self.arguments(&format!(
+            "-chardev socket,id=tpm,path={} -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0",
+            socket.display()
+        ));
+        let mut roots = String::new();
+        for name in ["issuercert.pem", "swtpm-localca-rootca-cert.pem"] {
+            roots += &fs::read_to_string(authority.join(name)).with_context(|| name.to_owned())?;
+        }
+        Ok(roots)
+    }
+
+    /// UEFI firmware with variables of its own. `secure` has Debian's test keys enrolled and Secure Boot on.
+    pub fn uefi(&mut self, secure: bool) -> anyhow::Result<()> {
+        let folder = Path::new("/usr/share/OVMF");
+        let (code, variables) = match secure {
+            false => ("OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd"),
+            true => ("OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.snakeoil.fd"),
+        };
+        let own = self.path("variables.fd");
+        fs::copy(folder.join(variables), &own).context("OVMF: apt-get install ovmf")?;
+        if secure {
+            self.replace("-M", "q35,smm=on");
+            self.arguments("-global driver=cfi.pflash01,property=secure,value=on -global ICH9-LPC.disable_s3=1");
+        }
+        self.arguments(&format!(
+            "-drive if=pflash,format=raw,unit=0,readonly=on,file={} -drive if=pflash,format=raw,unit=1,file={}",
+            folder.join(code).display(),
+            own.display()
+        ));
+        Ok(())
+    }
+
+    /// Starts the image's kernel directly, and in it the script as `/host/run.sh`.
+    pub fn run_script(&mut self, script: &str) -> anyhow::Result<Outcome> {
+        use std::os::unix::fs::PermissionsExt;
+        let script = format!("#!/bin/sh\ncd /host\n{script}");
+        let path = self.host_file("run.sh", script)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        let boot = &self.bench.boot;
+        let start = format!(
+            "-kernel {} -initrd {} -virtfs local,path={},mount_tag=host,security_model=none,id=h",
+            boot.join("vmlinuz").display(),
+            boot.join("initrd").display(),
+            self.path("host").display()
+        );
+        self.arguments(&start);
+        let append = format!("console=ttyS0 quiet panic=-1 yanji.exit-port{}", self.append);
+        self.arguments.extend(["-append".to_owned(), append]);
+        self.run()
+    }
+
+    /// Starts whatever the arguments say.
+    pub fn run(&mut self) -> anyhow::Result<Outcome> {
+        let log = self.path("console.log");
+        let mut child = Command::new("qemu-system-x86_64")
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(File::create(&log)?)
+            .stderr(File::options().append(true).open(&log)?)
+            .spawn()
+            .context("qemu-system-x86_64: apt-get install qemu-system-x86")?;
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break Some(status);
+            }
+            if started.elapsed() > self.bench.limit {
+                _ = child.kill();
+                _ = child.wait();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        let console = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        if std::env::var_os("XTASK_CONSOLE").is_some() {
+            std::io::stderr().write_all(console.as_bytes())?;
+        }
+        // The exit port gives (value << 1) | 1, and the image adds 16 to its code.
+        let code = status.and_then(|status| status.code()).filter(|code| code & 1 == 1).map(|code| (code >> 1) - 16);
+        Ok(Outcome { console, code })
+    }
+}
+
+fn wait_for(path: &Path) -> anyhow::Result<()> {
+    for _ in 0..100 {
+        if path.exists() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("{} did not appear", path.display())
+}
