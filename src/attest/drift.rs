@@ -132,7 +132,10 @@ fn compare_kind(
             let (was, is) = (old.facts.get(name).map(String::as_str), new.facts.get(name).map(String::as_str));
             let change = match (was, is) {
                 (Some(was), Some(is)) if same(was, is) => continue,
-                (Some(was), Some(is)) if is_revision(name) || filler(was) || filler(is) => Change::Changed,
+                (Some(_), Some(_)) if is_revision(name) => Change::Changed,
+                // What firmware prints where it knows nothing tells nothing of the part.
+                (Some(was), Some(is)) if filler(was) && filler(is) => Change::Changed,
+                (Some(was), Some(is)) if filler(was) || filler(is) => Change::Unread,
                 (Some(_), Some(_)) => Change::Exchanged,
                 // Neither look had it.
                 (None, None) => continue,
@@ -296,6 +299,9 @@ mod tests {
             told(&[("A", "12\u{0410}B34CD"), ("B", "12AB34CE"), ("C", "12AB34CF")]),
             [part("A", Change::Exchanged)]
         );
+        // A serial number that went away is no proof of another module, and none of the same.
+        let blanked = [("A", "Not Specified"), ("B", "12AB34CE"), ("C", "12AB34CF")];
+        assert_eq!(told(&blanked), [part("A", Change::Unread)]);
         // Modules without serial numbers stay where they are.
         let blank = modules(&[("A", "Not Specified"), ("B", "Not Specified")]);
         assert_eq!(changes(blank.clone(), blank), []);

@@ -139,7 +139,7 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
 
     let serial = server.dimms[3].serial.clone();
     let exchanged = server.clone().with(|machine| {
-        machine.dimms[3].serial = "80CE01231500000001".to_owned();
+        machine.dimms[3].serial = "80CE0123155A17C3E9".to_owned();
         machine.drives.clear();
     });
     inspect(&place, &exchanged, "other.json");
@@ -149,7 +149,7 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
     let failures = json["failures"].as_array().unwrap();
     assert!(failures.iter().all(|failure| failure["class"] == "E_DRIFT"), "{json}");
     let module = failures.iter().find(|failure| failure["expected"] == serial.as_str()).unwrap();
-    assert_eq!(module["observed"], "80CE01231500000001");
+    assert_eq!(module["observed"], "80CE0123155A17C3E9");
     assert!(failures.iter().any(|failure| failure["what"].as_str().unwrap().contains("missing")), "{json}");
     let ran = place.run(["verify", "refusal.json", "--key", "buyer.pem.pub"]).exits(1);
     assert!(ran.stdout.contains("refused") && ran.stdout.contains(&serial), "{}", ran.stdout);
@@ -198,7 +198,7 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
 #[test]
 fn a_receipt_that_contradicts_itself_or_the_report_is_noticed() {
     let place = start();
-    let other = RecordedMachine::server().with(|machine| machine.dimms[3].serial = "80CE01231500000001".to_owned());
+    let other = RecordedMachine::server().with(|machine| machine.dimms[3].serial = "80CE0123155A17C3E9".to_owned());
     inspect(&place, &other, "other.json");
     accept(&place, "other.json", "receipt.json", &[]).exits(4);
     let receipt: Statement<Acceptance> = serde_json::from_slice(&envelope(&place, "receipt.json").payload).unwrap();
