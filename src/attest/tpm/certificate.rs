@@ -56,7 +56,7 @@ pub fn manufacturer(certificate: &[u8]) -> Result<Option<String>, String> {
         };
         for name in &names.0 {
             let GeneralName::DirectoryName(name) = name else { continue };
-            for attribute in name.iter().filter(|attribute| attribute.oid == MANUFACTURER) {
+            if let Some(attribute) = name.iter().find(|attribute| attribute.oid == MANUFACTURER) {
                 // "id:" and the four bytes in hexadecimal digits.
                 let text = std::str::from_utf8(attribute.value.value()).unwrap_or_default();
                 let id = text.strip_prefix("id:").and_then(|digits| u32::from_str_radix(digits, 16).ok());
