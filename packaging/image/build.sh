@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # build.sh [--binary FILE] [--out FILE] [--cmdline TEXT] [--add FILE] [--nvidia-pack FILE] [--initrd FILE] [--cache FOLDER]
+#          [--sign-key FILE --sign-cert FILE]
 #
 # Makes yanji.iso: a hybrid image for CD and USB, BIOS and UEFI; beside it yanji.efi (the unified kernel image that UEFI
 # starts), vmlinuz and initrd (for a start over the network), image.json (digests and predicted registers, for a trust
@@ -9,6 +10,8 @@
 #   --cmdline TEXT      more words for the kernel command line: yanji.run=certify yanji.profile=24h
 #   --add FILE          a file beside it on the medium: a burn-in profile of your own
 #   --nvidia-pack FILE  what nvidia-pack.sh made
+#   --sign-key FILE     private key, PEM, with which sbsign signs the kernel image for Secure Boot: your own, whose
+#   --sign-cert FILE    certificate is enrolled in the firmware
 #   --initrd FILE       the initial file system of an earlier run, to change nothing but the command line
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,6 +21,8 @@ out=yanji.iso
 extra_cmdline=""
 nvidia_pack=""
 initrd=""
+sign_key=""
+sign_cert=""
 added=()
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image
 
@@ -30,6 +35,8 @@ while [ $# -gt 0 ]; do
     --cmdline) extra_cmdline=$2 ;;
     --nvidia-pack) nvidia_pack=$2 ;;
     --initrd) initrd=$2 ;;
+    --sign-key) sign_key=$2 ;;
+    --sign-cert) sign_cert=$2 ;;
     --add) added+=("$2") ;;
     --cache) cache=$2 ;;
     *) fail "unknown option $1" ;;
@@ -151,6 +158,13 @@ printf '%s' "$kernel_version" >"$work/uname"
 "$here/uki.py" --stub "$root/usr/lib/systemd/boot/efi/linuxx64.efi.stub" --out "$work/yanji.efi" \
   .osrel="$work/osrel" .cmdline="$work/cmdline" .uname="$work/uname" .linux="$kernel" .initrd="$work/initrd"
 
+if [ -n "$sign_key" ]; then
+  command -v sbsign >/dev/null || fail "install this first: apt-get install sbsigntool"
+  [ -n "$sign_cert" ] || fail "--sign-key needs --sign-cert"
+  sbsign --key "$sign_key" --cert "$sign_cert" --output "$work/signed.efi" "$work/yanji.efi"
+  mv "$work/signed.efi" "$work/yanji.efi"
+fi
+
 echo "== image"
 iso=$work/iso
 mkdir -p "$iso/boot" "$iso/isolinux"
@@ -191,9 +205,8 @@ xorriso -as mkisofs -quiet -V YANJI_IMAGE -r -J \
 
 folder=$(dirname "$out")
 mkdir -p "$folder"
-[ -n "${SKIP_MEASURE:-}" ] || "$here/image_json.py" --binary "$binary" --uki "$work/yanji.efi" --iso "$work/yanji.iso" --sbom "$work/sbom.cdx.json" \
+"$here/image_json.py" --binary "$binary" --uki "$work/yanji.efi" --iso "$work/yanji.iso" --sbom "$work/sbom.cdx.json" \
   --kernel "$kernel_version" --version "$version" --cmdline "$cmdline" >"$work/image.json"
-: >>"$work/image.json"
 for file in yanji.efi image.json sbom.cdx.json initrd; do cp "$work/$file" "$folder/$file"; done
 cp "$kernel" "$folder/vmlinuz"
 cp "$work/yanji.iso" "$out.part" && mv "$out.part" "$out"

@@ -28,7 +28,6 @@ pub struct Guest<'a> {
     pub bench: &'a Bench,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
-    append: String,
     helpers: Vec<Helper>,
 }
 
@@ -59,7 +58,7 @@ impl<'a> Guest<'a> {
         let arguments = "-M q35 -accel tcg -cpu max -m 512 -nodefaults -no-user-config -display none -no-reboot -serial stdio \
                          -device isa-debug-exit,iobase=0xf4,iosize=0x04";
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-        Ok(Self { bench, folder, arguments, append: String::new(), helpers: Vec::new() })
+        Ok(Self { bench, folder, arguments, helpers: Vec::new() })
     }
 
     /// Folder of this guest.
@@ -80,13 +79,6 @@ impl<'a> Guest<'a> {
         {
             value.clone_into(old);
         }
-        self
-    }
-
-    /// Adds words to the kernel command line of a direct start.
-    pub fn append(&mut self, words: &str) -> &mut Self {
-        self.append.push(' ');
-        self.append.push_str(words);
         self
     }
 
@@ -204,8 +196,8 @@ impl<'a> Guest<'a> {
             self.path("host").display()
         );
         self.arguments(&start);
-        let append = format!("console=ttyS0 quiet panic=-1 yanji.exit-port{}", self.append);
-        self.arguments.extend(["-append".to_owned(), append]);
+        let append = "console=ttyS0 quiet panic=-1 yanji.exit-port";
+        self.arguments.extend(["-append".to_owned(), append.to_owned()]);
         self.run()
     }
 

@@ -1,7 +1,8 @@
 //! The guests, what each is to find, and the table of what they found.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -266,13 +267,13 @@ fn sata_twins(bench: &Bench) -> anyhow::Result<String> {
 const SHORT_PROFILE: &str = "name = \"guest\"\nduration_seconds = 20\n[cpu]\n[memory]\nshare_percent = 10\n";
 
 /// Verifies a report outside of the guest.
-fn verify(bench: &Bench, report: &std::path::Path, more: &[&str]) -> anyhow::Result<(Json, i32)> {
-    let output = Command::new(&bench.binary)
-        .args(["verify", "--format", "json", "--key"])
-        .arg(report.join("signer.pub"))
-        .args(more)
-        .arg(report)
-        .output()?;
+fn verify(bench: &Bench, report: &Path, guest: &Guest<'_>, trust: &[&OsStr]) -> anyhow::Result<(Json, i32)> {
+    let mut command = Command::new(&bench.binary);
+    command.args(["verify", "--format", "json"]).args(trust);
+    if trust.is_empty() {
+        command.arg("--key").arg(report.join("signer.pub"));
+    }
+    let output = as_verifier(&mut command, guest).arg(report).output()?;
     let json: Json = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("yanji verify: {}", String::from_utf8_lossy(&output.stderr)))?;
     Ok((json["reports"][0].clone(), output.status.code().unwrap_or(-1)))
@@ -290,7 +291,7 @@ fn tpm(bench: &Bench) -> anyhow::Result<String> {
     let outcome = guest.run_script("HOME=/run/yanji yanji certify --profile /host/short.toml --out /host/report >/host/certify.log 2>&1")?;
     let report = guest.path("host").join("report");
     ensure!(report.join("report.dsse.json").exists(), "no report: {}", tail(&outcome));
-    let (verified, _) = verify(bench, &report, &[])?;
+    let (verified, _) = verify(bench, &report, &guest, &[])?;
     ensure!(verified["valid"] == true, "not valid: {}", verified["failures"]);
     let proven = sentences(&verified, "proven");
     ensure!(proven.contains("TPM"), "nothing proven by the TPM: {proven}");
@@ -303,36 +304,50 @@ fn result_of(outcome: &Outcome) -> anyhow::Result<String> {
     Ok(line.with_context(|| tail(outcome))?.trim().to_owned())
 }
 
-/// The image with other words behind its command line. BIOS takes them from the boot loader's file, so the medium is made anew.
-fn unattended(bench: &Bench, guest: &Guest<'_>, words: &str) -> anyhow::Result<PathBuf> {
-    let out = guest.path("image/yanji.iso");
-    let made = Command::new(project().join("packaging/image/build.sh"))
-        .args(["--binary".as_ref(), bench.binary.as_os_str(), "--cmdline".as_ref(), words.as_ref(), "--out".as_ref(), out.as_os_str()])
-        .args(["--initrd".as_ref(), bench.boot.join("initrd").as_os_str()])
-        .args(["--add".as_ref(), guest.file("short.toml", SHORT_PROFILE)?.as_os_str()])
-        .args(["--cache".as_ref(), bench.modules.parent().unwrap_or(&bench.modules).as_os_str()])
-        .output()?;
+/// An image with these words behind its command line, in a folder of the guest. The initial file system is the one of the bench.
+fn build_image(
+    bench: &Bench,
+    guest: &Guest<'_>,
+    name: &str,
+    words: &str,
+    signature: Option<&(PathBuf, PathBuf)>,
+) -> anyhow::Result<PathBuf> {
+    let folder = guest.path(name);
+    let mut command = Command::new(project().join("packaging/image/build.sh"));
+    let cache = bench.modules.parent().unwrap_or(&bench.modules);
+    command.arg("--binary").arg(&bench.binary).arg("--cmdline").arg(words).arg("--out").arg(folder.join("yanji.iso"));
+    command.arg("--initrd").arg(bench.boot.join("initrd")).arg("--cache").arg(cache);
+    command.arg("--add").arg(guest.file("short.toml", SHORT_PROFILE)?);
+    if let Some((key, certificate)) = signature {
+        command.arg("--sign-key").arg(key).arg("--sign-cert").arg(certificate);
+    }
+    let made = command.output()?;
     ensure!(made.status.success(), "build.sh: {}", String::from_utf8_lossy(&made.stderr));
-    Ok(out)
+    Ok(folder)
 }
 
 const CERTIFY: &str = "yanji.run=certify yanji.profile=short.toml";
 
 fn iso_bios(bench: &Bench) -> anyhow::Result<String> {
     let mut guest = Guest::new(bench)?;
-    let iso = unattended(bench, &guest, CERTIFY)?;
-    guest.arguments(&format!("-cdrom {}", iso.display()));
+    let folder = build_image(bench, &guest, "running", CERTIFY, None)?;
+    guest.arguments(&format!("-cdrom {}", folder.join("yanji.iso").display()));
     let outcome = guest.run()?;
     let result = result_of(&outcome)?;
     ensure!(outcome.console.contains("report ") && outcome.console.contains("in memory only"), "{}", tail(&outcome));
     Ok(result)
 }
 
-/// A copy of the image as a USB disk; gives the disk.
+/// The image as a USB disk; gives the disk.
 fn usb_disk(bench: &Bench, guest: &mut Guest<'_>) -> anyhow::Result<PathBuf> {
-    let iso = unattended(bench, guest, CERTIFY)?;
+    let folder = build_image(bench, guest, "running", CERTIFY, None)?;
+    attach(guest, &folder.join("yanji.iso"))
+}
+
+/// A copy of an image as a USB disk from which the guest starts; gives the disk.
+fn attach(guest: &mut Guest<'_>, iso: &Path) -> anyhow::Result<PathBuf> {
     let disk = guest.path("stick.img");
-    fs::copy(&iso, &disk)?;
+    fs::copy(iso, &disk)?;
     guest.arguments(&format!(
         "-device qemu-xhci -drive if=none,id=stick,format=raw,file={} -device usb-storage,drive=stick,bootindex=1",
         disk.display()
@@ -341,7 +356,7 @@ fn usb_disk(bench: &Bench, guest: &mut Guest<'_>) -> anyhow::Result<PathBuf> {
 }
 
 /// The partition for reports: offset and length in bytes, from the partition table.
-fn reports_partition(disk: &std::path::Path) -> anyhow::Result<(u64, u64)> {
+fn reports_partition(disk: &Path) -> anyhow::Result<(u64, u64)> {
     let output = Command::new("sfdisk").args(["--json"]).arg(disk).output().context("sfdisk: apt-get install fdisk")?;
     let table: Json = serde_json::from_slice(&output.stdout)?;
     let partition = table["partitiontable"]["partitions"].as_array().and_then(|all| all.last()).context("no partition")?;
@@ -350,7 +365,7 @@ fn reports_partition(disk: &std::path::Path) -> anyhow::Result<(u64, u64)> {
 }
 
 /// Copies the folders with reports off the stick.
-fn reports_on(guest: &Guest<'_>, disk: &std::path::Path) -> anyhow::Result<Vec<PathBuf>> {
+fn reports_on(guest: &Guest<'_>, disk: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let (offset, _) = reports_partition(disk)?;
     let out = guest.path("copied");
     fs::create_dir_all(&out)?;
@@ -377,7 +392,7 @@ fn iso_usb(bench: &Bench) -> anyhow::Result<String> {
     let result = result_of(&outcome)?;
     let reports = reports_on(&guest, &disk)?;
     ensure!(reports.len() == 1, "{} reports on the stick, {result}: {}", reports.len(), tail(&outcome));
-    let (verified, code) = verify(bench, &reports[0], &[])?;
+    let (verified, code) = verify(bench, &reports[0], &guest, &[])?;
     ensure!(verified["valid"] == true, "not valid: {}", verified["failures"]);
     Ok(format!("one report on the stick, valid, verify exits {code}"))
 }
@@ -399,23 +414,100 @@ fn iso_usb_full(bench: &Bench) -> anyhow::Result<String> {
     Ok("nothing on the stick, said so".to_owned())
 }
 
-/// The image by UEFI with a TPM and a stick, and its report verified against the given measured image.
-fn measured(bench: &Bench, words: &str, secure: bool) -> anyhow::Result<(Json, i32, String)> {
-    let _ = (bench, words, secure);
-    bail!("not yet")
+/// What came of a start by UEFI with a TPM and a stick.
+struct Measured {
+    verified: Json,
+    code: i32,
+    console: String,
+}
+
+/// Starts the image that `words` make by UEFI with a TPM, and verifies its report under a policy that pins the TPM's authority and
+/// allows the image that [`CERTIFY`] makes. `secure` signs the image with Debian's test key and switches Secure Boot on.
+fn measured(bench: &Bench, words: &str, secure: bool) -> anyhow::Result<Measured> {
+    let mut guest = Guest::new(bench)?;
+    let signature = if secure { Some(test_key(&guest)?) } else { None };
+    let genuine = build_image(bench, &guest, "genuine", CERTIFY, None)?;
+    let running = build_image(bench, &guest, "running", words, signature.as_ref())?;
+    let roots = guest.tpm()?;
+    guest.uefi(secure)?;
+    guest.replace("-m", "768");
+    let disk = attach(&mut guest, &running.join("yanji.iso"))?;
+    let outcome = guest.run()?;
+    result_of(&outcome)?;
+    let reports = reports_on(&guest, &disk)?;
+    ensure!(reports.len() == 1, "{} reports on the stick: {}", reports.len(), tail(&outcome));
+    let policy = trust_policy(bench, &guest, &reports[0], &roots, &genuine.join("image.json"))?;
+    let (verified, code) = verify(bench, &reports[0], &guest, &["--trust".as_ref(), policy.as_os_str()])?;
+    Ok(Measured { verified, code, console: outcome.console })
+}
+
+/// Debian's test key, which the firmware's test variables know; its passphrase is public.
+fn test_key(guest: &Guest<'_>) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let key = guest.path("snakeoil.key");
+    let made = Command::new("openssl")
+        .args(["rsa", "-in", "/usr/share/ovmf/PkKek-1-snakeoil.key", "-passin", "pass:snakeoil", "-out"])
+        .arg(&key)
+        .output()?;
+    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    Ok((key, PathBuf::from("/usr/share/ovmf/PkKek-1-snakeoil.pem")))
+}
+
+/// A trust policy of the verifier: the signer, the authority of the guest's TPM, and the image that may run.
+fn trust_policy(
+    bench: &Bench,
+    guest: &Guest<'_>,
+    report: &Path,
+    roots: &str,
+    image: &Path,
+) -> anyhow::Result<PathBuf> {
+    let policy = guest.path("trust.toml");
+    let yanji = |arguments: &[&OsStr]| -> anyhow::Result<()> {
+        let mut command = Command::new(&bench.binary);
+        command.arg("trust").arg("--file").arg(&policy).args(arguments);
+        let output = as_verifier(&mut command, guest).output()?;
+        ensure!(output.status.success(), "yanji trust: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    };
+    yanji(&["init".as_ref(), "--name".as_ref(), "guests".as_ref()])?;
+    let signer = report.join("signer.pub");
+    yanji(&["add".as_ref(), "seller".as_ref(), "--public".as_ref(), signer.as_os_str(), "--role".as_ref(), "seller".as_ref()])?;
+    let image: Json = serde_json::from_slice(&fs::read(image)?)?;
+    let pcr11 = image["measured"]["pcr11"]["stub"].as_str().context("image.json has no PCR 11")?;
+    let mut text = fs::read_to_string(&policy)?;
+    for certificate in roots.split_inclusive("-----END CERTIFICATE-----") {
+        if certificate.contains("BEGIN") {
+            text += &format!("\n[[root]]\nkind = \"tpm\"\npem = \"\"\"\n{}\n\"\"\"\n", certificate.trim());
+        }
+    }
+    text += &format!("\n[[image]]\nname = \"yanji\"\nversion = \"test\"\npcr11 = \"{pcr11}\"\n");
+    fs::write(&policy, text)?;
+    yanji(&["sign".as_ref()])?;
+    Ok(policy)
+}
+
+/// The verifier has keys and a memory of its own, and leaves the user's alone.
+fn as_verifier<'a>(command: &'a mut Command, guest: &Guest<'_>) -> &'a mut Command {
+    command.env("XDG_CONFIG_HOME", guest.path("verifier")).env("XDG_STATE_HOME", guest.path("verifier-state"))
 }
 
 fn iso_uefi(bench: &Bench) -> anyhow::Result<String> {
-    let (verified, code, _) = measured(bench, CERTIFY, false)?;
-    Ok(format!("{} exits {code}", sentences(&verified, "proven")))
+    let Measured { verified, code, .. } = measured(bench, CERTIFY, false)?;
+    ensure!(verified["valid"] == true, "not valid: {}", verified["failures"]);
+    let proven = sentences(&verified, "proven");
+    let image = proven.split("; ").find(|line| line.contains("image")).context(proven.clone())?;
+    Ok(format!("{image}; verify exits {code}"))
 }
 
 fn uefi_cmdline(bench: &Bench) -> anyhow::Result<String> {
-    let (verified, code, _) = measured(bench, &format!("{CERTIFY} changed"), false)?;
-    Ok(format!("{} exits {code}", verified["failures"]))
+    let Measured { verified, code, .. } = measured(bench, &format!("{CERTIFY} yanji.changed"), false)?;
+    let class = verified["failures"][0]["class"].as_str().unwrap_or("no failure");
+    ensure!(class == "E_IMAGE_UNKNOWN", "{class}, exit {code}");
+    Ok(format!("{class}, verify exits {code}"))
 }
 
 fn secure_boot(bench: &Bench) -> anyhow::Result<String> {
-    let (verified, code, _) = measured(bench, CERTIFY, true)?;
-    Ok(format!("{} exits {code}", sentences(&verified, "proven")))
+    let Measured { verified, code, console } = measured(bench, CERTIFY, true)?;
+    ensure!(verified["valid"] == true, "not valid: {}", verified["failures"]);
+    ensure!(console.contains("Secure Boot is on"), "Secure Boot was off");
+    Ok(format!("started under Secure Boot, PCR 11 as predicted, verify exits {code}"))
 }
