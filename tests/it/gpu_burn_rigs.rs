@@ -1,7 +1,8 @@
 //! Every shipped rig of the virtual driver is burned in and judged: `yanji certify`, and the verdict that the rig expects.
 //!
 //! The test policy is the shipped one with three differences: it takes simulated machines, it needs nothing of the host
-//! (this one may be a container without SMBIOS), and nothing of a burn-in of the host. What it needs of GPUs stays.
+//! (this one may be a container without SMBIOS), and nothing of a burn-in of the host. What it needs of GPUs stays. Two rules
+//! are left out, which would say of the simulation what it is: a driver that no package has, and a virtual machine.
 
 use std::fs;
 use std::path::Path;
@@ -109,7 +110,9 @@ fn judge(name: String, text: &str, signatures: &Path) -> Row {
     }
     // Of a genuine rig nothing severe may be said but what the rig names.
     if expect.genuine {
-        let other = severe.iter().filter(|rule| !rules.contains(rule) && !rule.contains("unfinished"));
+        // A burn-in that did not come to its end says so.
+        let cut_off = |rule: &str| verdict != "accepted" && (rule == "burn.incomplete" || rule == "gpu.burn-unfinished");
+        let other = severe.iter().filter(|rule| !rules.contains(rule) && !cut_off(rule));
         row.wrong.extend(other.map(|rule| format!("{rule} fires")));
     }
     row.wrong.extend(witnesses(&row.name, inspection));
@@ -191,6 +194,9 @@ fn small(text: &str) -> String {
 fn signatures() -> TempDir {
     let folder = TempDir::new().unwrap();
     copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("signatures"), folder.path());
+    for rule in ["driver/library-foreign.toml", "platform/virtual-machine.toml"] {
+        fs::remove_file(folder.path().join(rule)).unwrap();
+    }
     let path = folder.path().join("policy.toml");
     let mut policy: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
     policy.insert("name".to_owned(), "simulation".into());

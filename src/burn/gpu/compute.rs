@@ -14,6 +14,8 @@ const TEST_ITERATIONS: [u32; 2] = [1, 100];
 /// Time of a launch that a rate is measured with, on the card, and the most of the host's time that it may take.
 const LAUNCH_SECONDS: f64 = 0.05;
 const MAX_LAUNCH: Duration = Duration::from_millis(400);
+/// A launch takes some microseconds whatever it does; one that is not far longer says nothing about a rate.
+const SHORTEST_LAUNCH_SECONDS: f64 = 60e-6;
 /// Time for one number type.
 const BUDGET: Duration = Duration::from_millis(2500);
 const RUNS: usize = 12;
@@ -226,7 +228,7 @@ fn calibrate(card: &mut Card, work: &Work) -> Result<u32, Failure> {
         let start = Instant::now();
         let (seconds, _) = launch(card, work, 1, iterations, FULL)?;
         card.progress(work.kernel, 0.0, "");
-        let long = start.elapsed() > card.time(MAX_LAUNCH / 4);
+        let long = seconds >= SHORTEST_LAUNCH_SECONDS && start.elapsed() > card.time(MAX_LAUNCH / 4);
         if seconds >= LAUNCH_SECONDS || long || iterations >= 1 << 22 || card.over() {
             return Ok(iterations);
         }
