@@ -15,8 +15,10 @@ use crate::rule::{BLANK_IDENTITIES, Tables};
 
 /// Kinds whose parts the kernel names in the order in which it finds them: another name is no other slot.
 const NAMED_BY_KERNEL: [&str; 2] = ["drives", "nics"];
-/// Words in the names of facts that change with an update, and not with the part.
-const REVISIONS: [&str; 4] = ["firmware", "bios", "microcode", "hypervisor"];
+/// Last words in the names of facts that change with an update, and not with the part.
+const REVISIONS: [&str; 3] = ["firmware", "bios_version", "microcode"];
+/// Facts about what runs on the machine.
+const ENVIRONMENT: &str = "hypervisor.";
 /// How much of a value is repeated.
 const MAX_SHOWN_CHARS: usize = 200;
 
@@ -239,7 +241,7 @@ fn describe(part: &Part<'_>) -> String {
 }
 
 fn is_revision(name: &str) -> bool {
-    REVISIONS.iter().any(|word| name.contains(word))
+    name.starts_with(ENVIRONMENT) || REVISIONS.iter().any(|word| name.ends_with(word))
 }
 
 /// Letters look alike in more than one script: nothing but the case of ASCII and blanks around is ignored.
