@@ -131,13 +131,7 @@ impl SessionStart {
         let predicate = Predicate {
             report_id: self.report_id,
             challenge: self.challenge,
-            session: Session {
-                s0,
-                started_at: self.started_at,
-                ended_at,
-                boot_id,
-                chain_head: derived.chain_head(),
-            },
+            session: Session { s0, started_at: self.started_at, ended_at, boot_id, chain_head: derived.chain_head() },
             tool: self.tool,
             databases: vec![Database {
                 name: "signatures".to_owned(),

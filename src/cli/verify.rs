@@ -18,9 +18,9 @@ use yanji::report;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
+use super::decode::device_roots;
 use super::error::CliError;
 use super::exit::Exit;
-use super::decode::device_roots;
 use super::{error, inspect, output};
 
 /// Arguments of `yanji verify`.

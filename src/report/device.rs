@@ -53,7 +53,10 @@ fn fields(row: &DeviceRow<'_>, style: Style) -> Table {
     add("architecture", device.architecture().map(str::to_owned));
     add("VBIOS", report.vbios_version());
     add("driver", text(spdm::DRIVER_VERSION));
-    add("project", text(spdm::PROJECT).map(|project| format!("{project}-{}", text(spdm::PROJECT_SKU).unwrap_or_default())));
+    add(
+        "project",
+        text(spdm::PROJECT).map(|project| format!("{project}-{}", text(spdm::PROJECT_SKU).unwrap_or_default())),
+    );
     add("chip SKU", text(spdm::CHIP_SKU));
     add("board id", report.board_id().map(|id| format!("{id:#06x}")));
     add("firmware id", report.field(spdm::FWID).map(hex::encode));

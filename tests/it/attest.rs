@@ -40,8 +40,10 @@ impl Signed {
     fn new(items: Vec<Item>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-        let expectations =
-            Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]), ..Expectations::default() };
+        let expectations = Expectations {
+            trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]),
+            ..Expectations::default()
+        };
         let mut tar = Vec::new();
         let written = evidence_tar::write(items, &mut tar).unwrap();
         let mut statement = statement(&key, "report-1");
@@ -588,7 +590,10 @@ fn own_key_and_trust() {
 fn a_written_report_is_whole_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let key = Key::create(&folder.path().join("key.pem"), None).unwrap();
-    let expectations = Expectations { trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]), ..Expectations::default() };
+    let expectations = Expectations {
+        trusted: TrustedKeys::from_public_keys([("seller".to_owned(), *key.public())]),
+        ..Expectations::default()
+    };
     let report = folder.path().join("report");
     let written = write::write(&report, statement(&key, "r"), small_items(), &key).unwrap();
     let mut names: Vec<_> =

@@ -60,7 +60,10 @@ fn nvidias_samples_verify() {
             assert!(verified.is_proven(), "{name}: {:?}", verified.failures);
             assert_eq!(verified.root.as_deref(), Some("NVIDIA Device Identity CA"));
             let root = device.chain.certificates.last().unwrap();
-            assert_eq!((device.chain.certificates.len(), root.sha256.to_string().as_str()), (5, NVIDIA_DEVICE_IDENTITY_SHA256));
+            assert_eq!(
+                (device.chain.certificates.len(), root.sha256.to_string().as_str()),
+                (5, NVIDIA_DEVICE_IDENTITY_SHA256)
+            );
             assert_eq!(root.not_after.to_string(), "9999-12-31T23:59:59Z");
             assert_eq!(device.architecture(), entry.architecture.as_deref());
             if let Some(version) = &entry.vbios_version {
@@ -100,10 +103,12 @@ fn a_hopper_board_names_itself_in_its_report() {
 
 #[test]
 fn a_blackwell_report_and_its_chain_are_two_files() {
-    let (Some(report), Some(chain)) = (sample("blackwellAttestationReport.txt"), sample("blackwellCertChain.txt")) else {
+    let (Some(report), Some(chain)) = (sample("blackwellAttestationReport.txt"), sample("blackwellCertChain.txt"))
+    else {
         return;
     };
-    let (EvidenceFile::Report(report), EvidenceFile::Chain(chain)) = (read(&report).unwrap(), read(&chain).unwrap()) else {
+    let (EvidenceFile::Report(report), EvidenceFile::Chain(chain)) = (read(&report).unwrap(), read(&chain).unwrap())
+    else {
         panic!()
     };
     assert_eq!(read(&report).unwrap(), EvidenceFile::Report(report.clone()), "binary");
@@ -173,10 +178,13 @@ fn the_parser_reads_what_nvidias_parser_prints() {
         hex::decode(&printed[format!("SpdmMeasurementResponseMessage.{field}").as_str()][2..]).unwrap()
     };
     let mut report = [&[0x11, 0xe0, 1, 0xff][..], &[7; 32], &[0]].concat();
-    report.extend(["SPDMVersion", "RequestResponseCode", "Param1", "Param2", "NumberOfBlocks"].map(|it| number(it) as u8));
+    report.extend(
+        ["SPDMVersion", "RequestResponseCode", "Param1", "Param2", "NumberOfBlocks"].map(|it| number(it) as u8),
+    );
     report.extend(&number("MeasurementRecordLength").to_le_bytes()[..3]);
     let blocks = number("MeasurementRecord.NumberOfBlocks");
-    let block = |index: usize, field: &str| format!("MeasurementRecord.MeasurementBlocks[{index}].DMTFSpecMeasurement{field}");
+    let block =
+        |index: usize, field: &str| format!("MeasurementRecord.MeasurementBlocks[{index}].DMTFSpecMeasurement{field}");
     for index in 1..=blocks {
         let value = bytes(&block(index, "Value"));
         let size = number(&block(index, "ValueSize")) as u16;
@@ -210,7 +218,10 @@ fn the_parser_reads_what_nvidias_parser_prints() {
     let parsed = spdm::parse(&report).unwrap();
     assert_eq!(parsed.measurements.len(), blocks);
     for (measurement, index) in parsed.measurements.iter().zip(1..) {
-        assert_eq!((measurement.index as usize, measurement.value_type as usize), (index, number(&block(index, "ValueType"))));
+        assert_eq!(
+            (measurement.index as usize, measurement.value_type as usize),
+            (index, number(&block(index, "ValueType")))
+        );
         assert_eq!(measurement.value, bytes(&block(index, "Value")));
     }
     assert_eq!(parsed.device_nonce.to_vec(), bytes("Nonce"));
@@ -323,9 +334,8 @@ fn lists_of_the_fabric_must_name_exactly_the_devices_that_are_there() {
         list.extend([0; 64]);
         vec![(spdm::DEVICE_PDI, hex::decode(fabric).unwrap()), (spdm::SWITCH_GPU_PDIS, list)]
     };
-    let device = |identity: &Identity, fields: &[(u16, Vec<u8>)]| {
-        signed(&authority.device(identity).unwrap(), [7; 32], fields)
-    };
+    let device =
+        |identity: &Identity, fields: &[(u16, Vec<u8>)]| signed(&authority.device(identity).unwrap(), [7; 32], fields);
     let links = [(spdm::DEVICE_PDI, [reversed(fabric), reversed(fabric)].concat())];
     let (first, second) = (device(&gpu(one), &links), device(&gpu(two), &links));
     let sw = device(&switch(fabric), &at_switch(&[one, two]));

@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use yanji::attest::device::DeviceNonce;
 use yanji::collect::collect;
 use yanji::evidence::{Evidence, Origin, Reading};
-use yanji::parse::nvml_attestation::pci_address;
 use yanji::host::{Capture, Host, LiveHost, Query, RecordedHost};
+use yanji::parse::nvml_attestation::pci_address;
 
 use crate::support::{NvidiaDriver, NvidiaGpu, RecordedMachine};
 

@@ -10,10 +10,10 @@
 use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage, ring::ECDSA_P384_SHA384};
 use serde::Serialize;
-use x509_cert::der::{DateTime, Decode};
+use webpki::{EndEntityCert, KeyUsage, ring::ECDSA_P384_SHA384};
 use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::der::{DateTime, Decode};
 
 use super::{Root, Roots};
 use crate::attest::Digest;

@@ -40,7 +40,12 @@ fn duplicates(devices: &[&Device], fleet: &mut Fleet) {
         if let Some((number, id)) = earlier {
             let what = format!("{id} of device {}", index + 1);
             let observed = format!("device {number} has it too");
-            fleet.failures.push(Failure::new(FailureClass::Duplicate, &what, "an id that no other device has", &observed));
+            fleet.failures.push(Failure::new(
+                FailureClass::Duplicate,
+                &what,
+                "an id that no other device has",
+                &observed,
+            ));
         }
     }
 }
@@ -71,7 +76,9 @@ fn topology(devices: &[&Device], fleet: &mut Fleet) {
             }
             None if there.is_empty() => {}
             None => {
-                fleet.not_proven.push(format!("which {others} are at {}: its report has no list of them", device.label()));
+                fleet
+                    .not_proven
+                    .push(format!("which {others} are at {}: its report has no list of them", device.label()));
             }
         }
     }

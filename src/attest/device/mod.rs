@@ -102,7 +102,12 @@ impl Device {
     /// Reads a report and a PEM chain.
     pub fn decode(report: &[u8], chain: &[u8]) -> Result<Self, Failure> {
         let chain = Chain::parse(chain).map_err(|error| {
-            Failure::new(FailureClass::DeviceChain, "certificate chain", "X.509 certificates in PEM", &error.to_string())
+            Failure::new(
+                FailureClass::DeviceChain,
+                "certificate chain",
+                "X.509 certificates in PEM",
+                &error.to_string(),
+            )
         })?;
         let parsed = spdm::parse(report).map_err(|error| {
             let expected = "an SPDM 1.1 request and response for measurements";
@@ -222,7 +227,8 @@ impl Device {
     /// There are no references for what devices measure of their firmware; this says so of one.
     pub fn unknown_measurements(&self) -> Failure {
         let version = self.report.vbios_version();
-        let expected = format!("reference measurements for VBIOS {}", version.as_deref().unwrap_or("of unknown version"));
+        let expected =
+            format!("reference measurements for VBIOS {}", version.as_deref().unwrap_or("of unknown version"));
         let count = self.report.measurements.len();
         let what = format!("{}: measurements", self.label());
         let observed = format!("no references; {count} measurements were read and compared with nothing");

@@ -91,7 +91,8 @@ fn verify<'a>(
         let what = format!("{part}, {phase}: nonce of the statement");
         report.fail(FailureClass::Nonce, &what, &hex::encode(nonce), &evidence.nonce.to_string());
     }
-    let named = |failure: super::Failure| super::Failure { what: format!("{part}, {phase}: {}", failure.what), ..failure };
+    let named =
+        |failure: super::Failure| super::Failure { what: format!("{part}, {phase}: {}", failure.what), ..failure };
     let device = match Device::decode(&evidence.report.0, &evidence.cert_chain.0) {
         Ok(device) => device,
         Err(failure) => {
@@ -200,7 +201,8 @@ fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Eviden
         (Some(_), None) => "the start only",
         _ => "the end only",
     };
-    let mut reason = format!("the chip with PDI {pdi} signed the nonces of this session ({phases}); {root} vouches for it");
+    let mut reason =
+        format!("the chip with PDI {pdi} signed the nonces of this session ({phases}); {root} vouches for it");
     if recorded.part(part).and_then(nvml_pdi).is_none() {
         reason += "; NVML told no PDI to compare";
     }

@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use serde::Serialize;
 use yanji::attest::device::{
-    Certificate, Device, DeviceKind, Entry, EvidenceFile, MAX_FILE_BYTES, Pdi, RootError, Roots, Steps, Terms,
-    compare, read,
+    Certificate, Device, DeviceKind, Entry, EvidenceFile, MAX_FILE_BYTES, Pdi, RootError, Roots, Steps, Terms, compare,
+    read,
 };
 use yanji::attest::verify::{Failure, FailureClass};
 use yanji::parse::spdm;
@@ -58,9 +58,9 @@ pub fn device_roots(files: &[PathBuf]) -> anyhow::Result<Roots> {
                 .hint("give the root certificate in PEM")
         };
         let pem = fs::read(file).with_context(wrong)?;
-        roots.add(&file.display().to_string(), &pem).map_err(|error: RootError| {
-            anyhow::Error::new(error).context(wrong())
-        })?;
+        roots
+            .add(&file.display().to_string(), &pem)
+            .map_err(|error: RootError| anyhow::Error::new(error).context(wrong()))?;
     }
     Ok(roots)
 }
@@ -292,7 +292,12 @@ impl<'a> From<&'a Checked> for DeviceView<'a> {
 fn plain(checked: &[Checked], document: &Document<'_>) -> String {
     let devices: Vec<report::DeviceRow<'_>> = checked
         .iter()
-        .map(|it| report::DeviceRow { source: &it.source, device: &it.device, steps: &it.steps, root: it.root.as_deref() })
+        .map(|it| report::DeviceRow {
+            source: &it.source,
+            device: &it.device,
+            steps: &it.steps,
+            root: it.root.as_deref(),
+        })
         .collect();
     report::devices_plain(&devices, document.failures, document.warnings, document.not_proven, output::style())
 }

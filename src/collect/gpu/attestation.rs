@@ -67,11 +67,7 @@ fn signed(device: &Device, part: &mut PartBuilder<'_>) {
             report.board_id().map_or(Reading::Absent, |id| Reading::Known(format!("{id:#06x}"))),
             SOURCE,
         )
-        .fact(
-            "gpu.attestation.vbios_version",
-            report.vbios_version().map_or(Reading::Absent, Reading::Known),
-            SOURCE,
-        )
+        .fact("gpu.attestation.vbios_version", report.vbios_version().map_or(Reading::Absent, Reading::Known), SOURCE)
         .fact("gpu.attestation.nonce", hex::encode(report.nonce), SOURCE)
         .fact("gpu.attestation.signature", word(device.is_signed()), SOURCE);
 }

@@ -225,7 +225,11 @@ pub const GPU: &[FactDef] = &[
     FactDef::new("gpu.attestation.board_id", Text, "board id in the signed report, hexadecimal"),
     FactDef::new("gpu.attestation.vbios_version", Text, "VBIOS version in the signed report"),
     FactDef::new("gpu.attestation.pdi", Text, "per-device identifier in the certificate of the chip, hexadecimal"),
-    FactDef::new("gpu.attestation.pdi_reversed", Text, "the same with its bytes in reverse order, as some interfaces give it"),
+    FactDef::new(
+        "gpu.attestation.pdi_reversed",
+        Text,
+        "the same with its bytes in reverse order, as some interfaces give it",
+    ),
     FactDef::new("gpu.attestation.nonce", Text, "what the device was asked to sign, hexadecimal"),
     FactDef::new(
         "gpu.attestation.chain",

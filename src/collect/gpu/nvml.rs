@@ -572,8 +572,11 @@ fn confidential(calls: &Calls, part: &mut PartBuilder<'_>) {
     let digest = |bytes: &Reading<Vec<u8>>| bytes.as_ref().map(|bytes| Digest::of(bytes).to_string());
     let (certificate, report) =
         ("nvmlDeviceGetConfComputeGpuCertificate", "nvmlDeviceGetConfComputeGpuAttestationReport");
-    part.fact("gpu.nvml.confidential_compute.certificate_sha256", digest(&attestation.chain), certificate)
-        .fact("gpu.nvml.confidential_compute.report_sha256", digest(&attestation.report), report);
+    part.fact("gpu.nvml.confidential_compute.certificate_sha256", digest(&attestation.chain), certificate).fact(
+        "gpu.nvml.confidential_compute.report_sha256",
+        digest(&attestation.report),
+        report,
+    );
     let architecture = calls.number("nvmlDeviceGetArchitecture", &[], "");
     super::attestation::add(&attestation, &architecture, part);
 }

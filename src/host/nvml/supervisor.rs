@@ -37,12 +37,8 @@ enum End {
 /// `nvml-reader`.
 pub(in crate::host) fn ask(program: &Path, nonce: Option<DeviceNonce>) -> Reading<Vec<u8>> {
     let end = Instant::now() + TOTAL_DEADLINE;
-    let mut assignment = Assignment {
-        supervisor: std::process::id(),
-        finished: Vec::new(),
-        given_up: Vec::new(),
-        nonce,
-    };
+    let mut assignment =
+        Assignment { supervisor: std::process::id(), finished: Vec::new(), given_up: Vec::new(), nonce };
     let mut answer = Vec::new();
     for _ in 0..=MAX_RESTARTS {
         let reader = match Reader::start(program, &assignment) {

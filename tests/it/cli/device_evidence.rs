@@ -71,7 +71,10 @@ fn nvidias_samples_are_decoded_and_verified() {
     assert!(repeated["devices"].as_array().unwrap().iter().all(|device| device["valid"] == true));
     let two = ["blackwellAttestationReport.txt", "blackwellCertChain.txt"];
     let blackwell = decode(&place, &two).exits(0).json();
-    assert_eq!((&blackwell["devices"][0]["architecture"], &blackwell["devices"][0]["project"]), (&json!("BLACKWELL"), &json!("G525")));
+    assert_eq!(
+        (&blackwell["devices"][0]["architecture"], &blackwell["devices"][0]["project"]),
+        (&json!("BLACKWELL"), &json!("G525"))
+    );
     assert!(blackwell["notProven"].to_string().contains("no nonce was given"));
     decode(&place, &two[..1]).exits(2);
     let revoked = decode(&place, &["hopper_evidence.json", "--revoked", "412921ce551e4eeda3"]).exits(4).json();
@@ -79,7 +82,11 @@ fn nvidias_samples_are_decoded_and_verified() {
 
     let plain = place.run(["decode", "nvidia-evidence", "multi_switch_ls10.json"]).exits(4).stdout;
     assert!(plain.ends_with("4 devices, 3 failures: INVALID\n"), "{plain}");
-    assert!(plain.contains("  E_DUPLICATE PDI 0x203eb31ad9ed0008 of device 2\n    expected: an id that no other device has\n"));
+    assert!(
+        plain.contains(
+            "  E_DUPLICATE PDI 0x203eb31ad9ed0008 of device 2\n    expected: an id that no other device has\n"
+        )
+    );
 }
 
 #[test]
@@ -114,7 +121,8 @@ fn a_device_under_another_root_needs_that_root() {
         Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: "11223344556677aa".to_owned(), until_year: 9999 };
     let signer = authority.device(&identity).unwrap();
     let report = signer.report(&[7; 32], &Contents { measurements: 2, fields: Vec::new() }).unwrap();
-    let evidence = json!({"evidences": [{"arch": "HOPPER", "certificate": signer.chain, "evidence": hex::encode(report)}]});
+    let evidence =
+        json!({"evidences": [{"arch": "HOPPER", "certificate": signer.chain, "evidence": hex::encode(report)}]});
     fs::write(place.path("device.json"), evidence.to_string()).unwrap();
     fs::write(place.path("root.pem"), authority.root()).unwrap();
     let nonce = "07".repeat(32);
