@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value as Json;
 
-use super::nvml::{Calls, json_number, member_text};
+use super::nvml::{Calls, json_number};
 use crate::evidence::Reading;
 
 const CERTIFICATE: &str = "nvmlDeviceGetConfComputeGpuCertificate";
@@ -22,12 +22,14 @@ pub struct Attestation {
 impl Attestation {
     /// Finds both among a GPU's answers.
     pub fn of(calls: &Calls) -> Self {
+        // Longer than any text that a fact may have.
         let bytes = |call: &str, member: &str| {
-            calls.get(call, &[]).and_then(|it| member_text(it, member)).and_then(|text| {
-                match BASE64_STANDARD.decode(text) {
-                    Ok(bytes) => Reading::Known(bytes),
-                    Err(_) => Reading::Failed("not base64".to_owned()),
-                }
+            calls.get(call, &[]).and_then(|it| match it.get(member) {
+                None | Some(Json::Null) => Reading::Absent,
+                Some(text) => match text.as_str().and_then(|text| BASE64_STANDARD.decode(text).ok()) {
+                    Some(bytes) => Reading::Known(bytes),
+                    None => Reading::Failed("not base64".to_owned()),
+                },
             })
         };
         let report = match calls.was_asked(REPORT) {
