@@ -24,7 +24,7 @@ apt_folder=$folder/apt
 mkdir -p "$apt_folder"/{state/lists/partial,cache/archives/partial,etc} "$folder/debs"
 : >"$apt_folder/status"
 for suite in "$release" "$release-updates" "$release-backports"; do
-  echo "deb [signed-by=$keyring] $mirror $suite main"
+  echo "deb [signed-by=$keyring] $mirror $suite ${COMPONENTS:-main}"
 done >"$apt_folder/sources.list"
 apt_options=(
   -o "Dir::Etc::sourcelist=$apt_folder/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::Etc::parts=/dev/null
