@@ -235,10 +235,16 @@ fn must_own(owners: &[PublicKey], key: &Key) -> anyhow::Result<()> {
     if owners.contains(key.public()) {
         return Ok(());
     }
-    let ids: Vec<String> = owners.iter().map(|owner| format!("key {}", owner.keyid())).collect();
+    let mut ids: Vec<String> = owners.iter().map(|owner| format!("key {}", owner.keyid())).collect();
+    ids.sort();
+    ids.dedup();
     bail!(
-        CliError::usage(format!("key {} does not own the policy: {} does", key.public().keyid(), ids.join(", ")))
-            .hint("sign with the private key of an owner: --key FILE")
+        CliError::usage(format!(
+            "key {} does not own the policy; its owners: {}",
+            key.public().keyid(),
+            ids.join(", ")
+        ))
+        .hint("sign with the private key of an owner: --key FILE")
     )
 }
 

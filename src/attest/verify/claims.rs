@@ -7,20 +7,20 @@ use crate::attest::statement::{Assurance, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::rule::{Check, Outcome};
 
-/// Kinds of parts in the identity, what a person calls them, and the rules that compare independent paths to who they are.
+/// Kinds of parts in the identity, what a person calls them, and the rule that compares independent paths to who they are.
 /// Kinds without one are described by a single path.
-const KINDS: [(&str, &str, &[&str]); 10] = [
+const KINDS: [(&str, &str, Option<&str>); 10] = [
     // SMBIOS, the kernel's copy of it and the boot firmware have one source.
-    ("system", "the system", &[]),
-    ("boards", "the boards", &[]),
-    ("chassis", "the chassis", &[]),
-    ("powerSupplies", "the power supplies", &[]),
-    ("cpus", "the processors", &["cpu.smbios-differs"]),
-    ("dimms", "the memory modules", &["dimm.spd-smbios-differ"]),
-    ("drives", "the drives", &[]),
-    ("nics", "the network cards", &[]),
-    ("gpus", "the GPUs", &["gpu.sources-disagree"]),
-    ("accelerators", "the accelerators", &[]),
+    ("system", "the system", None),
+    ("boards", "the boards", None),
+    ("chassis", "the chassis", None),
+    ("powerSupplies", "the power supplies", None),
+    ("cpus", "the processors", Some("cpu.smbios-differs")),
+    ("dimms", "the memory modules", Some("dimm.spd-smbios-differ")),
+    ("drives", "the drives", None),
+    ("nics", "the network cards", None),
+    ("gpus", "the GPUs", Some("gpu.sources-disagree")),
+    ("accelerators", "the accelerators", None),
 ];
 
 /// The claim that a TPM's clock can confirm.
@@ -47,13 +47,13 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
             claims.push(ClaimLevel { claim, level, reason });
         }
     };
-    for (kind, words, rules) in KINDS {
+    for (kind, words, rule) in KINDS {
         let count = predicate.identity.get(kind).and_then(Json::as_array).map_or(0, Vec::len);
         if count == 0 {
             continue;
         }
         let name = if count == 1 { format!("identity of {words}") } else { format!("identity of {words} ({count})") };
-        let (level, reason) = identity_level(rules, &rederived.checks);
+        let (level, reason) = identity_level(rule, &rederived.checks);
         claim(name, level, reason);
     }
     if let Some(burn) = &rederived.burn {
@@ -92,23 +92,27 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
 }
 
 /// L1 when a rule that compares independent paths could look everywhere and found them equal.
-fn identity_level(rules: &[&str], checks: &[Check]) -> (Assurance, String) {
-    for rule in rules {
-        let outcomes: Vec<&Outcome> =
-            checks.iter().filter(|check| check.id == *rule).map(|check| &check.outcome).collect();
-        let compared = outcomes.iter().filter(|outcome| !matches!(outcome, Outcome::NotApplicable)).count();
-        let clear = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Clear)).count();
-        return match (compared, clear) {
-            (0, _) => (Assurance::L0, format!("software on the machine says so; {rule} had nothing to compare")),
-            _ if clear < compared => (
-                Assurance::L0,
-                format!("software on the machine says so; {rule} found {clear} of {compared} in agreement"),
+fn identity_level(rule: Option<&str>, checks: &[Check]) -> (Assurance, String) {
+    let Some(rule) = rule else {
+        return (Assurance::L0, "software on the machine says so, by one path; no part signed it".to_owned());
+    };
+    let count = |which: &dyn Fn(&Outcome) -> bool| {
+        checks.iter().filter(|check| check.id == rule && which(&check.outcome)).count()
+    };
+    let clear = count(&|outcome| *outcome == Outcome::Clear);
+    let differ = count(&|outcome| matches!(outcome, Outcome::Fires(_)));
+    let blind = count(&|outcome| matches!(outcome, Outcome::Inconclusive { .. }));
+    match (clear, differ, blind) {
+        (0, 0, 0) => (Assurance::L0, format!("software on the machine says so; {rule} had nothing to compare")),
+        (_, 0, 0) => {
+            (Assurance::L1, format!("independent paths agree on all {clear} ({rule}); no part signed its identity"))
+        }
+        _ => (
+            Assurance::L0,
+            format!(
+                "software on the machine says so; {rule} found {clear} in agreement and {differ} not, and could not look \
+                 at {blind}"
             ),
-            _ => (
-                Assurance::L1,
-                format!("independent paths agree on all {compared} ({rule}); none of them is signed by a part"),
-            ),
-        };
+        ),
     }
-    (Assurance::L0, "software on the machine says so, by one path; no part signed it".to_owned())
 }
