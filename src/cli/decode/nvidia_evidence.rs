@@ -192,7 +192,8 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
 /// Reads all files; a report and a chain that follow each other are one device.
 fn load(files: &[PathBuf], failures: &mut Vec<Failure>) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
-    let (mut reports, mut chains): (Vec<(&Path, Vec<u8>)>, Vec<Vec<u8>>) = Default::default();
+    let mut reports: Vec<(&Path, Vec<u8>)> = Vec::new();
+    let mut chains = Vec::new();
     for file in files {
         let name = file.display().to_string();
         let hint = "no evidence of devices is that large; is it another file?";
