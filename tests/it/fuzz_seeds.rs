@@ -6,14 +6,25 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
+use vgpu::attest::{Authority, Contents, Identity, vbios_field};
+use yanji::attest::challenge::{Issued, SignedChallenge};
+use yanji::attest::device::Chain;
+use yanji::attest::document::Document;
+use yanji::attest::key::Key;
+use yanji::attest::policy::{self, TrustPolicy};
+use yanji::attest::timestamp::Request;
+use yanji::attest::tpm::event_log::EventLog;
+use yanji::attest::tpm::quote::Attestation;
 use yanji::host::RecordedHost;
-use yanji::parse::{self, smbios, spd, vbios};
+use yanji::parse::{self, smbios, spd, spdm, vbios};
 use yanji::{attest, burn, import};
 
 use crate::screen::dump;
 use crate::screen::printout::Card;
 use crate::support::spd::SpdImage;
+use crate::support::tpm::{TestLog, TestTpm};
 use crate::support::vbios::VbiosImage;
 use crate::support::{Drive, NvidiaDriver, NvidiaGpu, PciFunction, RecordedMachine};
 
@@ -29,6 +40,9 @@ struct Target {
 const TARGETS: &[Target] = &[
     Target { name: "archive", seeds: archives, reads: |seed| RecordedHost::from_archive(seed).is_ok() },
     Target { name: "burn_records", seeds: || vec![crate::burn::records()], reads: |seed| burn::replay(seed).is_ok() },
+    Target { name: "challenge", seeds: challenges, reads: |seed| SignedChallenge::parse(seed).is_ok() },
+    Target { name: "custody", seeds: || vec![reports().remove(1)], reads: |seed| Document::read(seed).is_ok() },
+    Target { name: "device_chain", seeds: || vec![device().0], reads: |seed| Chain::parse(seed).is_ok() },
     Target {
         name: "envelope",
         seeds: reports,
@@ -40,10 +54,18 @@ const TARGETS: &[Target] = &[
         reads: |seed| attest::evidence_tar::read(seed, seed.len() as u64, |_, _| true).is_ok(),
     },
     Target { name: "import", seeds: printouts, reads: |seed| import::import(seed).is_ok() },
+    Target { name: "nvidia_report", seeds: || vec![device().1], reads: |seed| spdm::parse(seed).is_ok() },
     Target { name: "nvml", seeds: nvml, reads: |seed| parse::nvml::parse(seed).device_count().known() == Some(&1) },
+    Target { name: "policy", seeds: policies, reads: |seed| TrustPolicy::parse(seed).is_ok() },
     Target { name: "small_parsers", seeds: files, reads: |seed| !seed.is_empty() },
     Target { name: "smbios", seeds: tables, reads: |seed| smbios::parse_file(seed).is_ok() },
     Target { name: "spd", seeds: images, reads: spd::recognise },
+    Target { name: "timestamp", seeds: || vec![timestamp_request()], reads: |seed| Request::from_der(seed).is_ok() },
+    Target {
+        name: "tpm",
+        seeds: quotes,
+        reads: |seed| Attestation::parse(seed).is_ok() || EventLog::replay(seed).is_ok(),
+    },
     Target { name: "vbios", seeds: roms, reads: |seed| vbios::parse(seed).is_ok() },
 ];
 
@@ -93,6 +115,41 @@ fn reports() -> Vec<Vec<u8>> {
     let (envelope, _) = crate::attest::report();
     let statement = attest::envelope::Envelope::parse(&envelope).unwrap().payload;
     vec![envelope, statement]
+}
+
+fn key() -> Key {
+    let folder = tempfile::tempdir().unwrap();
+    Key::create(&folder.path().join("key.pem"), None).unwrap()
+}
+
+fn challenges() -> Vec<Vec<u8>> {
+    let issued = Issued::new("order 7", Timestamp::now(), SignedDuration::from_hours(24)).unwrap();
+    vec![issued.sign(&key()).unwrap().to_json().into_bytes()]
+}
+
+fn policies() -> Vec<Vec<u8>> {
+    let expires = Timestamp::now() + SignedDuration::from_hours(24);
+    vec![policy::template("site", expires, *key().public()).unwrap().into_bytes()]
+}
+
+/// The certificate chain of a virtual GPU, and a report that it signed.
+fn device() -> (Vec<u8>, Vec<u8>) {
+    let identity =
+        Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: "2921ce551e4eeda3".to_owned(), until_year: 9999 };
+    let signer = Authority::new("seeds").unwrap().device(&identity).unwrap();
+    let fields = vec![(spdm::VBIOS_VERSION, vbios_field("96.00.A5.00.01").unwrap())];
+    let report = signer.report(&[7; 32], &Contents { measurements: 4, fields }).unwrap();
+    (signer.chain.into_bytes(), report)
+}
+
+fn timestamp_request() -> Vec<u8> {
+    Request::new(&[7; 64]).unwrap().to_der()
+}
+
+fn quotes() -> Vec<Vec<u8>> {
+    let quoted = TestTpm::new().quoted(&[7; 32]);
+    let log = TestLog::new().event(4, 0x8000_0003, [7; 32], b"boot").0;
+    vec![quoted.attest, log]
 }
 
 fn nvml() -> Vec<Vec<u8>> {

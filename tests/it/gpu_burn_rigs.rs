@@ -111,7 +111,8 @@ fn judge(name: String, text: &str, signatures: &Path) -> Row {
     // Of a genuine rig nothing severe may be said but what the rig names.
     if expect.genuine {
         // A burn-in that did not come to its end says so.
-        let cut_off = |rule: &str| verdict != "accepted" && (rule == "burn.incomplete" || rule == "gpu.burn-unfinished");
+        let cut_off =
+            |rule: &str| verdict != "accepted" && (rule == "burn.incomplete" || rule == "gpu.burn-unfinished");
         let other = severe.iter().filter(|rule| !rules.contains(rule) && !cut_off(rule));
         row.wrong.extend(other.map(|rule| format!("{rule} fires")));
     }

@@ -15,7 +15,8 @@ pub fn memory_structures(count: usize, twins: &[usize]) -> Vec<Vec<u8>> {
     let mut structures = vec![array.bytes()];
     for index in 0..count {
         let channel = char::from(b'A' + u8::try_from(index / 2).unwrap_or(0));
-        let serial = if twins.contains(&index) { "3C91E5D2".to_owned() } else { format!("8A41{:04X}", 0x17b3 + index * 977) };
+        let serial =
+            if twins.contains(&index) { "3C91E5D2".to_owned() } else { format!("8A41{:04X}", 0x17b3 + index * 977) };
         let handle = 0x1100 + u16::try_from(index).unwrap_or(0);
         let module = Structure::new(17, handle, 0x5c)
             .put(4, &0x1000u16.to_le_bytes())
@@ -49,7 +50,8 @@ pub fn memory_structures(count: usize, twins: &[usize]) -> Vec<Vec<u8>> {
 
 /// SPD images of `count` modules with serial numbers of their own, except for the `twins`.
 pub fn modules(like: &SpdImage, count: u8, twins: &[u8]) -> Vec<SpdImage> {
-    let serial = |index: u8| if twins.contains(&index) { [0x3c, 0x91, 0xe5, 0xd2] } else { [0x9b, 0x17 + index, 0xc4, index] };
+    let serial =
+        |index: u8| if twins.contains(&index) { [0x3c, 0x91, 0xe5, 0xd2] } else { [0x9b, 0x17 + index, 0xc4, index] };
     (0..count).map(|index| SpdImage { serial: serial(index), ..like.clone() }).collect()
 }
 

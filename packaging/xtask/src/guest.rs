@@ -132,7 +132,14 @@ impl<'a> Guest<'a> {
             ),
         )?;
         let made = Command::new("swtpm_setup")
-            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--overwrite", "--tpm-state"])
+            .args([
+                "--tpm2",
+                "--create-ek-cert",
+                "--create-platform-cert",
+                "--lock-nvram",
+                "--overwrite",
+                "--tpm-state",
+            ])
             .arg(&state)
             .arg("--config")
             .arg(&setup)

@@ -40,11 +40,21 @@ type Test = fn(&Bench) -> anyhow::Result<String>;
 
 /// Name, what it shows, what it must find.
 const GUESTS: [(&str, &str, &str, Test); 14] = [
-    ("smbios-twins", "16 modules by SMBIOS, two with one serial number", "dimm.serial-duplicate on 2 of 16", smbios_twins),
+    (
+        "smbios-twins",
+        "16 modules by SMBIOS, two with one serial number",
+        "dimm.serial-duplicate on 2 of 16",
+        smbios_twins,
+    ),
     ("ddr5", "8 DDR5 modules through spd5118", "8 modules read, none accused", ddr5),
     ("ddr4-clones", "8 DDR4 modules through ee1004, two of them clones", "dimm.id-duplicate on 2 of 8", ddr4_clones),
     ("page-alias", "a bus that cannot turn pages", "dimm.page-alias", page_alias),
-    ("pci-h100", "two H100 functions, one link degraded, one serial number", "link reduced, serial duplicate", pci_h100),
+    (
+        "pci-h100",
+        "two H100 functions, one link degraded, one serial number",
+        "link reduced, serial duplicate",
+        pci_h100,
+    ),
     ("nvme-twins", "two NVMe drives with one serial number", "platform.nvme-unbound", nvme_twins),
     ("sata-twins", "two SATA drives with one serial number", "drive.serial-duplicate on 2", sata_twins),
     ("tpm", "a quote made in the guest", "TPM proves the burn-in's time", tpm),
@@ -81,7 +91,11 @@ pub fn run(args: &GuestTestArgs) -> anyhow::Result<bool> {
         limit: Duration::from_secs(args.limit_seconds),
     };
     for file in [&bench.iso, &bench.boot.join("initrd"), &bench.binary] {
-        ensure!(file.exists(), "{} is missing: run packaging/image/build.sh --out target/image/yanji.iso first", file.display());
+        ensure!(
+            file.exists(),
+            "{} is missing: run packaging/image/build.sh --out target/image/yanji.iso first",
+            file.display()
+        );
     }
     let headers = project().join("packaging/image/headers.sh");
     let made = Command::new(&headers).arg(&cache).arg(project().join("tests/guest")).arg(&bench.modules).status();
@@ -129,7 +143,9 @@ fn inspect(guest: &mut Guest<'_>, script: &str) -> anyhow::Result<Json> {
     let outcome = guest.run_script(&format!(
         "mkdir -p /lib/firmware; cp /host/*.bin /lib/firmware/ 2>/dev/null\n{script}\nyanji inspect --format json >/host/inspect.json 2>/host/inspect.log"
     ))?;
-    guest.host_json("inspect.json").with_context(|| format!("exit code {:?}, console: {}", outcome.code, tail(&outcome)))
+    guest
+        .host_json("inspect.json")
+        .with_context(|| format!("exit code {:?}, console: {}", outcome.code, tail(&outcome)))
 }
 
 fn smbios_twins(bench: &Bench) -> anyhow::Result<String> {
@@ -226,8 +242,12 @@ fn pci_h100(bench: &Bench) -> anyhow::Result<String> {
     let gpus = inspection["gpus"].as_array().map_or(0, Vec::len);
     let width = parts_of(&inspection, "gpu.link-width-reduced");
     let speed = parts_of(&inspection, "gpu.link-speed-reduced");
-    let twins = parts_of(&inspection, "part.serial-duplicate").len() + parts_of(&inspection, "gpu.duplicate-serial").len();
-    ensure!(gpus == 2 && width.len() + speed.len() >= 1 && twins >= 2, "{gpus} GPUs, width {width:?}, speed {speed:?}, twins {twins}");
+    let twins =
+        parts_of(&inspection, "part.serial-duplicate").len() + parts_of(&inspection, "gpu.duplicate-serial").len();
+    ensure!(
+        gpus == 2 && width.len() + speed.len() >= 1 && twins >= 2,
+        "{gpus} GPUs, width {width:?}, speed {speed:?}, twins {twins}"
+    );
     Ok(format!("link width {}, speed {}, twins {twins}", width.len(), speed.len()))
 }
 
@@ -288,7 +308,9 @@ fn tpm(bench: &Bench) -> anyhow::Result<String> {
     let mut guest = Guest::new(bench)?;
     guest.tpm()?;
     guest.host_file("short.toml", SHORT_PROFILE)?;
-    let outcome = guest.run_script("HOME=/run/yanji yanji certify --profile /host/short.toml --out /host/report >/host/certify.log 2>&1")?;
+    let outcome = guest.run_script(
+        "HOME=/run/yanji yanji certify --profile /host/short.toml --out /host/report >/host/certify.log 2>&1",
+    )?;
     let report = guest.path("host").join("report");
     ensure!(report.join("report.dsse.json").exists(), "no report: {}", tail(&outcome));
     let (verified, _) = verify(bench, &report, &guest, &[])?;
@@ -359,7 +381,8 @@ fn attach(guest: &mut Guest<'_>, iso: &Path) -> anyhow::Result<PathBuf> {
 fn reports_partition(disk: &Path) -> anyhow::Result<(u64, u64)> {
     let output = Command::new("sfdisk").args(["--json"]).arg(disk).output().context("sfdisk: apt-get install fdisk")?;
     let table: Json = serde_json::from_slice(&output.stdout)?;
-    let partition = table["partitiontable"]["partitions"].as_array().and_then(|all| all.last()).context("no partition")?;
+    let partition =
+        table["partitiontable"]["partitions"].as_array().and_then(|all| all.last()).context("no partition")?;
     let sectors = |name: &str| partition[name].as_u64().context("no partition");
     Ok((sectors("start")? * 512, sectors("size")? * 512))
 }
@@ -453,13 +476,7 @@ fn test_key(guest: &Guest<'_>) -> anyhow::Result<(PathBuf, PathBuf)> {
 }
 
 /// A trust policy of the verifier: the signer, the authority of the guest's TPM, and the image that may run.
-fn trust_policy(
-    bench: &Bench,
-    guest: &Guest<'_>,
-    report: &Path,
-    roots: &str,
-    image: &Path,
-) -> anyhow::Result<PathBuf> {
+fn trust_policy(bench: &Bench, guest: &Guest<'_>, report: &Path, roots: &str, image: &Path) -> anyhow::Result<PathBuf> {
     let policy = guest.path("trust.toml");
     let yanji = |arguments: &[&OsStr]| -> anyhow::Result<()> {
         let mut command = Command::new(&bench.binary);
@@ -470,7 +487,14 @@ fn trust_policy(
     };
     yanji(&["init".as_ref(), "--name".as_ref(), "guests".as_ref()])?;
     let signer = report.join("signer.pub");
-    yanji(&["add".as_ref(), "seller".as_ref(), "--public".as_ref(), signer.as_os_str(), "--role".as_ref(), "seller".as_ref()])?;
+    yanji(&[
+        "add".as_ref(),
+        "seller".as_ref(),
+        "--public".as_ref(),
+        signer.as_os_str(),
+        "--role".as_ref(),
+        "seller".as_ref(),
+    ])?;
     let image: Json = serde_json::from_slice(&fs::read(image)?)?;
     let pcr11 = image["measured"]["pcr11"]["stub"].as_str().context("image.json has no PCR 11")?;
     let mut text = fs::read_to_string(&policy)?;
