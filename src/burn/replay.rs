@@ -423,12 +423,13 @@ impl Replay {
                 // A record may say what it likes: the time has to be used where it is to be, and each load must have had
                 // most of its phases.
                 let planned_ms = summary.profile.duration_seconds.saturating_mul(1000);
-                let used = summary.profile.is_brief()
-                    || line.elapsed_ms >= planned_ms - MAX_UNUSED_MS.min(planned_ms / 2);
+                let used =
+                    summary.profile.is_brief() || line.elapsed_ms >= planned_ms - MAX_UNUSED_MS.min(planned_ms / 2);
                 let had = |wanted: bool, phases: &Phases| {
                     !wanted || phases.started > 0 && phases.refused.saturating_mul(10) <= phases.started
                 };
-                let tested = summary.profile.memory.is_some() || summary.profile.cpu.is_some() || !summary.gpus.is_empty();
+                let tested =
+                    summary.profile.memory.is_some() || summary.profile.cpu.is_some() || !summary.gpus.is_empty();
                 let loads = tested
                     && had(summary.profile.memory.is_some(), &summary.memory_phases)
                     && had(summary.profile.cpu.is_some(), &summary.cpu_phases)

@@ -22,7 +22,8 @@ const SECOND: &str = "0000:11:00.0";
 
 /// The turns of a profile that does everything once.
 const BRIEF: &str = "patterns_seconds = 0\nload_seconds = 0\npulse_seconds = 0\nmeasure_seconds = 2\n";
-const TURNS: &str = "patterns_seconds = 5\nload_seconds = 5\npulse_seconds = 2\nretention_seconds = 1\nmeasure_seconds = 20\n";
+const TURNS: &str =
+    "patterns_seconds = 5\nload_seconds = 5\npulse_seconds = 2\nretention_seconds = 1\nmeasure_seconds = 20\n";
 
 /// A machine with small GPUs, and where its burn goes.
 struct Bench {

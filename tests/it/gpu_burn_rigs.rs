@@ -111,7 +111,8 @@ fn judge(name: String, text: &str, signatures: &Path) -> Row {
     // Of a genuine rig nothing severe may be said but what the rig names.
     if expect.genuine {
         // A burn-in that did not come to its end says so.
-        let cut_off = |rule: &str| verdict != "accepted" && (rule == "burn.incomplete" || rule == "gpu.burn-unfinished");
+        let cut_off =
+            |rule: &str| verdict != "accepted" && (rule == "burn.incomplete" || rule == "gpu.burn-unfinished");
         let other = severe.iter().filter(|rule| !rules.contains(rule) && !cut_off(rule));
         row.wrong.extend(other.map(|rule| format!("{rule} fires")));
     }
@@ -183,7 +184,8 @@ fn small(text: &str) -> String {
         let gpu = gpu.as_table_mut().unwrap();
         let count = gpu.get("count").and_then(toml::Value::as_integer).unwrap_or(1);
         // One that comes after the faulty one shows that the others go on.
-        let wanted = if most > 0 { most + 1 } else { i64::from(whole.cuda_faults.iter().any(|it| it.gpu.is_some())) + 1 };
+        let wanted =
+            if most > 0 { most + 1 } else { i64::from(whole.cuda_faults.iter().any(|it| it.gpu.is_some())) + 1 };
         gpu.insert("count".to_owned(), count.min(wanted).into());
     }
     toml::to_string(&rig).unwrap()

@@ -135,8 +135,7 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
         return Ok(());
     }
     let permille = u128::from(slowest) * 1000 / u128::from(median.max(1));
-    let method =
-        format!("best of {REGION_RUNS} reads of each of {} regions of {region_bytes} bytes", rates.len());
+    let method = format!("best of {REGION_RUNS} reads of each of {} regions of {region_bytes} bytes", rates.len());
     card.measured(Quantity::SlowestRegion, vec![permille as u64], &method, Some("bandwidth_read"));
     Ok(())
 }
@@ -193,7 +192,8 @@ pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
         if values.len() > 1 {
             values.remove(0);
         }
-        let enqueued = if gate.is_some() { "all enqueued before the first begins" } else { "timed as they are enqueued" };
+        let enqueued =
+            if gate.is_some() { "all enqueued before the first begins" } else { "timed as they are enqueued" };
         let method = format!("{COPIES} copies of {bytes} bytes in a row from or to pinned memory, {enqueued}");
         card.measured(quantity, values, &method, gate.map(|_| "bandwidth_gate"));
     }

@@ -115,12 +115,7 @@ pub(super) struct Card {
 
 impl Card {
     /// `measure_seconds` is about how long the measurements may take that can be cut short.
-    pub(super) fn new(
-        device: Device,
-        control: Control,
-        seed: u32,
-        measure_seconds: u64,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(device: Device, control: Control, seed: u32, measure_seconds: u64) -> Result<Self, Failure> {
         const STAGING_WORDS: usize = 2 << 20;
         let log = device.pinned(16 + 8 * 256)?;
         let out = device.pinned(4 * MAX_BLOCKS as usize)?;

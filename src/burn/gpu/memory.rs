@@ -205,7 +205,11 @@ fn run(card: &mut Card, pass: Pass) -> Result<(u64, u64), Failure> {
             wrong += now_wrong;
             done += count;
             let moves = if pass.kernel == "memory_march" { 2 } else { 1 };
-            card.progress(pass.what, (count * VECTOR_BYTES * card.scale * moves) as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+            card.progress(
+                pass.what,
+                (count * VECTOR_BYTES * card.scale * moves) as f64 / seconds.max(1e-9) / 1e9,
+                "GB/s",
+            );
         }
     }
     Ok((checked, wrong))

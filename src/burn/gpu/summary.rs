@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Serialize, Serializer};
 
 use super::aggregate::{Throttle, Window};
-use super::measure::{Distribution, Measurement, Quantity};
 use super::cuda::MAX_SCALE;
+use super::measure::{Distribution, Measurement, Quantity};
 use super::message::{Counters, Identity, KernelTest, Missing, Outcome, Step};
 use super::peers::PeerCopies;
 use crate::burn::telemetry::{Counts, Growth};
@@ -240,7 +240,8 @@ impl GpuSummary {
 
     pub(in crate::burn) fn identity(&mut self, identity: &Identity) -> Result<(), &'static str> {
         let scale = identity.simulated.is_none_or(|scale| (1..=MAX_SCALE).contains(&scale));
-        if !scale || identity.sm_count == 0 || identity.sm_count as usize > MAX_SMS || identity.memory_bytes >= 1 << 50 {
+        if !scale || identity.sm_count == 0 || identity.sm_count as usize > MAX_SMS || identity.memory_bytes >= 1 << 50
+        {
             return Err("a GPU that cannot be");
         }
         self.identity = Some(identity.clone());

@@ -131,7 +131,8 @@ impl Card {
         let freed = lock(&self.allocations).remove(&address);
         if let Some(size) = freed {
             let used = &self.record().used_bytes;
-            let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(it.saturating_sub(size * self.scale)));
+            let _ = used
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(it.saturating_sub(size * self.scale)));
         }
         freed.is_some()
     }
@@ -189,7 +190,9 @@ fn memory_faults(effects: &[CudaFault], base: u64, scale: u64) -> MemoryFaults {
                 faults.flips.push((base + address / scale, bit, one_in, AtomicU64::new(0)));
             }
             CudaEffect::WrongLoads { one_in } => faults.rate = Some((one_in, AtomicU64::new(0))),
-            CudaEffect::SlowRegion { from, to, factor } => faults.slow = Some((base + from / scale, base + to / scale, factor)),
+            CudaEffect::SlowRegion { from, to, factor } => {
+                faults.slow = Some((base + from / scale, base + to / scale, factor))
+            }
             _ => {}
         }
     }

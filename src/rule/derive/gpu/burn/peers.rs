@@ -8,8 +8,15 @@ use crate::evidence::{Part, Reading, Value};
 /// Copies below this share of the links' rate are more than protocol and a busy switch cost.
 const PERMILLE: i64 = 400;
 /// 10^6 bytes a second of a link and direction, by the version that NVML tells (NVIDIA's architecture papers).
-const LINK: [(&str, i64); 7] =
-    [("1.0", 20_000), ("2.0", 25_000), ("2.2", 25_000), ("3.0", 25_000), ("3.1", 25_000), ("4.0", 25_000), ("5.0", 50_000)];
+const LINK: [(&str, i64); 7] = [
+    ("1.0", 20_000),
+    ("2.0", 25_000),
+    ("2.2", 25_000),
+    ("3.0", 25_000),
+    ("3.1", 25_000),
+    ("4.0", 25_000),
+    ("5.0", 50_000),
+];
 
 pub(super) fn compare(part: &Part, all: &[Gpu<'_>]) -> Reading {
     let active = integer(part, "gpu.nvml.nvlink.active");
@@ -17,7 +24,9 @@ pub(super) fn compare(part: &Part, all: &[Gpu<'_>]) -> Reading {
         return Reading::Absent;
     }
     let texts = |path: &str| match part.reading(path) {
-        Some(Reading::Known(Value::List(items))) => items.iter().filter_map(Value::as_text).map(str::to_owned).collect(),
+        Some(Reading::Known(Value::List(items))) => {
+            items.iter().filter_map(Value::as_text).map(str::to_owned).collect()
+        }
         _ => Vec::new(),
     };
     let (remotes, versions): (Vec<String>, Vec<String>) =
