@@ -14,8 +14,9 @@ const TEST_ITERATIONS: [u32; 2] = [1, 100];
 /// Time of a launch that a rate is measured with, on the card, and the most of the host's time that it may take.
 const LAUNCH_SECONDS: f64 = 0.05;
 const MAX_LAUNCH: Duration = Duration::from_millis(400);
-/// A launch takes some microseconds whatever it does; one that is not far longer says nothing about a rate.
-const SHORTEST_LAUNCH_SECONDS: f64 = 60e-6;
+/// A launch takes some time whatever it does: to begin, and to make its operands. One that is not far longer than the
+/// shortest one says nothing about a rate.
+const TIMES_SHORTEST: f64 = 4.0;
 /// Time for one number type.
 const BUDGET: Duration = Duration::from_millis(2500);
 const RUNS: usize = 12;
@@ -224,11 +225,13 @@ fn check(card: &mut Card, work: &Work, blocks: &[Block], known: Option<u64>, ref
 /// Iterations with which a launch takes the time that is wanted.
 fn calibrate(card: &mut Card, work: &Work) -> Result<u32, Failure> {
     let mut iterations = 1u32;
+    let mut shortest = None;
     loop {
         let start = Instant::now();
         let (seconds, _) = launch(card, work, 1, iterations, FULL)?;
         card.progress(work.kernel, 0.0, "");
-        let long = seconds >= SHORTEST_LAUNCH_SECONDS && start.elapsed() > card.time(MAX_LAUNCH / 4);
+        let shortest = *shortest.get_or_insert(seconds);
+        let long = seconds >= TIMES_SHORTEST * shortest && start.elapsed() > card.time(MAX_LAUNCH / 4);
         if seconds >= LAUNCH_SECONDS || long || iterations >= 1 << 22 || card.over() {
             return Ok(iterations);
         }

@@ -276,6 +276,7 @@ impl<'a> Block<'a> {
             Class::Control => self.costs[6],
             // Counted with its shape.
             Class::Tensor => 0.0,
+            Class::Folded => 0.0,
         }
     }
 

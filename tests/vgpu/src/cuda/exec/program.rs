@@ -41,6 +41,8 @@ pub enum Class {
     Control,
     /// `mma`; its cost comes from its shape.
     Tensor,
+    /// What machine code has no instruction for: a sign or a magnitude that belongs to an operand.
+    Folded,
 }
 
 impl Class {
