@@ -16,6 +16,9 @@ _yanji() {
             ",$1")
                 cmd="yanji"
                 ;;
+            yanji,accept)
+                cmd="yanji__subcmd__accept"
+                ;;
             yanji,burn)
                 cmd="yanji__subcmd__burn"
                 ;;
@@ -25,14 +28,29 @@ _yanji() {
             yanji,certify)
                 cmd="yanji__subcmd__certify"
                 ;;
+            yanji,challenge)
+                cmd="yanji__subcmd__challenge"
+                ;;
             yanji,completions)
                 cmd="yanji__subcmd__completions"
+                ;;
+            yanji,cosign)
+                cmd="yanji__subcmd__cosign"
                 ;;
             yanji,decode)
                 cmd="yanji__subcmd__decode"
                 ;;
+            yanji,evidence)
+                cmd="yanji__subcmd__evidence"
+                ;;
+            yanji,export)
+                cmd="yanji__subcmd__export"
+                ;;
             yanji,generate)
                 cmd="yanji__subcmd__generate"
+                ;;
+            yanji,gpu-peers)
+                cmd="yanji__subcmd__gpu__subcmd__peers"
                 ;;
             yanji,gpu-telemetry)
                 cmd="yanji__subcmd__gpu__subcmd__telemetry"
@@ -43,6 +61,12 @@ _yanji() {
             yanji,help)
                 cmd="yanji__subcmd__help"
                 ;;
+            yanji,history)
+                cmd="yanji__subcmd__history"
+                ;;
+            yanji,image)
+                cmd="yanji__subcmd__image"
+                ;;
             yanji,inspect)
                 cmd="yanji__subcmd__inspect"
                 ;;
@@ -52,20 +76,47 @@ _yanji() {
             yanji,nvml-reader)
                 cmd="yanji__subcmd__nvml__subcmd__reader"
                 ;;
+            yanji,redact)
+                cmd="yanji__subcmd__redact"
+                ;;
             yanji,rules)
                 cmd="yanji__subcmd__rules"
                 ;;
             yanji,screen)
                 cmd="yanji__subcmd__screen"
                 ;;
+            yanji,timestamp)
+                cmd="yanji__subcmd__timestamp"
+                ;;
+            yanji,trust)
+                cmd="yanji__subcmd__trust"
+                ;;
             yanji,verify)
                 cmd="yanji__subcmd__verify"
+                ;;
+            yanji,void)
+                cmd="yanji__subcmd__void"
                 ;;
             yanji,worker)
                 cmd="yanji__subcmd__worker"
                 ;;
+            yanji__subcmd__challenge,help)
+                cmd="yanji__subcmd__challenge__subcmd__help"
+                ;;
+            yanji__subcmd__challenge,new)
+                cmd="yanji__subcmd__challenge__subcmd__new"
+                ;;
+            yanji__subcmd__challenge__subcmd__help,help)
+                cmd="yanji__subcmd__challenge__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__challenge__subcmd__help,new)
+                cmd="yanji__subcmd__challenge__subcmd__help__subcmd__new"
+                ;;
             yanji__subcmd__decode,help)
                 cmd="yanji__subcmd__decode__subcmd__help"
+                ;;
+            yanji__subcmd__decode,nvidia-evidence)
+                cmd="yanji__subcmd__decode__subcmd__nvidia__subcmd__evidence"
                 ;;
             yanji__subcmd__decode,smbios)
                 cmd="yanji__subcmd__decode__subcmd__smbios"
@@ -79,6 +130,9 @@ _yanji() {
             yanji__subcmd__decode__subcmd__help,help)
                 cmd="yanji__subcmd__decode__subcmd__help__subcmd__help"
                 ;;
+            yanji__subcmd__decode__subcmd__help,nvidia-evidence)
+                cmd="yanji__subcmd__decode__subcmd__help__subcmd__nvidia__subcmd__evidence"
+                ;;
             yanji__subcmd__decode__subcmd__help,smbios)
                 cmd="yanji__subcmd__decode__subcmd__help__subcmd__smbios"
                 ;;
@@ -87,6 +141,27 @@ _yanji() {
                 ;;
             yanji__subcmd__decode__subcmd__help,vbios)
                 cmd="yanji__subcmd__decode__subcmd__help__subcmd__vbios"
+                ;;
+            yanji__subcmd__evidence,get)
+                cmd="yanji__subcmd__evidence__subcmd__get"
+                ;;
+            yanji__subcmd__evidence,help)
+                cmd="yanji__subcmd__evidence__subcmd__help"
+                ;;
+            yanji__subcmd__evidence,list)
+                cmd="yanji__subcmd__evidence__subcmd__list"
+                ;;
+            yanji__subcmd__evidence__subcmd__help,get)
+                cmd="yanji__subcmd__evidence__subcmd__help__subcmd__get"
+                ;;
+            yanji__subcmd__evidence__subcmd__help,help)
+                cmd="yanji__subcmd__evidence__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__evidence__subcmd__help,list)
+                cmd="yanji__subcmd__evidence__subcmd__help__subcmd__list"
+                ;;
+            yanji__subcmd__help,accept)
+                cmd="yanji__subcmd__help__subcmd__accept"
                 ;;
             yanji__subcmd__help,burn)
                 cmd="yanji__subcmd__help__subcmd__burn"
@@ -97,14 +172,29 @@ _yanji() {
             yanji__subcmd__help,certify)
                 cmd="yanji__subcmd__help__subcmd__certify"
                 ;;
+            yanji__subcmd__help,challenge)
+                cmd="yanji__subcmd__help__subcmd__challenge"
+                ;;
             yanji__subcmd__help,completions)
                 cmd="yanji__subcmd__help__subcmd__completions"
+                ;;
+            yanji__subcmd__help,cosign)
+                cmd="yanji__subcmd__help__subcmd__cosign"
                 ;;
             yanji__subcmd__help,decode)
                 cmd="yanji__subcmd__help__subcmd__decode"
                 ;;
+            yanji__subcmd__help,evidence)
+                cmd="yanji__subcmd__help__subcmd__evidence"
+                ;;
+            yanji__subcmd__help,export)
+                cmd="yanji__subcmd__help__subcmd__export"
+                ;;
             yanji__subcmd__help,generate)
                 cmd="yanji__subcmd__help__subcmd__generate"
+                ;;
+            yanji__subcmd__help,gpu-peers)
+                cmd="yanji__subcmd__help__subcmd__gpu__subcmd__peers"
                 ;;
             yanji__subcmd__help,gpu-telemetry)
                 cmd="yanji__subcmd__help__subcmd__gpu__subcmd__telemetry"
@@ -115,6 +205,12 @@ _yanji() {
             yanji__subcmd__help,help)
                 cmd="yanji__subcmd__help__subcmd__help"
                 ;;
+            yanji__subcmd__help,history)
+                cmd="yanji__subcmd__help__subcmd__history"
+                ;;
+            yanji__subcmd__help,image)
+                cmd="yanji__subcmd__help__subcmd__image"
+                ;;
             yanji__subcmd__help,inspect)
                 cmd="yanji__subcmd__help__subcmd__inspect"
                 ;;
@@ -124,17 +220,35 @@ _yanji() {
             yanji__subcmd__help,nvml-reader)
                 cmd="yanji__subcmd__help__subcmd__nvml__subcmd__reader"
                 ;;
+            yanji__subcmd__help,redact)
+                cmd="yanji__subcmd__help__subcmd__redact"
+                ;;
             yanji__subcmd__help,rules)
                 cmd="yanji__subcmd__help__subcmd__rules"
                 ;;
             yanji__subcmd__help,screen)
                 cmd="yanji__subcmd__help__subcmd__screen"
                 ;;
+            yanji__subcmd__help,timestamp)
+                cmd="yanji__subcmd__help__subcmd__timestamp"
+                ;;
+            yanji__subcmd__help,trust)
+                cmd="yanji__subcmd__help__subcmd__trust"
+                ;;
             yanji__subcmd__help,verify)
                 cmd="yanji__subcmd__help__subcmd__verify"
                 ;;
+            yanji__subcmd__help,void)
+                cmd="yanji__subcmd__help__subcmd__void"
+                ;;
             yanji__subcmd__help,worker)
                 cmd="yanji__subcmd__help__subcmd__worker"
+                ;;
+            yanji__subcmd__help__subcmd__challenge,new)
+                cmd="yanji__subcmd__help__subcmd__challenge__subcmd__new"
+                ;;
+            yanji__subcmd__help__subcmd__decode,nvidia-evidence)
+                cmd="yanji__subcmd__help__subcmd__decode__subcmd__nvidia__subcmd__evidence"
                 ;;
             yanji__subcmd__help__subcmd__decode,smbios)
                 cmd="yanji__subcmd__help__subcmd__decode__subcmd__smbios"
@@ -144,6 +258,15 @@ _yanji() {
                 ;;
             yanji__subcmd__help__subcmd__decode,vbios)
                 cmd="yanji__subcmd__help__subcmd__decode__subcmd__vbios"
+                ;;
+            yanji__subcmd__help__subcmd__evidence,get)
+                cmd="yanji__subcmd__help__subcmd__evidence__subcmd__get"
+                ;;
+            yanji__subcmd__help__subcmd__evidence,list)
+                cmd="yanji__subcmd__help__subcmd__evidence__subcmd__list"
+                ;;
+            yanji__subcmd__help__subcmd__image,measure)
+                cmd="yanji__subcmd__help__subcmd__image__subcmd__measure"
                 ;;
             yanji__subcmd__help__subcmd__key,gen)
                 cmd="yanji__subcmd__help__subcmd__key__subcmd__gen"
@@ -162,6 +285,33 @@ _yanji() {
                 ;;
             yanji__subcmd__help__subcmd__rules,list)
                 cmd="yanji__subcmd__help__subcmd__rules__subcmd__list"
+                ;;
+            yanji__subcmd__help__subcmd__trust,add)
+                cmd="yanji__subcmd__help__subcmd__trust__subcmd__add"
+                ;;
+            yanji__subcmd__help__subcmd__trust,init)
+                cmd="yanji__subcmd__help__subcmd__trust__subcmd__init"
+                ;;
+            yanji__subcmd__help__subcmd__trust,revoke)
+                cmd="yanji__subcmd__help__subcmd__trust__subcmd__revoke"
+                ;;
+            yanji__subcmd__help__subcmd__trust,show)
+                cmd="yanji__subcmd__help__subcmd__trust__subcmd__show"
+                ;;
+            yanji__subcmd__help__subcmd__trust,sign)
+                cmd="yanji__subcmd__help__subcmd__trust__subcmd__sign"
+                ;;
+            yanji__subcmd__image,help)
+                cmd="yanji__subcmd__image__subcmd__help"
+                ;;
+            yanji__subcmd__image,measure)
+                cmd="yanji__subcmd__image__subcmd__measure"
+                ;;
+            yanji__subcmd__image__subcmd__help,help)
+                cmd="yanji__subcmd__image__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__image__subcmd__help,measure)
+                cmd="yanji__subcmd__image__subcmd__help__subcmd__measure"
                 ;;
             yanji__subcmd__key,gen)
                 cmd="yanji__subcmd__key__subcmd__gen"
@@ -211,6 +361,42 @@ _yanji() {
             yanji__subcmd__rules__subcmd__help,list)
                 cmd="yanji__subcmd__rules__subcmd__help__subcmd__list"
                 ;;
+            yanji__subcmd__trust,add)
+                cmd="yanji__subcmd__trust__subcmd__add"
+                ;;
+            yanji__subcmd__trust,help)
+                cmd="yanji__subcmd__trust__subcmd__help"
+                ;;
+            yanji__subcmd__trust,init)
+                cmd="yanji__subcmd__trust__subcmd__init"
+                ;;
+            yanji__subcmd__trust,revoke)
+                cmd="yanji__subcmd__trust__subcmd__revoke"
+                ;;
+            yanji__subcmd__trust,show)
+                cmd="yanji__subcmd__trust__subcmd__show"
+                ;;
+            yanji__subcmd__trust,sign)
+                cmd="yanji__subcmd__trust__subcmd__sign"
+                ;;
+            yanji__subcmd__trust__subcmd__help,add)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__add"
+                ;;
+            yanji__subcmd__trust__subcmd__help,help)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__help"
+                ;;
+            yanji__subcmd__trust__subcmd__help,init)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__init"
+                ;;
+            yanji__subcmd__trust__subcmd__help,revoke)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__revoke"
+                ;;
+            yanji__subcmd__trust__subcmd__help,show)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__show"
+                ;;
+            yanji__subcmd__trust__subcmd__help,sign)
+                cmd="yanji__subcmd__trust__subcmd__help__subcmd__sign"
+                ;;
             *)
                 ;;
         esac
@@ -218,14 +404,52 @@ _yanji() {
 
     case "${cmd}" in
         yanji)
-            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader gpu-worker gpu-telemetry verify decode key rules completions generate help"
+            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__accept)
+            opts="-o -v -h --as-received --accept-differences --out --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --as-received)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -263,7 +487,7 @@ _yanji() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -309,7 +533,7 @@ _yanji() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -324,7 +548,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__certify)
-            opts="-v -h --out --profile --key --challenge --condition --disclose --claim --resume --host --no-rom --bmc --bmc-ca --bmc-credentials --format --signatures --verbose --help"
+            opts="-v -h --out --profile --key --challenge --previous --relation --condition --disclose --claim --resume --host --no-rom --bmc --bmc-ca --bmc-credentials --tpm --tpm-certificate --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -344,6 +568,14 @@ _yanji() {
                     ;;
                 --challenge)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --previous)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --relation)
+                    COMPREPLY=($(compgen -W "as-built as-delivered supersedes" -- "${cur}"))
                     return 0
                     ;;
                 --condition)
@@ -374,8 +606,122 @@ _yanji() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --tpm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tpm-certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__challenge)
+            opts="-v -h --format --signatures --verbose --help new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__challenge__subcmd__help)
+            opts="new help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__challenge__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__challenge__subcmd__help__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__challenge__subcmd__new)
+            opts="-o -v -h --for --expires --out --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -397,7 +743,33 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__cosign)
+            opts="-v -h --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -412,14 +784,14 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__decode)
-            opts="-v -h --format --signatures --verbose --help spd smbios vbios help"
+            opts="-v -h --format --signatures --verbose --help spd smbios vbios nvidia-evidence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -434,7 +806,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__decode__subcmd__help)
-            opts="spd smbios vbios help"
+            opts="spd smbios vbios nvidia-evidence help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -448,6 +820,20 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__decode__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__decode__subcmd__help__subcmd__nvidia__subcmd__evidence)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -503,6 +889,40 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__decode__subcmd__nvidia__subcmd__evidence)
+            opts="-v -h --nonce --device-root --revoked --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --nonce)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --revoked)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__decode__subcmd__smbios)
             opts="-v -h --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -511,7 +931,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -533,7 +953,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -555,7 +975,183 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence)
+            opts="-v -h --format --signatures --verbose --help list get help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__get)
+            opts="-o -v -h --out --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__help)
+            opts="list get help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__help__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__evidence__subcmd__list)
+            opts="-v -h --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__export)
+            opts="-o -v -h --sigstore --output --pae --signature --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --pae)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --signature)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -577,7 +1173,29 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__gpu__subcmd__peers)
+            opts="-v -h --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -599,7 +1217,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -621,7 +1239,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -636,8 +1254,22 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help)
-            opts="inspect screen capture burn certify worker nvml-reader gpu-worker gpu-telemetry verify decode key rules completions generate help"
+            opts="inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__accept)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -691,6 +1323,34 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__help__subcmd__challenge)
+            opts="new"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__challenge__subcmd__new)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -705,9 +1365,37 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        yanji__subcmd__help__subcmd__decode)
-            opts="spd smbios vbios"
+        yanji__subcmd__help__subcmd__cosign)
+            opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode)
+            opts="spd smbios vbios nvidia-evidence"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__decode__subcmd__nvidia__subcmd__evidence)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -761,7 +1449,77 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__help__subcmd__evidence)
+            opts="list get"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__evidence__subcmd__get)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__evidence__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help__subcmd__generate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__gpu__subcmd__peers)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -806,6 +1564,48 @@ _yanji() {
         yanji__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__history)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__image)
+            opts="measure"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__image__subcmd__measure)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -874,6 +1674,20 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help__subcmd__nvml__subcmd__reader)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__redact)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -971,7 +1785,119 @@ _yanji() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        yanji__subcmd__help__subcmd__timestamp)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust)
+            opts="init add revoke show sign"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__trust__subcmd__sign)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         yanji__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__void)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -992,6 +1918,122 @@ _yanji() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__history)
+            opts="-v -h --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__image)
+            opts="-v -h --format --signatures --verbose --help measure help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__image__subcmd__help)
+            opts="measure help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__image__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__image__subcmd__help__subcmd__measure)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__image__subcmd__measure)
+            opts="-v -h --phase --systemd-phases --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --phase)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1027,7 +2069,7 @@ _yanji() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1049,7 +2091,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1079,7 +2121,7 @@ _yanji() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1157,7 +2199,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1179,7 +2221,45 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__redact)
+            opts="-o -v -h --hide --out --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hide)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1201,7 +2281,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1223,7 +2303,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1245,7 +2325,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1351,7 +2431,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1373,7 +2453,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1399,7 +2479,363 @@ _yanji() {
                     return 0
                     ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__timestamp)
+            opts="-v -h --tsa --request --response --tsa-root --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --tsa)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --request)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --response)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust)
+            opts="-v -h --file --key --format --signatures --verbose --help init add revoke show sign help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__add)
+            opts="-v -h --public --ssh --role --scope --valid-from --valid-until --file --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --public)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ssh)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valid-from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --valid-until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help)
+            opts="init add revoke show sign help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__revoke)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__help__subcmd__sign)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__init)
+            opts="-v -h --name --expires --file --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expires)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__revoke)
+            opts="-v -h --at --reason --file --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__show)
+            opts="-v -h --file --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__trust__subcmd__sign)
+            opts="-v -h --file --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1414,7 +2850,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__verify)
-            opts="-v -h --key --format --signatures --verbose --help"
+            opts="-v -h --key --reveal --known --device-root --trust --challenge --tsa-root --jobs --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1424,8 +2860,74 @@ _yanji() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --reveal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --known)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --challenge)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jobs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__void)
+            opts="-o -v -h --reason --out --key --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
@@ -1447,7 +2949,7 @@ _yanji() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "plain json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
                     return 0
                     ;;
                 --signatures)
