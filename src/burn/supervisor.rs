@@ -50,6 +50,7 @@ pub struct Request {
 
 /// A new run, or an earlier one.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it, and it lives as long as the run")]
 pub enum Start {
     /// A new run.
     New {

@@ -509,7 +509,7 @@ fn records_that_make_no_sense_are_refused_with_their_line() {
 
 /// A record about a GPU, or one between which it may stand, with numbers that no worker sends.
 fn gpu_record(kind: usize, n: [u64; 4], word: &str) -> Json {
-    let gpu = if n[0] % 3 == 0 { "0000:02:00.0" } else { "0000:01:00.0" };
+    let gpu = if n[0].is_multiple_of(3) { "0000:02:00.0" } else { "0000:01:00.0" };
     let small = [n[1] as u32, n[2] as u32];
     let steps = ["setup", "self-test", "address", "compute", "load", "pulse"];
     let step = steps[(n[3] % 6) as usize];
@@ -529,7 +529,7 @@ fn gpu_record(kind: usize, n: [u64; 4], word: &str) -> Json {
             "compute_mode": word, "ecc": true, "driver_version": small[1], "simulated": small[0],
         }}),
         3 => json!({"kind": "gpu-kernel", "gpu": gpu, "test": {
-            "kernel": word, "file": word, "sha256": word, "form": "ptx", "failure": if n[0] % 2 == 0 { Json::Null } else { word.into() },
+            "kernel": word, "file": word, "sha256": word, "form": "ptx", "failure": if n[0].is_multiple_of(2) { Json::Null } else { word.into() },
         }}),
         4 => json!({"kind": "gpu-measurement", "gpu": gpu, "measurement": {
             "quantity": "read", "unit": "MB/s", "distribution": distribution, "method": word, "kernel": null, "seed": small[0],

@@ -284,8 +284,7 @@ fn sata_twins(bench: &Bench) -> anyhow::Result<String> {
 }
 
 /// A burn-in of a few seconds: the guests show that it runs and is signed, not that the host has good memory.
-const SHORT_PROFILE: &str =
-    "name = \"guest\"\nduration_seconds = 20\n[memory]\nshare_percent = 10\nphase_seconds = 10\n[cpu]\nphase_seconds = 6\n";
+const SHORT_PROFILE: &str = "name = \"guest\"\nduration_seconds = 20\n[memory]\nshare_percent = 10\nphase_seconds = 10\n[cpu]\nphase_seconds = 6\n";
 
 /// Verifies a report outside of the guest.
 fn verify(bench: &Bench, report: &Path, guest: &Guest<'_>, trust: &[&OsStr]) -> anyhow::Result<(Json, i32)> {

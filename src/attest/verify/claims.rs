@@ -49,7 +49,9 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     };
     for (kind, words, rule) in KINDS {
         let count = predicate.identity.get(kind).and_then(Json::as_array).map_or(0, Vec::len);
-        if count == 0 {
+        // Parts that signed their identity have a claim each.
+        let own = made.iter().filter(|made| kind == "gpus" && made.starts_with("identity of gpu:")).count();
+        if count <= own {
             continue;
         }
         let name = if count == 1 { format!("identity of {words}") } else { format!("identity of {words} ({count})") };

@@ -176,5 +176,5 @@ pub(super) fn conclude(
     if report.signers.iter().all(|signer| signer.name == OWN_KEY_NAME) {
         not_proven("that anybody but this machine vouches for it: it is signed with this machine's own key only");
     }
-    report.not_proven = sentences;
+    report.not_proven.append(&mut sentences);
 }

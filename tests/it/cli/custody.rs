@@ -208,15 +208,15 @@ fn a_receipt_that_contradicts_itself_or_the_report_is_noticed() {
         let forged = Envelope::sign(forged.to_json().unwrap(), &key(&place, "buyer")).to_json();
         fs::write(place.path("forged.json"), forged).unwrap();
     };
-    let changes: [&dyn Fn(&mut Statement<Acceptance>); 5] = [
-        &|it| it.predicate.result = Acceptability::Accepted,
-        &|it| it.predicate.report = Digest::of(b"another"),
-        &|it| it.predicate.accepted_at = "yesterday".to_owned(),
-        &|it| it.subject.clear(),
-        &|it| it.predicate.difference.clear(),
+    let changes: [fn(&mut Statement<Acceptance>); 5] = [
+        |it| it.predicate.result = Acceptability::Accepted,
+        |it| it.predicate.report = Digest::of(b"another"),
+        |it| it.predicate.accepted_at = "yesterday".to_owned(),
+        |it| it.subject.clear(),
+        |it| it.predicate.difference.clear(),
     ];
     for change in changes {
-        forge(change);
+        forge(&change);
         let ran = place.run(["verify", "forged.json", "--key", "buyer.pem.pub"]).exits(4);
         assert!(ran.stdout.contains("E_EVIDENCE"), "{}", ran.stdout);
     }

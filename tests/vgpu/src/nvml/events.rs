@@ -16,9 +16,12 @@ use crate::driver::{Driver, INVALID_ARGUMENT, Refusal};
 const XID: u64 = 8;
 const TIMEOUT: Refusal = Refusal(nvmlReturn_enum_NVML_ERROR_TIMEOUT);
 
-/// Sets by their handles, which count from 1: the positions of their GPUs, and how many XIDs of each were told or had
-/// happened before. `None` for one that was freed.
-static SETS: Mutex<Vec<Option<Vec<(usize, u64)>>>> = Mutex::new(Vec::new());
+/// The positions of a set's GPUs, and how many XIDs of each were told or had happened before. `None` for a set that was
+/// freed.
+type Set = Option<Vec<(usize, u64)>>;
+
+/// Sets by their handles, which count from 1.
+static SETS: Mutex<Vec<Set>> = Mutex::new(Vec::new());
 
 functions! {
     system fn nvmlDeviceGetSupportedEventTypes(device: nvmlDevice_t, types: *mut c_ulonglong) |driver| {
@@ -73,14 +76,11 @@ functions! {
     }
 }
 
-fn sets() -> MutexGuard<'static, Vec<Option<Vec<(usize, u64)>>>> {
+fn sets() -> MutexGuard<'static, Vec<Set>> {
     SETS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn find(
-    sets: &mut Vec<Option<Vec<(usize, u64)>>>,
-    set: nvmlEventSet_t,
-) -> Result<&mut Option<Vec<(usize, u64)>>, Refusal> {
+fn find(sets: &mut [Set], set: nvmlEventSet_t) -> Result<&mut Set, Refusal> {
     set.addr().checked_sub(1).and_then(|at| sets.get_mut(at)).ok_or(INVALID_ARGUMENT)
 }
 
