@@ -293,7 +293,6 @@ fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Ve
         origin: Origin::Live,
         policy: PolicyRef { name: "default".to_owned(), sha256: Digest::of(b"policy") },
         identity: serde_json::json!({"system": {"serial": report_id}}),
-        platform: None,
         burnin: None,
         condition: None,
         disclosures: Vec::new(),

@@ -99,7 +99,7 @@ mod tests {
             let mut seen = Vec::new();
             let work = |item: &u64| {
                 // The first of each dozen takes longest.
-                std::thread::sleep(std::time::Duration::from_micros(if item % 12 == 0 { 500 } else { 0 }));
+                std::thread::sleep(std::time::Duration::from_micros(if item.is_multiple_of(12) { 500 } else { 0 }));
                 item * item
             };
             let ended: Result<(), ()> = each(threads, 0..500, work, |item, result| {

@@ -185,7 +185,7 @@ fn ddr5(bench: &Bench) -> anyhow::Result<String> {
     write_modules(&guest, &fixtures::modules(&SpdImage::ddr5_rdimm(), 8, &[]))?;
     bring(&guest, "spdfill")?;
     let addresses = "0x50,0x51,0x52,0x53,0x54,0x55,0x56,0x57";
-    let each = |value: &str| vec![value; 8].join(",");
+    let each = |value: &str| [value; 8].join(",");
     // functionality: SMBus quick, byte, byte data, word data, block.
     let script = format!(
         "modprobe -r i2c-stub 2>/dev/null; modprobe i2c-stub functionality=0x7f0000 chip_addr={addresses} bank_reg={} bank_mask={} bank_start={} bank_end={}\n\
