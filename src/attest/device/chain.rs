@@ -78,7 +78,7 @@ pub enum ChainError {
     /// Not PEM, or no certificates in it.
     #[error("no certificates in PEM")]
     NotPem,
-    /// More than [`MAX_CERTIFICATES`].
+    /// More certificates than a chain has.
     #[error("more than {MAX_CERTIFICATES} certificates")]
     TooMany,
     /// Fewer than a device's chain needs.

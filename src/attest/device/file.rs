@@ -47,7 +47,7 @@ pub enum FileError {
     /// Damaged JSON.
     #[error("{0}")]
     Json(String),
-    /// More devices than [`MAX_ENTRIES`].
+    /// More devices than a machine has.
     #[error("{0} devices are more than one file can have")]
     TooMany(usize),
     /// No device in the JSON.

@@ -68,7 +68,7 @@ pub struct Report {
     pub assurance: Option<Assurance>,
     /// What comes out differently with the signature set of today.
     pub differences: Vec<Difference>,
-    /// What it shares with earlier reports of a [`Batch`]. Duplicates that are certain are failures too; the others need a
+    /// What it shares with earlier reports of a [`super::Batch`]. Duplicates that are certain are failures too; the others need a
     /// person.
     pub shared: Shared,
     /// Why the report is not valid. Empty for a valid one.
@@ -112,7 +112,7 @@ impl Report {
         time::earliest(&self.signing_times, keyid)
     }
 
-    /// The report on an envelope that [`envelope::read`] refused.
+    /// The report on an envelope that [`crate::attest::envelope::read`] refused.
     pub fn unreadable(error: &EnvelopeError) -> Self {
         let mut report = Self::empty();
         report.fail_envelope(error);

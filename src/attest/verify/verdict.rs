@@ -11,7 +11,7 @@ use crate::ledger::Sighting;
 use crate::rule::Check;
 
 /// The highest level that a report as a whole can have: what devices sign themselves counts for their own identity only, and
-/// is told claim by claim ([`super::Claim`]).
+/// is told claim by claim ([`super::ClaimLevel`]).
 pub const MAX_ASSURANCE: Assurance = Assurance::L1;
 
 /// What comes out when collectors, rules and policy run again on the evidence.
