@@ -123,13 +123,11 @@ fn judge(name: String, text: &str, signatures: &Path) -> Row {
 /// What some findings have to name.
 fn witnesses(rig: &str, inspection: &Json) -> Vec<String> {
     let parts = inspection["evidence"]["parts"].as_array().unwrap();
-    let fact = |path: &str| {
-        parts.iter().find_map(|part| Some(&part["facts"].get(path)?["reading"]).filter(|it| it["state"] == "known"))
-    };
+    let fact = |path: &str| parts.iter().find_map(|part| part["facts"].get(path)?["reading"].get("known"));
     let mut wrong = Vec::new();
     match rig {
         "rtx-4090-48gb-aliased" => {
-            let named = fact("gpu.burn.first_aliased_address").and_then(|it| it["value"].as_str());
+            let named = fact("gpu.burn.first_aliased_address").and_then(Json::as_str);
             let address = named.and_then(|it| u64::from_str_radix(it.trim_start_matches("0x"), 16).ok());
             // Where the memory ends, less what the driver keeps before the memory under test.
             let end = 24_564u64 << 20;
@@ -138,20 +136,20 @@ fn witnesses(rig: &str, inspection: &Json) -> Vec<String> {
             }
         }
         "fault-bad-sm" => {
-            let bad = fact("gpu.burn.bad_sms").map(|it| it["value"].to_string());
+            let bad = fact("gpu.burn.bad_sms").map(Json::to_string);
             if bad.as_deref() != Some("[\"sm77\"]") {
                 wrong.push(format!("the bad SMs are {bad:?}"));
             }
         }
         "fault-xid-ecc" => {
-            let xids = fact("gpu.burn.xids").map(|it| it["value"].to_string());
+            let xids = fact("gpu.burn.xids").map(Json::to_string);
             if xids.as_deref() != Some("[\"48\"]") {
                 wrong.push(format!("the XIDs are {xids:?}"));
             }
         }
         "fault-lost-under-load" | "fault-hang-under-load" => {
             let done = parts.iter().filter(|part| part["scope"] == "gpu");
-            let finished = done.filter(|part| part["facts"]["gpu.burn.completed"]["reading"]["value"] == true).count();
+            let finished = done.filter(|part| part["facts"]["gpu.burn.completed"]["reading"]["known"] == true).count();
             if finished != 1 {
                 wrong.push(format!("{finished} other GPUs finished"));
             }

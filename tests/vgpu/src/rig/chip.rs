@@ -64,15 +64,17 @@ impl Gpu {
             [10, _] => (128.0, 2.0, 2048, 4096.0, 256.0, 2.0, 256, 129_024),
             _ => (128.0, 2.0, 1536, if game { 256.0 } else { 512.0 }, 1024.0, 2.0, 128, 98304),
         };
-        let double = self.cuda.double_lanes.unwrap_or(double);
+        // What a regional card is cut in, it is cut in by every way.
+        let double_share = self.cuda.double_lanes.map_or(1.0, |lanes| lanes / double);
+        let tensor_share = self.cuda.tensor_products.map_or(1.0, |products| products / tensor);
         Chip {
             multiprocessors: self.multiprocessors(),
             threads,
             clock_mhz,
-            lanes: [64.0, single, double, single, 16.0, 32.0, 64.0],
-            tensor: self.cuda.tensor_products.unwrap_or(tensor),
-            tensor_double: matrix,
-            tensor_integer: integer,
+            lanes: [64.0, single, double * double_share, single, 16.0, 32.0, 64.0],
+            tensor: tensor * tensor_share,
+            tensor_double: matrix * double_share,
+            tensor_integer: integer * tensor_share,
             l1_bytes: l1_kib * 1024,
             l2_bytes: self.cuda.l2_kib.unwrap_or(l2_kib) * 1024,
         }
