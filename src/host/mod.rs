@@ -20,8 +20,8 @@ pub use broken::BrokenHost;
 pub use live::LiveHost;
 pub use recorded::{ArchiveError, RecordedHost};
 pub use recording::{Capture, RecordingHost};
-pub(crate) use redfish::system_authorities;
 pub use redfish::{Bmc, BmcError, Credentials};
+pub(crate) use redfish::{http_client, system_authorities};
 
 /// The most that is read of one file. A table or register file is far smaller; whatever is larger is not one.
 pub const MAX_FILE_BYTES: usize = 4 << 20;

@@ -13,8 +13,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ureq::config::ConfigBuilder;
 use ureq::http::StatusCode;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::AgentScope;
 use zeroize::Zeroizing;
 
 use super::MAX_FILE_BYTES;
@@ -122,21 +124,8 @@ impl Bmc {
         if host.is_empty() || !plain || !(secure || scheme == "http" && local) {
             return Err(bad());
         }
-        let mut config = ureq::Agent::config_builder()
-            .timeout_global(Some(DEADLINE))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .https_only(secure)
-            .proxy(None)
-            .user_agent(concat!("yanji/", env!("CARGO_PKG_VERSION")));
-        if secure {
-            let authorities = authorities(authority)?;
-            let tls = TlsConfig::builder()
-                .root_certs(RootCerts::Specific(Arc::new(authorities)))
-                .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-            config = config.tls_config(tls.build());
-        }
+        let authorities = secure.then(|| authorities(authority)).transpose()?;
+        let config = http_client(DEADLINE, authorities).proxy(None);
         Ok(Self { agent: config.build().into(), base, credentials })
     }
 
@@ -173,6 +162,26 @@ impl Bmc {
 /// The certificate authorities that this system trusts.
 pub(crate) fn system_authorities() -> Result<Vec<Certificate<'static>>, BmcError> {
     authorities(None)
+}
+
+/// A client that follows no redirection and tells every status. With authorities it speaks HTTPS only, and to those whom
+/// they vouch for.
+pub(crate) fn http_client(
+    deadline: Duration,
+    authorities: Option<Vec<Certificate<'static>>>,
+) -> ConfigBuilder<AgentScope> {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(deadline))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .https_only(authorities.is_some())
+        .user_agent(concat!("yanji/", env!("CARGO_PKG_VERSION")));
+    let Some(authorities) = authorities else { return config };
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::Specific(Arc::new(authorities)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    config.tls_config(tls.build())
 }
 
 fn authorities(file: Option<&Path>) -> Result<Vec<Certificate<'static>>, BmcError> {

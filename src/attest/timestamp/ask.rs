@@ -1,12 +1,9 @@
 //! Asking an authority over HTTP (RFC 3161, section 3.4).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use ureq::tls::{RootCerts, TlsConfig};
-
 use super::{MAX_RESPONSE_BYTES, Request};
-use crate::host::{BmcError, system_authorities};
+use crate::host::{BmcError, http_client, system_authorities};
 
 /// An authority answers at once or not at all.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -38,20 +35,8 @@ pub fn ask(url: &str, request: &Request) -> Result<Vec<u8>, AskError> {
     if !secure && !url.starts_with("http://") {
         return Err(AskError::Address(url.to_owned()));
     }
-    let mut config = ureq::Agent::config_builder()
-        .timeout_global(Some(DEADLINE))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .https_only(secure)
-        .user_agent(concat!("yanji/", env!("CARGO_PKG_VERSION")));
-    if secure {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(system_authorities()?)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
-        config = config.tls_config(tls.build());
-    }
-    let agent = ureq::Agent::from(config.build());
+    let authorities = secure.then(system_authorities).transpose()?;
+    let agent = ureq::Agent::from(http_client(DEADLINE, authorities).build());
     let sent = agent
         .post(url)
         .header("Content-Type", "application/timestamp-query")

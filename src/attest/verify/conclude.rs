@@ -1,9 +1,6 @@
 //! What a verification established, and what it did not.
 
-use super::{
-    EvidenceSource, Expectations, FailureClass, MAX_ASSURANCE, MAX_LISTED, Rederived, Report, SigningTime, TpmProof,
-    claims,
-};
+use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, SigningTime, TpmProof, claims};
 use crate::attest::document::Document;
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
@@ -16,9 +13,7 @@ pub(super) fn assurance(statement: &Statement, rederived: &Rederived) -> Assuran
 
 /// The same for a document that is not a report.
 pub(super) fn conclude_document(document: Document, report: &mut Report) {
-    for found in document.contradictions().into_iter().take(MAX_LISTED) {
-        report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
-    }
+    report.fail_contradictions(document.contradictions());
     if report.is_valid() {
         let kind = document.kind().as_str();
         for signer in &report.signers {
@@ -116,8 +111,7 @@ pub(super) fn conclude(
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
     let unknown_authorities = report.unknown_authorities;
-    let mut sentences = Vec::new();
-    let mut not_proven = |sentence: &str| sentences.push(sentence.to_owned());
+    let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
     }
@@ -176,5 +170,4 @@ pub(super) fn conclude(
     if report.signers.iter().all(|signer| signer.name == OWN_KEY_NAME) {
         not_proven("that anybody but this machine vouches for it: it is signed with this machine's own key only");
     }
-    report.not_proven.append(&mut sentences);
 }

@@ -139,9 +139,7 @@ pub fn verify_evidence(envelope_bytes: &[u8], evidence: Option<impl Read>, expec
     let mut report = Report::empty();
     match authenticate::check(envelope_bytes, &expectations.trusted, &mut report) {
         Some((Document::Report(statement), signers)) => {
-            for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
-                report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
-            }
+            report.fail_contradictions(statement.contradictions(&signers));
             if report.is_valid() {
                 evidence::check(&statement, evidence, &mut report);
             }
@@ -197,9 +195,7 @@ fn verify_and_sight(
         challenge::check(&statement, expectations, &mut report);
     }
     if report.is_valid() {
-        for found in statement.contradictions(&signers).into_iter().take(MAX_LISTED) {
-            report.fail(FailureClass::Evidence, &found.what, &found.expected, &found.observed);
-        }
+        report.fail_contradictions(statement.contradictions(&signers));
     }
     if report.is_valid()
         && let Some(items) = evidence::check(&statement, evidence, &mut report)

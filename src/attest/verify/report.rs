@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ClaimLevel, Failure, FailureClass, SigningTime, TpmProof, time};
+use super::{ClaimLevel, Failure, FailureClass, MAX_LISTED, SigningTime, TpmProof, time};
 use crate::attest::Digest;
 use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
-use crate::attest::statement::{Assurance, Statement};
+use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
 
 /// A trusted key that signed.
@@ -147,6 +147,13 @@ impl Report {
     pub(super) fn fail_envelope(&mut self, error: &EnvelopeError) {
         let expected = format!("a DSSE envelope of at most {MAX_ENVELOPE_BYTES} bytes holding {PAYLOAD_TYPE}");
         self.fail(FailureClass::Format, "envelope", &expected, &error.to_string());
+    }
+
+    /// Fails over what contradicts the rest of the document.
+    pub(super) fn fail_contradictions(&mut self, found: Vec<Contradiction>) {
+        for Contradiction { what, expected, observed } in found.into_iter().take(MAX_LISTED) {
+            self.fail(FailureClass::Evidence, &what, &expected, &observed);
+        }
     }
 
     pub(super) fn fail(&mut self, class: FailureClass, what: &str, expected: &str, observed: &str) {
