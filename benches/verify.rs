@@ -155,7 +155,8 @@ fn scaling(reports: &[Small], expectations: &Expectations) {
     }
 }
 
-/// A hundred thousand reports one after the other, each of another machine of 16 modules, 2 processors and 8 GPUs.
+/// A hundred thousand reports one after the other, each of another machine: 32 modules and 2 processors, 8 GPUs and 12 drives,
+/// 86 ids of parts.
 fn flat(key: &Key, expectations: &Expectations) -> Result<bool, Box<dyn std::error::Error>> {
     let tables = yanji::rule::Signatures::embedded()?.tables;
     let before = reset_peak_rss_kib()?;
@@ -171,8 +172,12 @@ fn flat(key: &Key, expectations: &Expectations) -> Result<bool, Box<dyn std::err
             let mut id = |scope: &str, fact: &'static str, part: usize, id: String| {
                 _ = out.part(scope, &format!("{scope}:{part}")).fact(fact, id, "bench");
             };
-            for part in 0..16 {
-                id("dimm", "dimm.spd.module_id", part, format!("80CE01{:012X}", number * 16 + part));
+            for part in 0..32 {
+                id("dimm", "dimm.spd.module_id", part, format!("80CE01{:012X}", number * 32 + part));
+                id("dimm", "dimm.smbios.serial", part, format!("{:08X}", 0x1000_0000 + number * 32 + part));
+            }
+            for part in 0..12 {
+                id("drive", "drive.serial", part, format!("S6ZXNX{:08}", number * 12 + part));
             }
             for part in 0..8 {
                 id("gpu", "gpu.nvml.uuid", part, format!("GPU-4c4c4544-0042-3510-8056-{:012x}", number * 8 + part));
@@ -189,7 +194,7 @@ fn flat(key: &Key, expectations: &Expectations) -> Result<bool, Box<dyn std::err
     }
     let peak = peak_rss_kib()?;
     println!(
-        "{MANY_REPORTS} reports of as many machines with 26 ids of parts each: RSS {} KiB before, peak {peak} KiB",
+        "{MANY_REPORTS} reports of as many machines with 86 ids of parts each: RSS {} KiB before, peak {peak} KiB",
         before
     );
     Ok(peak < 200 << 10)

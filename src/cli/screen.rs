@@ -75,6 +75,7 @@ pub fn run(args: &ScreenArgs, global: &Global) -> anyhow::Result<Exit> {
         printer.print(&names.join(" + "), merged)?;
     }
     printer.print_shared()?;
+    printer.ledger.finish()?;
     Ok(printer.worst)
 }
 

@@ -140,7 +140,9 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         },
     )?;
     counter.finish();
-    printer.finish()
+    let exit = printer.finish()?;
+    batch.finish()?;
+    Ok(exit)
 }
 
 /// What every thread holds the reports against.

@@ -5,6 +5,7 @@
 mod reading;
 mod value;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -62,6 +63,13 @@ impl FactPath {
 
     /// The dotted name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for FactPath {
+    /// A path is looked up by its name, without a copy of it.
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
@@ -162,7 +170,7 @@ pub struct Part {
 impl Part {
     /// The reading of a fact, or `None` where no collector produced it for this part.
     pub fn reading(&self, path: &str) -> Option<&Reading> {
-        self.facts.get(&FactPath::new(path)).map(|fact| &fact.reading)
+        self.facts.get(path).map(|fact| &fact.reading)
     }
 
     /// The text of a fact whose value is known text.

@@ -62,7 +62,7 @@ impl Gpu {
     }
 
     fn known(&self, path: &str) -> Option<&Value> {
-        self.facts.get(&FactPath::new(path)).and_then(|fact| fact.reading.known())
+        self.facts.get(path).and_then(|fact| fact.reading.known())
     }
 
     /// Takes over what another printout says of the same GPU. The first known value stays.
@@ -221,7 +221,7 @@ impl Machine {
     fn same_slot(&self, scope: &'static str, facts: &Facts) -> Option<String> {
         const LOCATOR: &str = "dimm.smbios.locator";
         fn slot(facts: &Facts) -> Option<(&str, &Value)> {
-            let fact = facts.get(&FactPath::new(LOCATOR))?;
+            let fact = facts.get(LOCATOR)?;
             Some((fact.source.split_once(" type 17 handle ")?.1, fact.reading.known()?))
         }
         let wanted = slot(facts).filter(|_| scope == "dimm")?;

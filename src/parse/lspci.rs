@@ -138,11 +138,11 @@ fn is_class_name(name: &str) -> bool {
 
 /// A line of words that has an address and says GPU.
 fn extract_heading(line: &str) -> Option<Function> {
-    if line.len() > 200 || !["GPU", "gpu", "NVIDIA", "VGA"].iter().any(|word| line.contains(word)) {
-        return None;
-    }
     let trimmed = line.trim_start();
     if !trimmed.starts_with(['#', '=', '-', '*', '[']) && !trimmed.starts_with("GPU") {
+        return None;
+    }
+    if line.len() > 200 || !["GPU", "gpu", "NVIDIA", "VGA"].iter().any(|word| line.contains(word)) {
         return None;
     }
     let is_address = |word: &&str| word.contains('.') && word.len() <= 16 && pci_address::parse(word).is_some();

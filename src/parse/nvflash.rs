@@ -135,10 +135,11 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: &str) {
+        let flashes = line.contains("Version:");
         if let Some((name, ids, address)) = adapter_line(line) {
             self.close_block();
             self.adapter(name, ids, address);
-        } else if let Some((ids, version)) = flash_line(line, "Current") {
+        } else if let Some((ids, version)) = flashes.then(|| flash_line(line, "Current")).flatten() {
             self.close_block();
             let same = |adapter: &Adapter| adapter.pci.is_none_or(|pci| pci == ids);
             let index = match self.current.filter(|&index| same(&self.adapters[index])) {
@@ -149,7 +150,7 @@ impl Reader {
             adapter.pci.get_or_insert(ids);
             adapter.image.version.get_or_insert(version);
             adapter.mismatches.append(&mut self.pending_mismatches);
-        } else if let Some((ids, version)) = flash_line(line, "Replace with") {
+        } else if let Some((ids, version)) = flashes.then(|| flash_line(line, "Replace with")).flatten() {
             if let Some(index) = self.current {
                 self.adapters[index].replacement.get_or_insert(Replacement { version, ids });
             }
@@ -262,6 +263,10 @@ fn flash_line(line: &str, start: &str) -> Option<(PciIds, String)> {
 
 /// `Overriding the PCI Subsystem ID mismatch.`, `Firmware image PCI Subsystem ID (1043.87B0) does not match adapter …`
 fn mismatch(line: &str) -> Option<String> {
+    // Every line of every text comes here: one search for what most of them lack.
+    if !line.contains("atch") {
+        return None;
+    }
     let overridden = line.split_once("Overriding ").and_then(|(_, rest)| rest.split_once(" mismatch"));
     let what = match overridden {
         Some((what, _)) => what.trim_start_matches("the "),

@@ -148,13 +148,12 @@ impl Group {
 
     /// Whether the group holds for a part (Kleene's strong three-valued logic).
     pub fn evaluate(&self, part: &Part, tables: &Tables) -> Truth {
-        let mut results = Vec::new();
-        results.extend(self.all.iter().map(|condition| condition.evaluate(part, tables)));
-        results.extend(self.none.iter().map(|condition| condition.evaluate(part, tables).negate()));
-        if !self.any.is_empty() {
-            results.push(any(self.any.iter().map(|condition| condition.evaluate(part, tables))));
-        }
-        all(results)
+        let single = self.all.iter().map(|condition| condition.evaluate(part, tables));
+        let none = self.none.iter().map(|condition| condition.evaluate(part, tables).negate());
+        let one = Some(&self.any).filter(|any| !any.is_empty()).into_iter();
+        let one = one.map(|group| any(group.iter().map(|condition| condition.evaluate(part, tables))));
+        // Lazily, so that a condition that fails spares what comes behind it: most rules end at the first.
+        all(single.chain(none).chain(one))
     }
 }
 
@@ -168,7 +167,7 @@ impl Truth {
     }
 }
 
-fn all(results: Vec<Truth>) -> Truth {
+fn all(results: impl Iterator<Item = Truth>) -> Truth {
     let (mut shown, mut missing) = (Vec::new(), Vec::new());
     for result in results {
         match result {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
-use crate::ledger::{Duplicate, Ledger, Sighting};
+use crate::ledger::{Duplicate, Incomplete, Ledger, Sighting};
 
 /// Compares many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
 /// two machines.
@@ -93,5 +93,14 @@ impl Batch {
             report.claims.clear();
         }
         report
+    }
+
+    /// Ends the comparison.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Ledger::finish`].
+    pub fn finish(self) -> Result<(), Incomplete> {
+        self.ledger.finish()
     }
 }

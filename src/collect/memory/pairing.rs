@@ -47,7 +47,7 @@ pub(crate) struct Key {
 type Facts = BTreeMap<FactPath, Fact>;
 
 fn known<'a>(facts: &'a Facts, path: &str) -> Option<&'a Value> {
-    facts.get(&FactPath::new(path))?.reading.known()
+    facts.get(path)?.reading.known()
 }
 
 fn plain(text: &str) -> String {

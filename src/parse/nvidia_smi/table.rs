@@ -12,9 +12,16 @@
 use super::{Gpu, Log};
 use crate::parse::pci_address;
 
+/// What the frame is drawn with; some consoles have bars of their own.
+const BARS: [char; 2] = ['|', '│'];
+/// The line of versions above the table begins so.
+const TITLE: &str = "NVIDIA-SMI ";
+
 /// Whether the text has one.
 pub fn recognise(text: &str) -> bool {
-    text.lines().any(|line| version_line(line).is_some()) || text.lines().any(|line| first_line(line).is_some())
+    let framed = text.contains(BARS);
+    text.contains(TITLE) && text.lines().any(|line| version_line(line).is_some())
+        || framed && text.lines().any(|line| first_line(line).is_some())
 }
 
 /// Reads every table of the text.
@@ -43,7 +50,7 @@ pub fn parse(text: &str) -> Log {
 }
 
 fn version_line(line: &str) -> Option<&str> {
-    let at = line.find("NVIDIA-SMI ")?;
+    let at = line.find(TITLE)?;
     line[at..].contains("Driver Version:").then(|| &line[at..])
 }
 
@@ -54,9 +61,8 @@ fn word_after(line: &str, label: &str) -> Option<String> {
 }
 
 fn cells3(line: &str) -> Option<[&str; 3]> {
-    // Consoles draw the frame with other bars too.
-    let line = line.trim().trim_start_matches(['|', '│']).trim_end_matches(['|', '│']);
-    let mut cells = line.split(['|', '│']).map(str::trim);
+    let line = line.trim().trim_start_matches(BARS).trim_end_matches(BARS);
+    let mut cells = line.split(BARS).map(str::trim);
     let found = [cells.next()?, cells.next()?, cells.next()?];
     cells.next().is_none().then_some(found)
 }

@@ -224,7 +224,7 @@ fn ends_a_printout(line: &str) -> bool {
 /// Label and value of a line: at least one space stands before the colon, which keeps times and addresses out. An empty
 /// value ends the line.
 fn label(line: &str) -> Option<(&str, &str)> {
-    let at = line.find(" :")?;
+    let at = line.match_indices(':').find_map(|(at, _)| at.checked_sub(1).filter(|at| line.as_bytes()[*at] == b' '))?;
     let value = &line[at + 2..];
     let label = line[..at].trim();
     let fits = !label.is_empty() && label.len() < 80 && (value.is_empty() || value.starts_with([' ', '\t']));
@@ -254,9 +254,10 @@ fn head(log: &mut Log, label: &str, value: &str) {
 
 /// `Unable to determine the device handle for GPU 0000:53:00.0: GPU is lost.  Reboot the system to recover this GPU`
 fn message(line: &str) -> Option<Gpu> {
-    let start: String = line.trim_start().chars().take(60).collect::<String>().to_ascii_lowercase();
-    let (words, label) = MESSAGES.iter().find(|(words, _)| start.starts_with(words))?;
-    let rest = line.trim_start().get(words.len()..)?;
+    let line = line.trim_start();
+    let begins = |words: &str| line.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words));
+    let (words, label) = MESSAGES.iter().find(|(words, _)| begins(words))?;
+    let rest = &line[words.len()..];
     // Some drivers print a number before the address: `GPU0: 0000:53:00.0: Unknown Error`.
     let address = rest
         .split_ascii_whitespace()

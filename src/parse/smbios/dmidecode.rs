@@ -107,10 +107,8 @@ fn is_indented(line: &str) -> bool {
 
 /// Handle, type and length: `Handle 0x1100, DMI type 17, 92 bytes`, with a full stop in old versions.
 fn handle_line(line: &str) -> Option<(u16, u8, Option<u8>)> {
-    let mut words = line.trim().trim_end_matches('.').split([',', ' ']).filter(|word| !word.is_empty());
-    if words.next()? != "Handle" {
-        return None;
-    }
+    let rest = line.trim().strip_prefix("Handle")?.trim_end_matches('.');
+    let mut words = rest.strip_prefix([',', ' '])?.split([',', ' ']).filter(|word| !word.is_empty());
     let handle = u16::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
     if (words.next()?, words.next()?) != ("DMI", "type") {
         return None;

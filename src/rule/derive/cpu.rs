@@ -94,7 +94,7 @@ fn model_numbers(brand: &str) -> Vec<String> {
 
 /// The first that has a value; else why the first has none. Its source stays: a finding names who said so.
 fn either(part: &Part, sources: [&str; 2]) -> Fact {
-    let facts = || sources.iter().filter_map(|path| part.facts.get(&FactPath::new(*path)));
+    let facts = || sources.iter().filter_map(|path| part.facts.get(*path));
     let found = facts().find(|fact| fact.reading.known().is_some()).or_else(|| facts().next());
     found.cloned().unwrap_or_else(|| Fact { reading: Reading::Unsupported, source: SOURCE.to_owned() })
 }

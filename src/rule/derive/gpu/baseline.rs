@@ -32,10 +32,9 @@ impl<'a> Baseline<'a> {
     pub(super) fn by_name(name: &str, tables: &'a Tables) -> Option<Self> {
         let printed = plain(name);
         let start = printed.strip_suffix("...").map(str::trim_end);
-        let whole = words(name);
         let fits = |candidate: &str| match start {
             Some(start) => plain(candidate).starts_with(start),
-            None => words(candidate) == whole,
+            None => same_words(candidate, name),
         };
         let mut ids: BTreeSet<&str> = tables
             .records("gpu/devices")
@@ -121,13 +120,25 @@ pub(super) fn plain(name: &str) -> String {
     name.strip_prefix("nvidia ").map_or(name.clone(), str::to_owned)
 }
 
-/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name.
-pub(super) fn words(name: &str) -> Vec<String> {
-    plain(name)
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty() && *word != "tesla" && *word != "geforce")
-        .map(str::to_owned)
-        .collect()
+/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name. Copies nothing: each name is compared with all of the
+/// tables.
+pub(super) fn same_words(first: &str, second: &str) -> bool {
+    let (mut first, mut second) = (words(first), words(second));
+    loop {
+        match (first.next(), second.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if one.eq_ignore_ascii_case(other) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn words(name: &str) -> impl Iterator<Item = &[u8]> {
+    let name = name.trim();
+    let behind_maker = name.split_once(char::is_whitespace).filter(|(maker, _)| maker.eq_ignore_ascii_case("nvidia"));
+    let rest = behind_maker.map_or(name, |(_, rest)| rest).as_bytes();
+    let brand = |word: &[u8]| word.eq_ignore_ascii_case(b"tesla") || word.eq_ignore_ascii_case(b"geforce");
+    rest.split(|byte| !byte.is_ascii_alphanumeric()).filter(move |word| !word.is_empty() && !brand(word))
 }
 
 impl Gpu<'_> {

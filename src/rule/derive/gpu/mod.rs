@@ -58,12 +58,8 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
 
 /// Where a derived fact comes from, for those that findings about memory show: the buyer has to see who said so.
 fn input_of(path: &str, part: &Part) -> Option<String> {
-    let said = |path: &str| {
-        part.facts
-            .get(&FactPath::new(path))
-            .filter(|fact| fact.reading.known().is_some())
-            .map(|fact| fact.source.clone())
-    };
+    let said =
+        |path: &str| part.facts.get(path).filter(|fact| fact.reading.known().is_some()).map(|fact| fact.source.clone());
     let memory = || said("gpu.nvml.memory.total_mib").or_else(|| said("gpu.cuda.memory_mib"));
     match path {
         "gpu.memory_mib" | "gpu.memory_permille" => memory(),

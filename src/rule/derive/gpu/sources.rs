@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::baseline::{plain, words};
+use super::baseline::{plain, same_words};
 use super::{Facts, Gpu, VENDOR, first_reason, known, known_below, pair, text};
 use crate::evidence::{Evidence, Origin, Part, Reading};
 use crate::rule::tables::{Record, Tables};
@@ -203,9 +203,8 @@ fn name_fits_device(gpu: &Gpu<'_>, tables: &Tables) -> Reading {
     if !gpu.baseline.as_ref().is_some_and(|it| it.is("driver_name")) {
         return Reading::Failed(format!("the driver's name for {id} is not known"));
     }
-    let printed = words(name);
     let has_id = |record: &Record| record.texts("device_ids").any(|known| known == id);
-    let has_name = |record: &Record| record.texts("names").any(|known| words(known) == printed);
+    let has_name = |record: &Record| record.texts("names").any(|known| same_words(known, name));
     let products = || tables.records("gpu/products").map(|(_, record)| record);
     if products().any(|record| has_id(record) && has_name(record)) {
         known(true)

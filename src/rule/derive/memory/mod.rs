@@ -198,7 +198,7 @@ impl Facts {
     fn add(&mut self, path: &'static str, reading: Reading, part: &Part, inputs: &[&str]) {
         let mut sources: Vec<&str> = Vec::new();
         for input in inputs {
-            let source = part.facts.get(&FactPath::new(*input)).map(|fact| fact.source.as_str());
+            let source = part.facts.get(*input).map(|fact| fact.source.as_str());
             sources.extend(source.filter(|source| !sources.contains(source)));
         }
         let source = if sources.is_empty() { SOURCE.to_owned() } else { sources.join(", ") };
