@@ -19,6 +19,7 @@ use std::io::{self, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use memchr::memchr2;
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
@@ -172,8 +173,9 @@ impl Envelope {
             return Err(EnvelopeError::Signatures(wire.signatures.len()));
         }
         let fields = || std::iter::once(&wire.payload).chain(wire.signatures.iter().map(|signature| &signature.sig));
-        let url_safe = fields().any(|text| text.contains(['-', '_']));
-        if url_safe && fields().any(|text| text.contains(['+', '/'])) {
+        let has = |[one, other]: [u8; 2]| fields().any(|text| memchr2(one, other, text.as_bytes()).is_some());
+        let url_safe = has(*b"-_");
+        if url_safe && has(*b"+/") {
             return Err(EnvelopeError::MixedAlphabets);
         }
         let signatures = wire

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::machine::Machine;
 use crate::evidence::Reading;
 use crate::parse::drive_report::DriveReport;
-use crate::parse::{nvme_cli, smartctl, smartctl_text};
+use crate::parse::{nvme_cli, plain_text, smartctl, smartctl_text};
 
 /// JSON documents that are read of one file.
 const MAX_DOCUMENTS: usize = 1024;
@@ -20,13 +20,13 @@ const MAX_DRIVES: usize = 1024;
 /// Whether JSON of smartctl is in the text.
 pub(super) fn is_smartctl_json(text: &str) -> bool {
     let marks = ["\"smartctl\"", "\"smart_status\"", "\"seagate_farm_log\""];
-    marks.iter().any(|mark| text.contains(mark)) && documents(text).iter().any(smartctl::recognise)
+    marks.iter().any(|mark| plain_text::has(text, mark)) && documents(text).iter().any(smartctl::recognise)
 }
 
 /// Whether JSON of nvme-cli is in the text.
 pub(super) fn is_nvme_cli(text: &str) -> bool {
     let marks = ["\"data_units_written\"", "\"vid\"", "\"Devices\""];
-    marks.iter().any(|mark| text.contains(mark)) && documents(text).iter().any(is_nvme_document)
+    marks.iter().any(|mark| plain_text::has(text, mark)) && documents(text).iter().any(is_nvme_document)
 }
 
 fn is_nvme_document(json: &Json) -> bool {

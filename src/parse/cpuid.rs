@@ -10,11 +10,14 @@ use std::fmt;
 
 use raw_cpuid::{CpuId, CpuIdReader, CpuIdResult};
 
+use super::plain_text;
 use crate::evidence::Value;
 
 const RECORD_BYTES: usize = 24;
 /// Leaves and subleaves of one CPU. Real ones have about 100.
 const MAX_RECORDS: usize = 4096;
+/// How a line of AIDA64 begins.
+const TEXT_LINE: &str = "CPUID ";
 const HYPERVISOR_LEAF: u32 = 0x4000_0000;
 
 /// Display family, display model and stepping: what `/proc/cpuinfo` prints.
@@ -117,7 +120,7 @@ impl Dump {
 
 /// Whether a text is the CPUID dump of AIDA64 (and of InstLatX64, which uses it).
 pub fn recognise_text(text: &str) -> bool {
-    text.lines().filter_map(text_line).any(|(leaf, ..)| leaf == 0)
+    plain_text::has(text, TEXT_LINE) && text.lines().filter_map(text_line).any(|(leaf, ..)| leaf == 0)
 }
 
 /// The answers of the first logical CPU of each package, as AIDA64 prints them. A text that states no package is of one.
@@ -150,7 +153,7 @@ pub fn parse_text(text: &str) -> Vec<Dump> {
 
 fn text_line(line: &str) -> Option<(u32, Option<u32>, [u32; 4])> {
     let number = |digits: &str| u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 8);
-    let (leaf, rest) = line.trim().strip_prefix("CPUID ")?.split_once(':')?;
+    let (leaf, rest) = line.trim().strip_prefix(TEXT_LINE)?.split_once(':')?;
     let mut registers = rest.split_whitespace().next()?.split('-').map(number);
     let mut next = || registers.next().flatten();
     let values = [next()?, next()?, next()?, next()?];

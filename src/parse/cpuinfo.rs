@@ -1,6 +1,8 @@
 //! `/proc/cpuinfo` (Linux `arch/x86/kernel/cpu/proc.c`): one block of `name : value` lines a logical CPU, blocks
 //! separated by an empty line.
 
+use super::plain_text;
+
 /// Blocks that are read. The kernel's own limit for x86 is 8,192 CPUs.
 const MAX_BLOCKS: usize = 8192;
 
@@ -32,7 +34,9 @@ pub fn recognise(text: &str) -> bool {
     let has = |names: &[&str]| {
         text.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| names.contains(&name.trim_end()))
     };
-    has(&["processor"]) && has(&["vendor_id", "cpu family", "CPU implementer", "bogomips", "BogoMIPS"])
+    plain_text::has(text, "processor")
+        && has(&["processor"])
+        && has(&["vendor_id", "cpu family", "CPU implementer", "bogomips", "BogoMIPS"])
 }
 
 /// The text with an empty line before every block: a printout that somebody pasted may have lost them, and its lines may

@@ -7,6 +7,7 @@
 //! Assembly Serial Number      0x1949395D                   Assembly Serial Number      0x1949395D  0x536618E6
 //! ```
 
+use super::plain_text;
 use crate::evidence::{Reading, Value};
 
 /// Modules that are read. The largest servers have 192 slots.
@@ -55,7 +56,8 @@ pub struct Fields {
 
 /// Whether there is a module with a field that every module has.
 pub fn recognise(text: &str) -> bool {
-    let starts = |with: &str| text.lines().any(|line| line.trim_start().starts_with(with));
+    let starts =
+        |with: &str| plain_text::has(text, with) && text.lines().any(|line| line.trim_start().starts_with(with));
     starts(MODULE) && starts("Fundamental Memory type")
 }
 

@@ -7,6 +7,8 @@
 //!   Device PCI Domain ID / Bus ID / location ID:   0 / 221 / 0                        decimal
 //! ```
 
+use super::plain_text;
+
 /// Devices that are read of one text.
 const MAX_DEVICES: usize = 256;
 
@@ -39,7 +41,8 @@ pub struct Device {
 
 /// Whether the text has one.
 pub fn recognise(text: &str) -> bool {
-    text.contains("CUDA Capability Major/Minor version number") && text.lines().any(|line| heading(line).is_some())
+    plain_text::has(text, "CUDA Capability Major/Minor version number")
+        && text.lines().any(|line| heading(line).is_some())
 }
 
 /// Every device of the text.

@@ -3,6 +3,7 @@
 
 use serde_json::Value as Json;
 
+use super::plain_text;
 use crate::evidence::{Reading, Value};
 use crate::parse::smbios::{
     Bios, Board, Chassis, Inventory, MemoryDevice, Processor, Structure, System, dmidecode::is_taken_out,
@@ -51,7 +52,7 @@ pub struct Lshw {
 
 /// Whether it is JSON with the keys of lshw's nodes.
 pub fn recognise(text: &str) -> bool {
-    json_start(text).is_some() && text.contains("\"id\"") && text.contains("\"class\"") && text.contains("\"claimed\"")
+    ["\"id\"", "\"class\"", "\"claimed\""].iter().all(|key| plain_text::has(text, key)) && json_start(text).is_some()
 }
 
 /// Where the JSON begins: lshw warns first where it is not root.

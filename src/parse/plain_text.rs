@@ -23,6 +23,12 @@ pub fn decode(bytes: &[u8]) -> Option<Cow<'_, str>> {
     Some(if text.contains('\x1b') { Cow::Owned(without_escapes(&text)) } else { text })
 }
 
+/// Whether the text has those words anywhere. Every text is asked for the marks of every format: this is many times as fast
+/// as [`str::contains`], and spares the walk over the lines.
+pub(crate) fn has(text: &str, words: &str) -> bool {
+    memchr::memmem::find(text.as_bytes(), words.as_bytes()).is_some()
+}
+
 fn is_text(byte: u8) -> bool {
     matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')
 }

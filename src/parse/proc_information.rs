@@ -12,6 +12,8 @@
 //!
 //! Where the driver has not started a GPU, digits are question marks.
 
+use super::plain_text;
+
 /// GPUs that are read of one text.
 const MAX_GPUS: usize = 256;
 
@@ -36,7 +38,7 @@ pub struct Information {
 
 /// Whether the text has such a file.
 pub fn recognise(text: &str) -> bool {
-    !parse(text).is_empty()
+    plain_text::has(text, "Model") && !parse(text).is_empty()
 }
 
 /// One or several of the files, one behind the other. Each begins with the model.

@@ -4,7 +4,7 @@
 //! before it: `smartctl -A` behind `smartctl -Hi`.
 
 use super::drive_report::{DriveReport, is_hidden, leading_number};
-use super::{farm, smartctl};
+use super::{farm, plain_text, smartctl};
 use crate::evidence::Reading;
 
 /// Drives that are read of one text.
@@ -49,7 +49,7 @@ pub fn recognise(text: &str) -> bool {
         "SMART Attributes Data Structure revision number",
         "Field Access Reliability Metrics log",
     ];
-    MARKS.iter().any(|mark| text.contains(mark))
+    MARKS.iter().any(|mark| plain_text::has(text, mark))
 }
 
 /// The drives in the text, in its order.

@@ -38,6 +38,9 @@ pub struct Table {
     /// Records by key.
     #[serde(default)]
     pub records: BTreeMap<String, Record>,
+    /// The `pattern` of each record that has one. Compiling them takes longer than what they are asked.
+    #[serde(skip)]
+    compiled: OnceLock<BTreeMap<String, Regex>>,
 }
 
 /// A compiled pattern of a set.
@@ -98,6 +101,16 @@ impl Record {
 }
 
 impl Table {
+    /// The records whose field `pattern` is a regular expression, with that.
+    pub(super) fn patterned(&self) -> impl Iterator<Item = (&str, &Regex, &Record)> {
+        let compile = || {
+            let pattern = |record: &Record| Regex::new(record.text("pattern")?).ok();
+            self.records.iter().filter_map(|(key, record)| Some((key.clone(), pattern(record)?))).collect()
+        };
+        let compiled = self.compiled.get_or_init(compile);
+        compiled.iter().filter_map(|(key, pattern)| Some((key.as_str(), pattern, self.records.get(key)?)))
+    }
+
     /// Whether the text is in the set.
     pub fn has(&self, text: &str) -> bool {
         let text = normalise(text);

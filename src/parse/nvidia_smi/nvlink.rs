@@ -7,6 +7,7 @@
 //! ```
 
 use super::{Gpu, Log};
+use crate::parse::plain_text;
 
 /// Paths of the fields that [`parse`] makes beside `Name` and `UUID`.
 pub const LINK: &str = "Link ";
@@ -14,9 +15,12 @@ pub const LINK: &str = "Link ";
 pub const ALL_INACTIVE: &str = "all links are inActive";
 const MAX_LINKS: u32 = 64;
 
+/// What stands between the name of a GPU and its id.
+const UUID: &str = " (UUID: ";
+
 /// Whether the text has the heading of a GPU.
 pub fn recognise(text: &str) -> bool {
-    text.lines().any(|line| heading(line).is_some())
+    plain_text::has(text, UUID) && text.lines().any(|line| heading(line).is_some())
 }
 
 /// Reads names, UUIDs and links.
@@ -53,7 +57,7 @@ pub fn parse(text: &str) -> Log {
 
 fn heading(line: &str) -> Option<(u64, &str, &str)> {
     let (index, rest) = line.trim().strip_prefix("GPU ")?.split_once(": ")?;
-    let (name, uuid) = rest.rsplit_once(" (UUID: ")?;
+    let (name, uuid) = rest.rsplit_once(UUID)?;
     Some((index.parse().ok().filter(|index| *index < 1024)?, name.trim(), uuid.strip_suffix(')')?))
 }
 

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{Gpu, Log};
-use crate::parse::pci_address;
+use crate::parse::{pci_address, plain_text};
 
 /// What the frame is drawn with; some consoles have bars of their own.
 const BARS: [char; 2] = ['|', '│'];
@@ -19,9 +19,8 @@ const TITLE: &str = "NVIDIA-SMI ";
 
 /// Whether the text has one.
 pub fn recognise(text: &str) -> bool {
-    let framed = text.contains(BARS);
-    text.contains(TITLE) && text.lines().any(|line| version_line(line).is_some())
-        || framed && text.lines().any(|line| first_line(line).is_some())
+    plain_text::has(text, TITLE) && text.lines().any(|line| version_line(line).is_some())
+        || BARS.iter().any(|bar| text.contains(*bar)) && text.lines().any(|line| first_line(line).is_some())
 }
 
 /// Reads every table of the text.

@@ -3,6 +3,7 @@
 //! The document names a DTD, which is never looked at: entities are not expanded, whatever declares them. Reading stops
 //! where the document is damaged or nested too deep, and keeps what came before.
 
+use memchr::memmem;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -19,7 +20,8 @@ pub fn recognise(text: &str) -> bool {
 }
 
 fn start(text: &str) -> Option<usize> {
-    let root = text.find("<nvidia_smi_log").or_else(|| text.find("<gpu id="))?;
+    let find = |tag: &str| memmem::find(text.as_bytes(), tag.as_bytes());
+    let root = find("<nvidia_smi_log").or_else(|| find("<gpu id="))?;
     // The document may begin earlier, but a declaration is not needed: the text is decoded already.
     Some(text[..root].rfind("<!DOCTYPE nvidia_smi_log").unwrap_or(root))
 }

@@ -21,7 +21,10 @@ pub fn from_text(text: &str) -> Option<Vec<u8>> {
             repeat = true;
             continue;
         }
-        let Some((offset, rest)) = line.trim_start().split_once([':', ' ']) else {
+        let line = line.trim_start();
+        // Byte by byte: many texts that are no dump come here.
+        let end = line.bytes().position(|byte| matches!(byte, b':' | b' '));
+        let Some((offset, rest)) = end.map(|end| (&line[..end], &line[end + 1..])) else {
             // hexdump ends with the length.
             if let Some(end) = offset_of(line).filter(|_| repeat) {
                 fill(&mut bytes, end)?;

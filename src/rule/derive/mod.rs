@@ -84,11 +84,16 @@ fn same_enclosure(a: &Part, b: &Part) -> bool {
 fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) {
     let blank = tables.get(BLANK_IDENTITIES);
     let mut holders: BTreeMap<String, Vec<(usize, String)>> = BTreeMap::new();
+    let mut has_id = vec![false; evidence.parts.len()];
     for (index, part) in evidence.parts.iter().enumerate() {
         for path in unit_ids {
             let Some(text) = part.text(path) else { continue };
+            if blank.is_none_or(|table| table.has(text)) {
+                continue;
+            }
+            has_id[index] = true;
             let id = normalise_id(text);
-            if id.is_empty() || blank.is_none_or(|table| table.has(text)) {
+            if id.is_empty() {
                 continue;
             }
             let parts = holders.entry(id).or_default();
@@ -114,12 +119,10 @@ fn shared_unit_ids(evidence: &mut Evidence, unit_ids: &[&str], tables: &Tables) 
             }
         }
     }
-    for (part, (others, ids)) in evidence.parts.iter_mut().zip(shared) {
-        let readings: Vec<&Reading> = unit_ids.iter().filter_map(|path| part.reading(path)).collect();
-        let legible = unit_ids.iter().filter_map(|path| part.text(path));
-        let has_id = blank.is_some_and(|table| legible.clone().any(|text| !table.has(text)));
+    for ((part, (others, ids)), has_id) in evidence.parts.iter_mut().zip(shared).zip(has_id) {
         // Without a legible id there is nothing to compare, and why there is none decides what can be said.
-        let reason = readings.iter().find(|reading| reading.known().is_none()).map(|reading| (*reading).clone());
+        let mut readings = unit_ids.iter().filter_map(|path| part.reading(path));
+        let reason = readings.find(|reading| reading.known().is_none()).cloned();
         let (others, ids) = match (has_id, reason) {
             (true, _) => (Reading::Known(others.into()), Reading::Known(ids.into())),
             (false, Some(reason)) => (reason.clone(), reason),

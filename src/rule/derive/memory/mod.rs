@@ -29,7 +29,8 @@ const BLANK_SERIALS: &str = "dimm/blank-serials";
 /// Adds the derived facts to every module and to the memory.
 pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
     if evidence.scope("dimm").next().is_some() {
-        let modules = modules(evidence, tables);
+        let makers = Makers::of(tables);
+        let modules = modules(evidence, &makers, tables);
         let mut derived: BTreeMap<FactPath, BTreeMap<&'static str, Fact>> = BTreeMap::new();
         let mut siblings = siblings::compare(&modules, tables);
         let system_maker = system_maker(evidence);
@@ -39,7 +40,7 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
             part_number::compare(module, &mut facts);
             spd::check(module, tables, &mut facts);
             sources::compare(module, &mut facts);
-            sources::oem_mark(module, system_maker.clone(), &Makers::of(tables), &mut facts);
+            sources::oem_mark(module, system_maker.clone(), &makers, &mut facts);
             derived.insert(FactPath::new(module.part.id.clone()), facts.0);
         }
         for part in evidence.parts.iter_mut().filter(|part| part.scope == "dimm") {
@@ -51,9 +52,9 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
     totals::memory_shares(evidence);
 }
 
-fn modules<'a>(evidence: &'a Evidence, tables: &'a Tables) -> Vec<Module<'a>> {
-    let (makers, grammars) = (Makers::of(tables), Grammars::of(tables));
-    evidence.scope("dimm").map(|part| Module::of(part, &makers, &grammars, tables)).collect()
+fn modules<'a>(evidence: &'a Evidence, makers: &Makers<'_>, tables: &'a Tables) -> Vec<Module<'a>> {
+    let grammars = Grammars::of(tables);
+    evidence.scope("dimm").map(|part| Module::of(part, makers, &grammars, tables)).collect()
 }
 
 fn system_maker(evidence: &Evidence) -> Reading<String> {

@@ -3,7 +3,7 @@
 
 use regex_lite::Regex;
 
-use super::super::super::tables::{Record, Tables};
+use super::super::super::tables::{Record, Table, Tables};
 use super::{Facts, Module, integer, maker::Maker, text};
 use crate::evidence::{Reading, Value};
 
@@ -11,10 +11,9 @@ use crate::evidence::{Reading, Value};
 pub(super) const SPEED_TOLERANCE_MTS: i64 = 8;
 
 /// The grammars, compiled.
+#[derive(Clone, Copy)]
 pub(super) struct Grammars<'a> {
     tables: &'a Tables,
-    grammars: Vec<(&'a str, Regex, &'a Record)>,
-    shapes: Vec<(Regex, &'a Record)>,
 }
 
 /// What a part number says. A field that its codes do not tell is `None`.
@@ -34,14 +33,11 @@ pub(super) struct Decoded {
 
 impl<'a> Grammars<'a> {
     pub fn of(tables: &'a Tables) -> Self {
-        let compile = |record: &'a Record| Regex::new(record.text("pattern")?).ok();
-        let grammars = tables.records("dimm/part-grammars");
-        let shapes = tables.records("dimm/part-shapes").filter(|(_, record)| record.text("kind") == Some("module"));
-        Self {
-            tables,
-            grammars: grammars.filter_map(|(name, record)| Some((name, compile(record)?, record))).collect(),
-            shapes: shapes.filter_map(|(_, record)| Some((compile(record)?, record))).collect(),
-        }
+        Self { tables }
+    }
+
+    fn patterned(&self, table: &str) -> impl Iterator<Item = (&'a str, &'a Regex, &'a Record)> {
+        self.tables.get(table).into_iter().flat_map(Table::patterned)
     }
 
     /// What a part number says, or `None` where no grammar is known for it.
@@ -52,22 +48,23 @@ impl<'a> Grammars<'a> {
         if number.len() > MAX_BYTES {
             return None;
         }
-        self.grammars.iter().find_map(|(name, pattern, grammar)| self.read(name, pattern, grammar, &number)).or_else(
-            || {
-                let (_, record) = self.shapes.iter().find(|(pattern, _)| pattern.is_match(&number))?;
-                Some(Decoded {
-                    maker: record.text("maker")?.to_owned(),
-                    dram_type: String::new(),
-                    module_type: None,
-                    capacity_mib: None,
-                    ranks: None,
-                    device_width_bits: None,
-                    speed_mts: None,
-                    die: None,
-                    shape_only: true,
-                })
-            },
-        )
+        let mut grammars = self.patterned("dimm/part-grammars");
+        grammars.find_map(|(name, pattern, grammar)| self.read(name, pattern, grammar, &number)).or_else(|| {
+            let is_module = |record: &Record| record.text("kind") == Some("module");
+            let mut shapes = self.patterned("dimm/part-shapes");
+            let (_, _, record) = shapes.find(|(_, pattern, record)| is_module(record) && pattern.is_match(&number))?;
+            Some(Decoded {
+                maker: record.text("maker")?.to_owned(),
+                dram_type: String::new(),
+                module_type: None,
+                capacity_mib: None,
+                ranks: None,
+                device_width_bits: None,
+                speed_mts: None,
+                die: None,
+                shape_only: true,
+            })
+        })
     }
 
     fn read(&self, name: &str, pattern: &Regex, grammar: &Record, number: &str) -> Option<Decoded> {
