@@ -261,8 +261,8 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
 
 /// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.
 fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous> {
-    let opened = checked::open(path)?;
-    let envelope = Envelope::parse(&opened.envelope);
+    let bytes = checked::read_envelope(&checked::locate(path))?;
+    let envelope = Envelope::parse(&bytes);
     let document = envelope.ok().and_then(|envelope| Document::read(&envelope.payload).ok());
     if !matches!(document, Some(Document::Report(_))) {
         bail!(
@@ -275,7 +275,7 @@ fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous
         RelationName::AsDelivered => Relation::AsDelivered,
         RelationName::Supersedes => Relation::Supersedes,
     };
-    Ok(Previous { sha256: Digest::of(&opened.envelope), relation })
+    Ok(Previous { sha256: Digest::of(&bytes), relation })
 }
 
 /// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody

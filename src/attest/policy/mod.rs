@@ -179,6 +179,13 @@ pub struct PolicyKey {
     pub valid_until: Option<Timestamp>,
 }
 
+impl PolicyKey {
+    /// Whether it is good for one of these.
+    pub fn may_sign(&self, scopes: &[Scope]) -> bool {
+        scopes.iter().any(|scope| self.scopes.contains(scope))
+    }
+}
+
 /// What a root certificate vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -326,9 +333,10 @@ impl TrustPolicy {
         self.keys.iter().filter(move |key| key.scopes.contains(&scope))
     }
 
-    /// The keys whose signatures on reports count.
+    /// The keys whose signatures on some kind of document count. Which kind, [`Self::key`] tells of each.
     pub fn trusted_keys(&self) -> TrustedKeys {
-        TrustedKeys::from_public_keys(self.keys_for(Scope::Certify).map(|key| (key.name.clone(), key.public)))
+        let some = |key: &&PolicyKey| key.may_sign(&[Scope::Certify, Scope::Acceptance]);
+        TrustedKeys::from_public_keys(self.keys.iter().filter(some).map(|key| (key.name.clone(), key.public)))
     }
 
     /// How many owners must sign the policy.
