@@ -396,6 +396,11 @@ fn as_json(opened: &OpenedPolicy) -> Json {
             "compromisedAt": time(&it.compromised_at),
             "reason": it.reason,
         })).collect::<Vec<_>>(),
+        "revokedDevices": policy.revoked_devices.iter().map(|it| json!({
+            "device": it.id.to_string(),
+            "revokedAt": time(&it.revoked_at),
+            "reason": it.reason,
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -434,6 +439,10 @@ fn as_text(opened: &OpenedPolicy) -> String {
     }
     for image in &policy.images {
         text += &format!("  image: {} {}, register 11 {}\n", safe(&image.name), safe(&image.version), image.pcr11);
+    }
+    for it in &policy.revoked_devices {
+        let since = it.revoked_at.map_or_else(|| "for all time".to_owned(), |at| format!("from {at}"));
+        text += &format!("  device {}: REVOKED, {since}: {}\n", it.id, safe(&it.reason));
     }
     text
 }

@@ -150,6 +150,14 @@ pub struct SignedTime {
     pub sig: Inline,
 }
 
+impl TpmEvidence {
+    /// Digest of the endorsement key's public half, as certificates hold it; `None` without a certificate that can be read.
+    pub fn endorsement_key(&self) -> Option<Digest> {
+        let Inline(der) = self.ek_cert.as_ref()?;
+        Some(Digest::of(&certificate::subject_public_key_info(der).ok()?))
+    }
+}
+
 impl Platform {
     /// What the TPM gave before the burn-in. `certificates` are those that an authority issued for its attestation key, the
     /// key's own first.

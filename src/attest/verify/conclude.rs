@@ -146,7 +146,12 @@ pub(super) fn conclude(
         });
     } else {
         not_proven(&format!("that other parts than {} are genuine: they signed nothing", signed.join(", ")));
-        not_proven("that the certificates of these were not revoked: revocation was not looked up");
+        not_proven(match &expectations.policy {
+            Some(policy) if !policy.revoked_devices.is_empty() => {
+                "that the certificates of these were not revoked by anybody but the trust policy: it was not looked up"
+            }
+            _ => "that the certificates of these were not revoked: revocation was not looked up",
+        });
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {

@@ -78,8 +78,6 @@ pub struct Expectations {
     pub now: Timestamp,
     /// Authorities that vouch for devices.
     pub device_roots: Roots,
-    /// Serial numbers of device certificates that were revoked, hexadecimal.
-    pub revoked_devices: Vec<String>,
     /// The challenge that every report must answer.
     pub challenge: Option<TrustedChallenge>,
     /// What the signers and the report must be.

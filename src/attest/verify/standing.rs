@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{Failure, FailureClass, Report};
+use super::{Expectations, Failure, FailureClass, Report};
 use crate::attest::Digest;
 use crate::attest::document::Kind;
-use crate::attest::policy::{Objection, PolicyKey, Role, Scope, Standing, TrustPolicy};
+use crate::attest::policy::{DeviceId, Objection, PolicyKey, Role, Scope, Standing, TrustPolicy};
+use crate::attest::statement::Statement;
 
 /// Holds the signers of [`Report::signers`] against the policy. Those that do not count are taken out of the list.
 /// `made_at` is when the document says that it was made; `proven` gives a time before which a trusted clock saw the signature
@@ -55,6 +56,26 @@ pub(super) fn check(
     };
     let ids: Vec<Digest> = counted.iter().map(|key| key.public.keyid()).collect();
     report.signers.retain(|signer| ids.contains(&signer.keyid));
+}
+
+/// Holds a device that speaks in a report against those that the policy revokes.
+pub(super) fn check_device(
+    what: &str,
+    is: impl Fn(&DeviceId) -> bool,
+    class: FailureClass,
+    statement: &Statement,
+    expectations: &Expectations,
+    report: &mut Report,
+) {
+    let Some(policy) = &expectations.policy else { return };
+    let claimed = statement.predicate.session.ended_at.parse().unwrap_or(Timestamp::MAX);
+    let proven = report.signers.iter().filter_map(|signer| report.signed_before(&signer.keyid)).min();
+    let failure = |it: Objection| Failure::new(class, &format!("{what}: revocation"), &it.expected, &it.observed);
+    match policy.device_standing(is, claimed, proven) {
+        Standing::Good => {}
+        Standing::Unproven(objection) => report.indeterminate.push(failure(objection)),
+        Standing::Bad(objection) => report.failures.push(failure(objection)),
+    }
 }
 
 /// What the policy asks for beyond those keys.

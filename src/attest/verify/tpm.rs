@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::BURN_IN_LENGTH;
-use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report};
+use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report, standing};
 use crate::attest::Digest;
-use crate::attest::policy::{Root, RootKind, TrustPolicy};
+use crate::attest::policy::{DeviceId, Root, RootKind, TrustPolicy};
 use crate::attest::statement::{Assurance, Inline, Statement};
 use crate::attest::tpm::certificate::{self, Purpose};
 use crate::attest::tpm::event_log::EventLog;
@@ -84,7 +84,7 @@ pub(super) fn check(
         }
     }
     let policy = expectations.policy.as_ref();
-    let (root, no_root) = match vouched(tpm, &key, expectations, report) {
+    let (root, no_root) = match vouched(statement, tpm, &key, expectations, report) {
         Vouched::By(root) => (Some(root), None),
         Vouched::Not(why) => (None, Some(why)),
         Vouched::Failed => return None,
@@ -213,7 +213,13 @@ enum Vouched {
 }
 
 /// Who says that the attestation key lives in a real TPM.
-fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, report: &mut Report) -> Vouched {
+fn vouched(
+    statement: &Statement,
+    tpm: &TpmEvidence,
+    key: &PublicKey,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> Vouched {
     let policy = expectations.policy.as_ref();
     let roots: Vec<&Root> =
         policy.into_iter().flat_map(|policy| &policy.roots).filter(|root| root.kind == RootKind::Tpm).collect();
@@ -221,6 +227,22 @@ fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, repo
         [] => "no root of TPMs is pinned".to_owned(),
         roots => roots.iter().map(|root| certificate::describe(&root.certificate_der)).collect::<Vec<_>>().join(", "),
     };
+    let bound = match &tpm.ak_binding {
+        KeyBinding::IakCertificate { chain } | KeyBinding::Certificate { chain } => chain.as_slice(),
+        KeyBinding::Own {} => &[],
+    };
+    let serials: Vec<String> = tpm
+        .ek_cert
+        .iter()
+        .chain(&tpm.ek_chain)
+        .chain(bound)
+        .filter_map(|Inline(der)| certificate::serial(der))
+        .collect();
+    let is_device = |id: &DeviceId| matches!(id, DeviceId::Certificate(serial) if serials.contains(serial));
+    standing::check_device("TPM", is_device, FailureClass::TpmKey, statement, expectations, report);
+    if !report.is_valid() {
+        return Vouched::Failed;
+    }
     if let Some(Inline(ek)) = &tpm.ek_cert {
         let named = match certificate::manufacturer(ek) {
             Ok(named) => named,
