@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge};
+use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge, TpmCredential};
 use yanji::attest::device::{DeviceEvidence, DeviceNonce, Phase};
 use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
@@ -119,7 +119,8 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let order = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
-    let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
+    let (challenge, credential) = args.challenge.as_deref().map(read_challenge).transpose()?.unzip();
+    let credential = credential.flatten();
     let previous = args.previous.as_deref().zip(args.relation).map(|(path, it)| read_previous(path, it)).transpose()?;
     let out = match &args.out {
         Some(out) => out.clone(),
@@ -146,7 +147,9 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let platform = match (&args.host, args.resume) {
         (Some(_), _) => None,
         (None, true) => Some(PlatformRun::resume(&args.tpm, &work)?),
-        (None, false) => Some(PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), &work).map_err(give_up)?),
+        (None, false) => Some(
+            PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), credential.as_ref(), &work).map_err(give_up)?,
+        ),
     };
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
@@ -228,8 +231,8 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     }
 }
 
-/// A signed challenge (`yanji challenge new`), or 32 bytes that nobody signed.
-fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
+/// A signed challenge (`yanji challenge new`) and the credential in it, or 32 bytes that nobody signed.
+fn read_challenge(path: &Path) -> anyhow::Result<(Challenge, Option<TpmCredential>)> {
     let wrong = || {
         CliError::usage(format!("{} is no challenge", path.display()))
             .hint("a challenge is what yanji challenge new wrote, or 32 random bytes: openssl rand -hex 32 > challenge")
@@ -250,13 +253,13 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
                     .hint("that lies ahead: set this machine's clock, or nobody will accept the report")
             );
         }
-        return Ok(signed.answer());
+        return Ok((signed.answer(), issued.credential.clone()));
     }
     let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
-    Ok(Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer))
+    Ok((Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer), None))
 }
 
 /// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.

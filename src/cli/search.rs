@@ -43,11 +43,7 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
             let envelope = Ok(argument.clone());
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: true });
             found.others.push(argument.clone());
-            parents.insert(match argument.parent() {
-                Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-                Some(parent) => parent.to_owned(),
-                None => continue,
-            });
+            parents.extend(argument.parent());
             continue;
         }
         let before = found.candidates.len();
@@ -59,9 +55,11 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
         }
     }
     for parent in parents {
-        let entries = fs::read_dir(&parent).into_iter().flatten().flatten();
+        let here = parent.as_os_str().is_empty();
+        let entries = fs::read_dir(if here { Path::new(".") } else { parent }).into_iter().flatten().flatten();
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        found.others.extend(files.map(|entry| entry.path()).filter(|path| may_be_withdrawal(path)));
+        let paths = files.map(|entry| parent.join(entry.file_name()));
+        found.others.extend(paths.filter(|path| may_be_withdrawal(path)));
     }
     found.others.sort();
     found.others.dedup();

@@ -50,7 +50,11 @@ fn machines_with_parts_of_their_own_share_nothing_and_each_cloned_part_is_named(
     assert_eq!(shared(&[&first, &other]), [Shared::default(), Shared::default()]);
 
     type Clone = fn(&mut RecordedMachine, &RecordedMachine);
-    let cases: [(&str, &str, Severity, Confidence, Clone); 6] = [
+    let cases: [(&str, &str, Severity, Confidence, Clone); 8] = [
+        ("system UUID", "platform", Severity::High, Confidence::Medium, |clone, first| clone.uuid = first.uuid),
+        ("board serial number", "platform", Severity::High, Confidence::Medium, |clone, first| {
+            clone.board_serial = first.board_serial.clone();
+        }),
         ("cpu.sysfs.ppin", "cpu:1", Severity::Critical, Confidence::VeryHigh, |clone, first| {
             clone.cpus[1].ppin = first.cpus[0].ppin.clone();
         }),

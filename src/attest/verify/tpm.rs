@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::claims::BURN_IN_LENGTH;
 use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report, standing};
 use crate::attest::Digest;
+use crate::attest::challenge::TpmCredential;
 use crate::attest::policy::{DeviceId, Root, RootKind, TrustPolicy};
 use crate::attest::statement::{Assurance, Inline, Statement};
 use crate::attest::tpm::certificate::{self, Purpose};
@@ -229,7 +230,7 @@ fn vouched(
     };
     let bound = match &tpm.ak_binding {
         KeyBinding::IakCertificate { chain } | KeyBinding::Certificate { chain } => chain.as_slice(),
-        KeyBinding::Own {} => &[],
+        KeyBinding::Credential { .. } | KeyBinding::Own {} => &[],
     };
     let serials: Vec<String> = tpm
         .ek_cert
@@ -294,16 +295,22 @@ fn vouched(
                 }
             }
         }
-        KeyBinding::Own {} => {
+        binding @ (KeyBinding::Credential { .. } | KeyBinding::Own {}) => {
+            let tied = match binding {
+                KeyBinding::Credential { secret } => match activated(secret, tpm, key, expectations, report) {
+                    Some(tied) => tied,
+                    None => return Vouched::Failed,
+                },
+                _ => Err("nothing ties the key that signed to it"),
+            };
             let Some(Inline(ek)) = &tpm.ek_cert else {
                 return Vouched::Not("the TPM has no certificate of its vendor".to_owned());
             };
             let above: Vec<&[u8]> = tpm.ek_chain.iter().map(|Inline(bytes)| bytes.as_slice()).collect();
-            match certificate::chain(ek, &above, &roots, Purpose::Endorsement, expectations.now) {
-                Ok(_) => Vouched::Not(
-                    "the certificate of its vendor is genuine, but nothing ties the key that signed to it".to_owned(),
-                ),
-                Err(why) => {
+            match (certificate::chain(ek, &above, &roots, Purpose::Endorsement, expectations.now), tied) {
+                (Ok(root), Ok(())) => Vouched::By(certificate::describe(&root.certificate_der)),
+                (Ok(_), Err(why)) => Vouched::Not(format!("the certificate of its vendor is genuine, but {why}")),
+                (Err(why), _) => {
                     // Who pins roots expects one of them; a TPM of another vendor is no forgery.
                     if !roots.is_empty() {
                         let what = "certificate of the endorsement key";
@@ -316,6 +323,45 @@ fn vouched(
             }
         }
     }
+}
+
+/// Whether the TPM with that endorsement key read the challenge's secret, while it held the key that signed. `Some(Err)` says
+/// why nobody can know; `None` is a failure: what is claimed is wrong.
+fn activated(
+    secret: &[u8; 32],
+    tpm: &TpmEvidence,
+    key: &PublicKey,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> Option<Result<(), &'static str>> {
+    let Some(challenge) = &expectations.challenge else {
+        return Some(Err("the challenge that ties the key which signed to it was not given"));
+    };
+    let what = "credential of the attestation key";
+    let Some(credential) = &challenge.issued.credential else {
+        report.fail(FailureClass::TpmKey, what, "none: the challenge carries none", "a secret");
+        return None;
+    };
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    for (of, expected, observed) in [
+        (
+            "digest of the secret",
+            Some(credential.secret_sha256.to_string()),
+            Some(TpmCredential::commitment(secret).to_string()),
+        ),
+        (
+            "endorsement key",
+            Some(credential.endorsement_key.to_string()),
+            tpm.endorsement_key().map(|digest| digest.to_string()),
+        ),
+        ("attestation key", Some(hex::encode(&credential.attestation_key.0)), key.name().map(hex::encode)),
+    ] {
+        if expected != observed {
+            report.fail(FailureClass::TpmKey, &format!("{what}: {of}"), &or_none(expected), &or_none(observed));
+            return None;
+        }
+    }
+    Some(Ok(()))
 }
 
 /// The events of the firmware's log, which has to lead to the registers that only firmware extends. The outer `None` is a

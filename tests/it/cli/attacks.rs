@@ -234,6 +234,7 @@ fn a_report_from_before_its_challenge_or_from_after_its_end() {
         purpose: "PO-1".to_owned(),
         issued_at: "2025-01-01T00:00:00Z".parse().unwrap(),
         expires_at: "2025-01-08T00:00:00Z".parse().unwrap(),
+        credential: None,
     };
     fs::write(place.path("c.json"), issued.sign(&key).unwrap().to_json()).unwrap();
     fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
