@@ -13,6 +13,7 @@ use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
+use yanji::attest::timestamp;
 use yanji::attest::tpm::EVENT_LOG_ITEM;
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
@@ -200,6 +201,11 @@ fn set_aside(out: &Path) -> anyhow::Result<()> {
     let moved = fs::create_dir(&aside).and_then(|()| {
         for file in [write::ENVELOPE_FILE, write::STATEMENT_FILE, write::EVIDENCE_FILE, write::SIGNER_FILE] {
             fs::rename(out.join(file), aside.join(file))?;
+        }
+        // They are about the signatures of the report that goes.
+        let timestamps = timestamp::beside(&out.join(write::ENVELOPE_FILE));
+        if let (true, Some(name)) = (timestamps.exists(), timestamps.file_name()) {
+            fs::rename(&timestamps, aside.join(name))?;
         }
         Ok(())
     });

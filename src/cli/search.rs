@@ -31,7 +31,8 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// Symbolic links inside of folders. None was followed.
     pub links: usize,
-    /// Other JSON files in those folders and beside the named files, and these themselves: any may be a withdrawal.
+    /// Other JSON files in those folders and beside the named files, and named ones that are no report by their name: any may
+    /// be a withdrawal.
     pub others: Vec<PathBuf>,
 }
 
@@ -42,7 +43,9 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
         if !argument.is_dir() {
             let envelope = Ok(argument.clone());
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: true });
-            found.others.push(argument.clone());
+            if !is_known(argument) {
+                found.others.push(argument.clone());
+            }
             parents.extend(argument.parent());
             continue;
         }
@@ -75,8 +78,13 @@ pub fn beside(documents: &[PathBuf]) -> Vec<PathBuf> {
 /// Whether a file in a folder could be a withdrawal, by its name.
 fn may_be_withdrawal(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".json") && !name.ends_with(".timestamps.json") && !is_known(path)
+}
+
+/// Whether it has the name of something else: a hundred thousand reports are not read twice.
+fn is_known(path: &Path) -> bool {
     let known = [ENVELOPE_FILE, CERTIFICATE_FILE, STATEMENT_FILE, SALTS_FILE];
-    name.ends_with(".json") && !name.ends_with(".timestamps.json") && !known.contains(&&*name)
+    path.file_name().is_some_and(|name| known.iter().any(|known| name == *known))
 }
 
 impl Found {

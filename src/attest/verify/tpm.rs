@@ -10,7 +10,7 @@ use crate::attest::Digest;
 use crate::attest::challenge::TpmCredential;
 use crate::attest::policy::{DeviceId, Root, RootKind, TrustPolicy};
 use crate::attest::statement::{Assurance, Inline, Statement};
-use crate::attest::tpm::certificate::{self, Purpose};
+use crate::attest::tpm::certificate::{self, MAX_CERTIFICATE_BYTES, MAX_CHAIN, Purpose};
 use crate::attest::tpm::event_log::EventLog;
 use crate::attest::tpm::public_key::PublicKey;
 use crate::attest::tpm::quote::{Attestation, Clock, Said, pcr_digest};
@@ -232,13 +232,16 @@ fn vouched(
         KeyBinding::IakCertificate { chain } | KeyBinding::Certificate { chain } => chain.as_slice(),
         KeyBinding::Credential { .. } | KeyBinding::Own {} => &[],
     };
-    let serials: Vec<String> = tpm
-        .ek_cert
-        .iter()
-        .chain(&tpm.ek_chain)
-        .chain(bound)
-        .filter_map(|Inline(der)| certificate::serial(der))
-        .collect();
+    let certificates: Vec<&[u8]> =
+        tpm.ek_cert.iter().chain(&tpm.ek_chain).chain(bound).map(|Inline(der)| der.as_slice()).collect();
+    let longest = certificates.iter().map(|der| der.len()).max().unwrap_or_default();
+    if tpm.ek_chain.len().max(bound.len()) > MAX_CHAIN || longest > MAX_CERTIFICATE_BYTES {
+        let expected = format!("at most {MAX_CHAIN} in a chain, of at most {MAX_CERTIFICATE_BYTES} bytes");
+        let observed = format!("{} and {}, of up to {longest} bytes", tpm.ek_chain.len(), bound.len());
+        report.fail(FailureClass::TpmKey, "certificates of the TPM", &expected, &observed);
+        return Vouched::Failed;
+    }
+    let serials: Vec<String> = certificates.iter().filter_map(|der| certificate::serial(der)).collect();
     let is_device = |id: &DeviceId| matches!(id, DeviceId::Certificate(serial) if serials.contains(serial));
     standing::check_device("TPM", is_device, FailureClass::TpmKey, statement, expectations, report);
     if !report.is_valid() {
@@ -537,6 +540,9 @@ pub(super) fn conclude(
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
             report.proven.push(format!("{level}: the {name} signed that {length}"));
             report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));
+            report
+                .not_proven
+                .push("that this TPM is in the machine whose parts are listed: they do not name each other".to_owned());
             // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
             report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".to_owned());
             claim(level, format!("the {name} signed that {length}"));
