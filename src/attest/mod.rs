@@ -33,6 +33,7 @@ pub mod evidence_tar;
 pub mod history;
 mod identity;
 pub mod key;
+pub mod page;
 pub mod policy;
 pub mod redact;
 mod session;
