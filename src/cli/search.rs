@@ -59,7 +59,11 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
     }
     for parent in parents {
         let here = parent.as_os_str().is_empty();
-        let entries = fs::read_dir(if here { Path::new(".") } else { parent }).into_iter().flatten().flatten();
+        let listed = fs::read_dir(if here { Path::new(".") } else { parent });
+        if let Err(error) = &listed {
+            eprintln!("notice: {} was not searched for withdrawals: {error}", parent.display());
+        }
+        let entries = listed.into_iter().flatten().flatten();
         let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         let paths = files.map(|entry| parent.join(entry.file_name()));
         found.others.extend(paths.filter(|path| may_be_withdrawal(path)));

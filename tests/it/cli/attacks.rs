@@ -16,6 +16,7 @@
 //! | a forged device chain, or a revoked device | `E_DEVICE_CHAIN` (4) | `cli::device_attacks::attack_a_forged_chain`, `cli::device_attacks::attack_a_gpu_that_was_revoked` |
 //! | a fake NVML: the shim tells of another GPU than the one that signs | `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_gpu_that_is_not_the_one_that_nvml_tells_of` |
 //! | a fake NVML by library path, where no GPU signs | a finding (3) | [`a_driver_library_that_somebody_put_in_front`] |
+//! | a fake NVML, or another library, by `LD_PRELOAD` | `E_POLICY`, open (3) | [`a_library_that_was_preloaded`] |
 //! | a virtual driver signed as live | `E_VERDICT_MISMATCH` (4) | `cli::certify::a_virtual_driver_cannot_be_signed_as_live` |
 //! | cloned serial numbers | `E_DUPLICATE` (4), a serial number alone (3) | `duplicates::a_part_in_two_reports_is_named_with_both` |
 //! | one chip as two GPUs, or in two machines; one TPM in two machines | `E_DUPLICATE` (4) | `cli::device_attacks::attack_one_chip_as_two_gpus`, `cli::device_attacks::attack_one_chip_in_two_machines`, `duplicates::one_tpm_or_one_challenge_in_two_machines` |
@@ -46,8 +47,8 @@ use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Statement, session_id};
 
-use super::Place;
 use super::certify::TINY_PROFILE;
+use super::{Place, Ran};
 use crate::support::RecordedMachine;
 
 /// A recorded server, and the key of whoever offers it.
@@ -346,6 +347,29 @@ fn a_patched_tool_is_not_proven_to_be_the_right_one() {
     let patched =
         format!("L0 made by yanji {} ({:.16}…)", env!("CARGO_PKG_VERSION"), Digest::of(b"patched").to_string());
     assert!(ran.stdout.contains(&patched), "{}", ran.stdout);
+}
+
+#[test]
+fn a_library_that_was_preloaded() {
+    let place = seller();
+    let shim = place.path("shim.so");
+    fs::write(place.path("shim.c"), "int nvmlInit_v2(void) { return 0; }\n").unwrap();
+    let args =
+        ["-shared", "-fPIC", "-o", shim.to_str().unwrap(), place.path("shim.c").to_str().unwrap()].map(str::to_owned);
+    assert!(std::process::Command::new("gcc").args(args).status().unwrap().success());
+    let certify = ["certify", "--host", "host.tar.zst", "--key", "seller.pem", "--out", "report"];
+    Ran::from(place.command(certify).env("LD_PRELOAD", &shim).output().unwrap()).exits(3);
+    let listed = &place.predicate("report")["tool"]["loadedLibs"];
+    let found = listed.as_array().unwrap().iter().find(|it| it["path"] == shim.to_str().unwrap()).unwrap();
+    assert_eq!(found["sha256"], Digest::of(&fs::read(&shim).unwrap()).to_string());
+    let json = place.run(["verify", "report", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    let open = &json["reports"][0]["indeterminate"][0];
+    assert_eq!((&open["class"], &open["observed"]), (&"E_POLICY".into(), &shim.to_str().unwrap().into()), "{json:#}");
+    // Without it there is none of which that could be said.
+    place.certify("honest", &[]);
+    let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    assert_eq!(json["reports"][0]["indeterminate"], Json::Array(vec![]), "{json:#}");
+    assert!(place.predicate("honest")["tool"]["loadedLibs"].to_string().contains("libc.so"));
 }
 
 /// Makes the seller's rules blind for the module without a serial number.
