@@ -280,7 +280,12 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
 }
 
 fn sign(key: &Key, report_id: &str, written: evidence_tar::Written) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let tool = Tool { version: "0.1.0".to_owned(), binary_sha256: Digest::of(b"tool"), git_commit: None };
+    let tool = Tool {
+        version: "0.1.0".to_owned(),
+        binary_sha256: Digest::of(b"tool"),
+        git_commit: None,
+        loaded_libs: Vec::new(),
+    };
     let predicate = Predicate {
         report_id: report_id.to_owned(),
         previous: None,

@@ -3,16 +3,22 @@
 //! It bounds the time of a report on one side: what contains the bytes was not begun before they were known. A report
 //! answers a challenge when value, issuer and purpose are the issued ones, and its session began while the challenge was
 //! open. That nobody else's report answered it before is for the verifier to remember.
+//!
+//! It may carry a credential for one machine's TPM: a secret that only this TPM can read, for the key that will sign. The
+//! challenge says the secret's digest, so that whoever verifies needs to remember nothing.
 
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
 use super::envelope::Envelope;
 use super::key::{Key, PublicKey};
 use super::signed::{self, DocumentError, Kind, Opened};
-use super::statement::{Challenge, ChallengeSource, hex_bytes};
+use super::statement::{Challenge, ChallengeSource, Inline, hex_bytes};
+use super::tpm::credential::{self, CredentialError};
+use super::tpm::public_key::PublicKey as TpmKey;
+use super::tpm::{TpmEvidence, certificate};
+use super::{Digest, Hasher};
 
 /// Type of the predicate.
 pub const CHALLENGE_TYPE: &str = "https://yanji.example/challenge/v1";
@@ -47,6 +53,12 @@ pub enum ChallengeError {
     /// The time it is open lies out of range.
     #[error("a challenge is open for more than nothing, and ends before the year 10000")]
     Lifetime,
+    /// There is nothing to encrypt to.
+    #[error("no credential can be made for that TPM: {0}")]
+    Tpm(String),
+    /// Its key is of another kind.
+    #[error("no credential can be made for that TPM")]
+    Credential(#[from] CredentialError),
     /// The system's random number generator failed.
     #[error("the system gives no random numbers")]
     Random,
@@ -64,6 +76,54 @@ struct Predicate {
     purpose: String,
     issued_at: String,
     expires_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<TpmCredential>,
+}
+
+/// A secret for one TPM and one of its keys.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TpmCredential {
+    /// Digest of the endorsement key that it is encrypted to: of its SubjectPublicKeyInfo.
+    pub endorsement_key: Digest,
+    /// The name of the attestation key that has to be loaded beside it.
+    pub attestation_key: Inline,
+    /// TPM2B_ID_OBJECT, without its length.
+    pub id_object: Inline,
+    /// TPM2B_ENCRYPTED_SECRET, without its length.
+    pub encrypted_secret: Inline,
+    /// [`TpmCredential::commitment`] of the secret.
+    pub secret_sha256: Digest,
+}
+
+impl TpmCredential {
+    /// A new secret for the TPM of an earlier report, of which nothing need be believed.
+    pub fn new(tpm: &TpmEvidence) -> Result<Self, ChallengeError> {
+        let missing = ChallengeError::Tpm;
+        let Inline(ek) =
+            tpm.ek_cert.as_ref().ok_or_else(|| missing("it has no certificate of its vendor".to_owned()))?;
+        let info = certificate::subject_public_key_info(ek).map_err(missing)?;
+        let key = TpmKey::parse(&tpm.ak_pub.0).map_err(|error| missing(format!("its attestation key {error}")))?;
+        let name = key.name().ok_or_else(|| missing("its attestation key has no name".to_owned()))?;
+        let mut secret = [0; 32];
+        SystemRandom::new().fill(&mut secret).map_err(|_| ChallengeError::Random)?;
+        let made = credential::make(&info, name, &secret)?;
+        Ok(Self {
+            endorsement_key: Digest::of(&info),
+            attestation_key: Inline(name.to_vec()),
+            id_object: Inline(made.id_object),
+            encrypted_secret: Inline(made.encrypted_secret),
+            secret_sha256: Self::commitment(&secret),
+        })
+    }
+
+    /// What shows that a secret is the right one, and not what it is.
+    pub fn commitment(secret: &[u8; 32]) -> Digest {
+        let mut hasher = Hasher::new();
+        hasher.update(b"yanji/v1/credential\0");
+        hasher.update(secret);
+        hasher.finish()
+    }
 }
 
 /// A challenge as its issuer wrote it.
@@ -77,6 +137,8 @@ pub struct Issued {
     pub issued_at: Timestamp,
     /// Until when a session may begin.
     pub expires_at: Timestamp,
+    /// A secret for the machine's TPM.
+    pub credential: Option<TpmCredential>,
 }
 
 /// A challenge file. Nobody has checked who signed it.
@@ -109,7 +171,7 @@ impl Issued {
             return Err(ChallengeError::Lifetime);
         }
         check_purpose(purpose)?;
-        Ok(Self { value, purpose: purpose.to_owned(), issued_at, expires_at })
+        Ok(Self { value, purpose: purpose.to_owned(), issued_at, expires_at, credential: None })
     }
 
     /// The signed file.
@@ -119,6 +181,7 @@ impl Issued {
             purpose: self.purpose.clone(),
             issued_at: self.issued_at.to_string(),
             expires_at: self.expires_at.to_string(),
+            credential: self.credential.clone(),
         };
         Ok(signed::sign(KIND, self.digest(), predicate, key)?)
     }
@@ -138,7 +201,7 @@ impl SignedChallenge {
     /// Reads a challenge file. No signature is checked.
     pub fn parse(bytes: &[u8]) -> Result<Self, ChallengeError> {
         let Opened { envelope, subject, predicate } = signed::open::<Predicate>(KIND, bytes)?;
-        let Predicate { value, purpose, issued_at, expires_at } = predicate;
+        let Predicate { value, purpose, issued_at, expires_at, credential } = predicate;
         check_purpose(&purpose)?;
         let contradiction =
             |what, expected: String, observed: String| ChallengeError::Contradiction { what, expected, observed };
@@ -153,7 +216,7 @@ impl SignedChallenge {
         if expires <= issued {
             return Err(contradiction("expiresAt", format!("after {issued}"), expires.to_string()));
         }
-        Ok(Self { issued: Issued { value, purpose, issued_at: issued, expires_at: expires }, envelope })
+        Ok(Self { issued: Issued { value, purpose, issued_at: issued, expires_at: expires, credential }, envelope })
     }
 
     /// What was issued, whoever it was.

@@ -238,7 +238,13 @@ pub fn rederive(
     if same_decode && !claimed.eq(&subjects) {
         return Err("the statement's subjects are not the parts that the evidence shows".to_owned());
     }
-    let sighting = Sighting::of(&derived.inspection.evidence, &signatures.tables);
+    let mut sighting = Sighting::of(&derived.inspection.evidence, &signatures.tables);
+    if let Some(challenge) = &predicate.challenge {
+        sighting = sighting.answers(&challenge.value);
+    }
+    if let Some(key) = predicate.platform.as_ref().and_then(|platform| platform.tpm.as_ref()?.endorsement_key()) {
+        sighting = sighting.endorsed_by(&key);
+    }
     let rederived = Rederived {
         checks: derived.inspection.checks,
         verdict: derived.verdict,
@@ -250,10 +256,7 @@ pub fn rederive(
             sha256,
         }),
         burn: derived.burn.as_ref().map(burn_claim),
-        sighting: match &predicate.challenge {
-            Some(challenge) => sighting.answers(&challenge.value),
-            None => sighting,
-        },
+        sighting,
         evidence: Some(derived.inspection.evidence),
     };
     Ok((rederived, derived.inspection.judgement))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::acceptance::{ACCEPTANCE_TYPE, Acceptability, Acceptance};
 use super::certificate::{CERTIFICATE_TYPE, Certificate};
 use super::envelope::MAX_ENVELOPE_BYTES;
+use super::policy::Scope;
 use super::statement::{Contradiction, PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement};
 use super::strict_json::{self, StrictJsonError};
 use super::void::{VOID_TYPE, Void};
@@ -65,6 +66,20 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         KINDS.iter().find(|(kind, ..)| *kind == self).map_or("", |(_, _, name, _)| name)
     }
+
+    /// What a key has to be good for, one of these, to sign it. A withdrawal is held against the document that it names.
+    pub fn scopes(self) -> &'static [Scope] {
+        match self {
+            Self::Report | Self::Certificate => &[Scope::Certify],
+            Self::Acceptance => &[Scope::Acceptance],
+            Self::Void => &[Scope::Certify, Scope::Acceptance],
+        }
+    }
+
+    /// Whether so many keys of a role have to sign it as a trust policy says of reports.
+    pub fn has_threshold(self) -> bool {
+        matches!(self, Self::Report | Self::Certificate)
+    }
 }
 
 impl Document {
@@ -105,6 +120,16 @@ impl Document {
             Self::Acceptance(_) => Kind::Acceptance,
             Self::Void(_) => Kind::Void,
             Self::Certificate(_) => Kind::Certificate,
+        }
+    }
+
+    /// When it says that it was made, RFC 3339 unless it is wrong.
+    pub fn made_at(&self) -> &str {
+        match self {
+            Self::Report(report) => &report.predicate.session.ended_at,
+            Self::Acceptance(receipt) => &receipt.predicate.accepted_at,
+            Self::Void(void) => &void.predicate.voided_at,
+            Self::Certificate(certificate) => &certificate.predicate.issued_at,
         }
     }
 

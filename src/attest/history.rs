@@ -19,6 +19,8 @@ use super::drift::{Change, Drift, drift};
 use super::redact::REPLACED;
 use super::statement::{Relation, Statement, UNIT_SUBJECT};
 use super::verify::{Failure, FailureClass, Report, Signer};
+use super::withdrawal::{Withdrawal, Withdrawals};
+use crate::policy::Verdict;
 use crate::rule::Tables;
 
 /// A document that was verified.
@@ -28,6 +30,8 @@ pub struct Entry {
     pub name: String,
     /// What its verification found.
     pub report: Report,
+    /// What comes out of a valid report's evidence.
+    pub verdict: Option<Verdict>,
     /// Digests by which others may name it: of the file, and of the envelope before somebody co-signed.
     pub digests: Vec<Digest>,
 }
@@ -62,7 +66,7 @@ pub struct Step {
     pub kind: Option<Kind>,
     /// Digest of its envelope.
     pub envelope_sha256: Option<Digest>,
-    /// Whether its verification succeeded.
+    /// Whether its verification succeeded, and its signer did not take it back.
     pub valid: bool,
     /// Why not.
     pub failures: Vec<Failure>,
@@ -74,6 +78,8 @@ pub struct Step {
     pub time: Option<String>,
     /// Digest of the unit's identity.
     pub unit: Option<Digest>,
+    /// What it comes to now; `None` of one that is not valid, and of a withdrawal.
+    pub verdict: Option<Verdict>,
     /// Its verdict, result or reason.
     pub says: Option<String>,
     /// What it names.
@@ -191,6 +197,7 @@ impl History {
                 // One of the two may have more signatures: links to either lead here.
                 let position = kept.iter().position(|kept| kept.name == *earlier).unwrap_or_default();
                 entry.digests.iter().for_each(|digest| _ = by_digest.entry(*digest).or_insert(position));
+                kept[position].digests.extend(entry.digests);
                 repeated.push((entry.name, earlier.clone()));
                 continue;
             }
@@ -230,7 +237,7 @@ impl History {
                 steps[index].links.push(Named { link: *link, sha256: *sha256, name });
             }
         }
-        apply_voids(&kept, &links, &order, &found, &mut steps);
+        apply_withdrawals(&kept, &mut steps);
         let forks = forks(&links, &order, &found, &steps);
 
         let mut places: Vec<usize> = order.into_iter().chain(circle.iter().copied()).collect();
@@ -241,16 +248,21 @@ impl History {
         Self { documents, gaps, forks, circle, repeated }
     }
 
-    /// Whether a document is not valid, or does not agree with one that it names.
+    /// Whether a document is not valid or was taken back by its signer, or does not agree with one that it names.
     pub fn is_broken(&self) -> bool {
         !self.circle.is_empty() || self.documents.iter().any(|step| !step.valid || !step.disagreements.is_empty())
     }
 
-    /// Whether a person has to look: something is missing, forks, was taken back, or could not be compared.
+    /// Whether a document says that its machine is rejected, or its delivery refused.
+    pub fn is_rejected(&self) -> bool {
+        self.documents.iter().any(|step| step.verdict == Some(Verdict::Rejected))
+    }
+
+    /// Whether a person has to look: something is undecided, missing, forks, is disputed, or could not be compared.
     pub fn is_open(&self) -> bool {
         let open = |step: &Step| {
             let unread = step.changes.iter().any(|it| it.change == Change::Unread);
-            unread || !step.voided_by.is_empty() || !step.disputed_by.is_empty()
+            unread || step.verdict == Some(Verdict::Undecided) || !step.disputed_by.is_empty()
         };
         !self.gaps.is_empty() || !self.forks.is_empty() || self.documents.iter().any(open)
     }
@@ -275,6 +287,7 @@ impl Step {
             unknown_signers: report.unknown_signers.clone(),
             time: time_of(report).map(str::to_owned),
             unit,
+            verdict: entry.verdict.or_else(|| report.document_verdict()),
             says: says(report),
             links: Vec::new(),
             changes: Vec::new(),
@@ -287,12 +300,10 @@ impl Step {
 }
 
 fn time_of(report: &Report) -> Option<&str> {
-    Some(match &report.document {
-        Some(Document::Acceptance(receipt)) => &receipt.predicate.accepted_at,
-        Some(Document::Void(void)) => &void.predicate.voided_at,
-        Some(Document::Certificate(certificate)) => &certificate.predicate.issued_at,
-        Some(Document::Report(_)) | None => &report.statement.as_ref()?.predicate.session.ended_at,
-    })
+    match &report.document {
+        Some(document) => Some(document.made_at()),
+        None => Some(&report.statement.as_ref()?.predicate.session.ended_at),
+    }
 }
 
 fn says(report: &Report) -> Option<String> {
@@ -374,26 +385,18 @@ fn chains(nodes: &[Node], order: &[usize]) -> Vec<usize> {
     chains
 }
 
-/// Marks what was taken back. A withdrawal that was itself taken back has no effect, so the latest ones come first.
-fn apply_voids(
-    kept: &[Entry],
-    links: &[Vec<(Link, Digest)>],
-    order: &[usize],
-    found: &dyn Fn(&Digest) -> Option<usize>,
-    steps: &mut [Step],
-) {
-    for &index in order.iter().rev() {
-        if !steps[index].voided_by.is_empty() {
-            continue;
-        }
-        for target in links[index].iter().filter(|(link, _)| *link == Link::Voids).filter_map(|(_, it)| found(it)) {
-            let signed = |signer: &Signer| kept[target].report.signers.iter().any(|it| it.keyid == signer.keyid);
-            let own = kept[index].report.signers.iter().any(signed);
-            let by = kept[index].name.clone();
+/// Marks what was taken back, and what somebody else disputes.
+fn apply_withdrawals(kept: &[Entry], steps: &mut [Step]) {
+    let withdrawals = kept.iter().filter_map(|entry| Withdrawal::of(&entry.name, &entry.report, &entry.digests));
+    let withdrawals = Withdrawals::new(withdrawals.collect());
+    for (entry, step) in kept.iter().zip(steps) {
+        for (withdrawal, own) in withdrawals.against(&entry.digests, &entry.report.signers) {
             if own {
-                steps[target].voided_by.push(by);
+                step.voided_by.push(withdrawal.name.clone());
+                step.failures.push(withdrawal.failure());
+                (step.valid, step.verdict) = (false, None);
             } else {
-                steps[target].disputed_by.push(by);
+                step.disputed_by.push(withdrawal.name.clone());
             }
         }
     }

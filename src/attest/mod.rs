@@ -10,7 +10,7 @@
 //! counts is the one that the verifier already had.
 //!
 //! Other documents are about a report and name it by the digest of its envelope: a buyer's receipt ([`acceptance`]), a
-//! withdrawal ([`void`]), a certificate for the public ([`certificate`]), and the next report of the same unit
+//! withdrawal ([`void`], [`withdrawal`]), a certificate for the public ([`certificate`]), and the next report of the same unit
 //! ([`statement::Previous`]). [`history`] puts them in order.
 //! Around it: a [`challenge`] that a report has to contain, so that it cannot be an old one, and a trust [`policy`] that says
 //! whose signatures count for what. Both are signed statements like a report.
@@ -33,6 +33,7 @@ pub mod evidence_tar;
 pub mod history;
 mod identity;
 pub mod key;
+pub mod page;
 pub mod policy;
 pub mod redact;
 mod session;
@@ -44,6 +45,7 @@ pub mod tpm;
 pub mod trust;
 pub mod verify;
 pub mod void;
+pub mod withdrawal;
 pub mod write;
 
 pub(crate) use derive::assurance;

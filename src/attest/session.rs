@@ -1,7 +1,9 @@
 //! One run of `certify`: what is fixed before anything is measured, and the statement at its end.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -10,12 +12,16 @@ use serde::{Deserialize, Serialize};
 use super::derive::{Derived, burn_in};
 use super::identity::part_subjects;
 use super::statement::{
-    Challenge, Database, PolicyRef, Predicate, Previous, Session, Statement, StatementError, Tool, session_id,
+    Challenge, Database, LoadedLibrary, PolicyRef, Predicate, Previous, Session, Statement, StatementError, Tool,
+    session_id,
 };
 use super::{Digest, Hasher};
 use crate::claim::Order;
 use crate::inspection::{self, TOOL_VERSION};
 use crate::rule::Signatures;
+
+/// Libraries that are listed; the tool itself needs five.
+const MAX_LIBRARIES: usize = 64;
 
 /// What is fixed before anything is measured. Its value `s0` is the beginning of the burn-in's record chain, so that the
 /// whole log belongs to this signer, this tool and this start. Kept on disk, so that a run that was cut off can go on.
@@ -82,6 +88,22 @@ pub fn own_binary_sha256() -> Result<Digest, SessionError> {
     hash().map_err(SessionError::OwnBinary)
 }
 
+/// The libraries in this process, in the order of their paths. Whoever exchanged one can hide it, and so only what is found
+/// says something.
+fn loaded_libraries() -> Vec<LoadedLibrary> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let own = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    // proc_pid_maps(5): address, permissions, offset, device, inode, path.
+    let executable =
+        maps.lines().filter(|line| line.split_ascii_whitespace().nth(1).is_some_and(|it| it.contains('x')));
+    let paths: BTreeSet<&str> = executable.filter_map(|line| line.find('/').map(|at| &line[at..])).collect();
+    let library = |path: &str| LoadedLibrary {
+        path: path.to_owned(),
+        sha256: std::fs::read(path).ok().map(|bytes| Digest::of(&bytes)),
+    };
+    paths.into_iter().filter(|path| Path::new(path) != own).take(MAX_LIBRARIES).map(library).collect()
+}
+
 fn random_id() -> Result<String, SessionError> {
     let mut id = [0u8; 16];
     SystemRandom::new().fill(&mut id).map_err(|_| SessionError::Random)?;
@@ -101,6 +123,7 @@ impl SessionStart {
                 version: TOOL_VERSION.to_owned(),
                 binary_sha256: own_binary_sha256()?,
                 git_commit: option_env!("YANJI_GIT_COMMIT").map(str::to_owned),
+                loaded_libs: loaded_libraries(),
             },
         })
     }

@@ -218,6 +218,28 @@ pub struct Tool {
     /// What it was built from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_commit: Option<String>,
+    /// Libraries in its memory when the session began, each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loaded_libs: Vec<LoadedLibrary>,
+}
+
+/// A library that was loaded into the tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadedLibrary {
+    /// Its file.
+    pub path: String,
+    /// Digest of that file; `None` where it could not be read any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+impl LoadedLibrary {
+    /// Whether it lies where no package puts a library: somebody put it in front, by `LD_PRELOAD` or a search path.
+    pub fn is_foreign(&self) -> bool {
+        const FOREIGN: [&str; 8] = ["/home/", "/root/", "/tmp/", "/var/tmp/", "/dev/", "/mnt/", "/media/", "/srv/"];
+        FOREIGN.iter().any(|folder| self.path.starts_with(folder))
+    }
 }
 
 /// A set of data that rules came from.

@@ -68,14 +68,14 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     signer::refuse_existing(&args.out)?;
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
-    let checked = checked::check(&args.report, &signer.expectations, &signatures)?;
+    let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
     }
     let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
         bail!(CliError::usage(format!("{} is no report, and only a report is accepted", args.report.display())));
     };
-    let as_received = match look(&args.as_received, &signer.expectations, &signatures, global)? {
+    let as_received = match look(&args.as_received, &signer.own, &signatures, global)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(exit),
     };
@@ -146,7 +146,7 @@ fn look(
         opened.take(MAX_INSPECTION_BYTES + 1).read_to_end(&mut bytes).with_context(wrong)?;
     }
     if path.is_dir() || Envelope::parse(&bytes).is_ok() {
-        let checked = checked::check(path, expectations, signatures)?;
+        let checked = checked::check_standing(path, expectations, signatures)?;
         if let Some(exit) = checked.refusal(global)? {
             return Ok(Err(exit));
         }

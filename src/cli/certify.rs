@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
-use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge};
+use yanji::attest::challenge::{CLOCK_SKEW, SignedChallenge, TpmCredential};
 use yanji::attest::device::{DeviceEvidence, DeviceNonce, Phase};
 use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Challenge, ChallengeSource, Previous, Relation};
+use yanji::attest::timestamp;
 use yanji::attest::tpm::EVENT_LOG_ITEM;
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
@@ -119,7 +120,8 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let order = args.claim.load(&signatures)?;
     let profile = burn::load_profile(&args.profile)?;
-    let challenge = args.challenge.as_deref().map(read_challenge).transpose()?;
+    let (challenge, credential) = args.challenge.as_deref().map(read_challenge).transpose()?.unzip();
+    let credential = credential.flatten();
     let previous = args.previous.as_deref().zip(args.relation).map(|(path, it)| read_previous(path, it)).transpose()?;
     let out = match &args.out {
         Some(out) => out.clone(),
@@ -146,7 +148,9 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let platform = match (&args.host, args.resume) {
         (Some(_), _) => None,
         (None, true) => Some(PlatformRun::resume(&args.tpm, &work)?),
-        (None, false) => Some(PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), &work).map_err(give_up)?),
+        (None, false) => Some(
+            PlatformRun::begin(&args.tpm, host.as_ref(), &session.s0(), credential.as_ref(), &work).map_err(give_up)?,
+        ),
     };
     let archive = record(host.as_ref()).map_err(give_up)?;
     let records = if args.host.is_some() {
@@ -198,6 +202,11 @@ fn set_aside(out: &Path) -> anyhow::Result<()> {
         for file in [write::ENVELOPE_FILE, write::STATEMENT_FILE, write::EVIDENCE_FILE, write::SIGNER_FILE] {
             fs::rename(out.join(file), aside.join(file))?;
         }
+        // They are about the signatures of the report that goes.
+        let timestamps = timestamp::beside(&out.join(write::ENVELOPE_FILE));
+        if let (true, Some(name)) = (timestamps.exists(), timestamps.file_name()) {
+            fs::rename(&timestamps, aside.join(name))?;
+        }
         Ok(())
     });
     moved.with_context(|| CliError::usage(format!("cannot move the earlier report to {}", aside.display())))
@@ -228,8 +237,8 @@ fn prepare_folder(out: &Path, resume: bool) -> anyhow::Result<()> {
     }
 }
 
-/// A signed challenge (`yanji challenge new`), or 32 bytes that nobody signed.
-fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
+/// A signed challenge (`yanji challenge new`) and the credential in it, or 32 bytes that nobody signed.
+fn read_challenge(path: &Path) -> anyhow::Result<(Challenge, Option<TpmCredential>)> {
     let wrong = || {
         CliError::usage(format!("{} is no challenge", path.display()))
             .hint("a challenge is what yanji challenge new wrote, or 32 random bytes: openssl rand -hex 32 > challenge")
@@ -250,19 +259,19 @@ fn read_challenge(path: &Path) -> anyhow::Result<Challenge> {
                     .hint("that lies ahead: set this machine's clock, or nobody will accept the report")
             );
         }
-        return Ok(signed.answer());
+        return Ok((signed.answer(), issued.credential.clone()));
     }
     let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
-    Ok(Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer))
+    Ok((Challenge::unsigned(value.ok_or_else(wrong)?, ChallengeSource::Buyer), None))
 }
 
 /// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.
 fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous> {
-    let opened = checked::open(path)?;
-    let envelope = Envelope::parse(&opened.envelope);
+    let bytes = checked::read_envelope(&checked::locate(path))?;
+    let envelope = Envelope::parse(&bytes);
     let document = envelope.ok().and_then(|envelope| Document::read(&envelope.payload).ok());
     if !matches!(document, Some(Document::Report(_))) {
         bail!(
@@ -275,7 +284,7 @@ fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous
         RelationName::AsDelivered => Relation::AsDelivered,
         RelationName::Supersedes => Relation::Supersedes,
     };
-    Ok(Previous { sha256: Digest::of(&opened.envelope), relation })
+    Ok(Previous { sha256: Digest::of(&bytes), relation })
 }
 
 /// Everything that the collectors read, packed. A run that goes on records anew: what lay on the disk meanwhile, anybody

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use yanji::attest::Digest;
-use yanji::attest::challenge::Issued;
+use yanji::attest::challenge::{Issued, TpmCredential};
+use yanji::attest::document::Document;
+use yanji::attest::envelope::Envelope;
 use yanji::attest::policy::parse_duration;
+use yanji::attest::tpm::TpmEvidence;
 use yanji::whole_file;
 
 use super::args::{Format, Global};
 use super::error::CliError;
-use super::{key, output};
+use super::{checked, key, output};
 
 /// Arguments of `yanji challenge`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,10 @@ enum ChallengeCommand {
         /// Private key to sign with [default: this machine's own, made on first use]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// Carry a secret that only the machine's TPM can read: an earlier report of the machine, which need not be believed,
+        /// says which TPM. The answer proves that the vendor's certificate is that of the TPM which signs
+        #[arg(long, value_name = "REPORT")]
+        for_tpm: Option<PathBuf>,
     },
 }
 
@@ -49,13 +56,19 @@ struct Made<'a> {
     issued_at: String,
     expires_at: String,
     issuer: Digest,
+    /// Digest of the TPM's endorsement key, where the challenge carries a secret for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endorsement_key: Option<Digest>,
 }
 
 /// Runs `yanji challenge`.
 pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
-    let ChallengeCommand::New { purpose, expires, out, key } = &args.command;
-    let issued =
-        Issued::new(purpose, Timestamp::now(), *expires).with_context(|| CliError::usage("no challenge was made"))?;
+    let ChallengeCommand::New { purpose, expires, out, key, for_tpm } = &args.command;
+    let none = || CliError::usage("no challenge was made");
+    let mut issued = Issued::new(purpose, Timestamp::now(), *expires).with_context(none)?;
+    if let Some(report) = for_tpm {
+        issued.credential = Some(TpmCredential::new(&read_tpm(report)?).with_context(none)?);
+    }
     let key = key::signing_key(key.as_deref())?;
     let envelope = issued.sign(&key)?.to_json() + "\n";
     whole_file::write_new(out, 0o644, envelope.as_bytes()).with_context(|| {
@@ -71,6 +84,7 @@ pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
             issued_at: issued.issued_at.to_string(),
             expires_at: issued.expires_at.to_string(),
             issuer,
+            endorsement_key: issued.credential.map(|it| it.endorsement_key),
         }),
         Format::Plain | Format::Csv => output::print(&format!(
             "{}: challenge for {purpose:?}, open until {}, signed by key {issuer}\n\
@@ -80,4 +94,16 @@ pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
             out.display()
         )),
     }
+}
+
+/// What a report says of the machine's TPM. Nothing is verified: what is encrypted to a key can be read by that key only.
+fn read_tpm(report: &Path) -> anyhow::Result<TpmEvidence> {
+    let path = checked::locate(report);
+    let wrong = || {
+        CliError::usage(format!("{} is no report of a machine with a TPM", path.display()))
+            .hint("let the seller run: yanji certify --profile quick, as root")
+    };
+    let envelope = Envelope::parse(&checked::read_envelope(&path)?).with_context(wrong)?;
+    let Ok(Document::Report(statement)) = Document::read(&envelope.payload) else { bail!(wrong()) };
+    statement.predicate.platform.and_then(|platform| platform.tpm).with_context(wrong)
 }

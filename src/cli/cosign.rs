@@ -38,7 +38,7 @@ struct Cosigned {
 pub fn run(args: &CosignArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
-    let checked = checked::check(&args.report, &signer.expectations, &signatures)?;
+    let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
     }

@@ -9,14 +9,15 @@ use serde::Serialize;
 use yanji::attest::Digest;
 use yanji::attest::evidence_tar;
 use yanji::attest::statement::{EvidenceItem, Statement};
-use yanji::attest::verify::{EvidenceSource, Expectations, Report, verify_evidence};
+use yanji::attest::verify::EvidenceSource;
 use yanji::report::{self, Table};
 
 use super::args::{Format, Global};
-use super::checked::{self, Checked, Opened};
+use super::checked::{self, Opened};
 use super::error::CliError;
 use super::exit::Exit;
-use super::{output, verify};
+use super::output;
+use super::terms::TermsArgs;
 
 /// Arguments of `yanji evidence`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ enum EvidenceCommand {
         /// The report: its folder, or its report.dsse.json
         report: PathBuf,
         #[command(flatten)]
-        trust: TrustArgs,
+        terms: TermsArgs,
     },
     /// Write one item, once its digest is the one that was signed
     Get {
@@ -44,16 +45,8 @@ enum EvidenceCommand {
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
         #[command(flatten)]
-        trust: TrustArgs,
+        terms: TermsArgs,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct TrustArgs {
-    /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
-    /// $XDG_CONFIG_HOME/yanji/trusted_keys
-    #[arg(long = "key", value_name = "PUB")]
-    keys: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -75,15 +68,8 @@ struct ListedItem<'a> {
 
 /// Runs `yanji evidence`.
 pub fn run(args: &EvidenceArgs, global: &Global) -> anyhow::Result<Exit> {
-    let (EvidenceCommand::List { report: path, trust } | EvidenceCommand::Get { report: path, trust, .. }) =
-        &args.command;
-    let expectations = Expectations::new(verify::trusted_keys(&trust.keys)?, jiff::Timestamp::now());
-    let opened = checked::open(path)?;
-    let report = match &opened.too_large {
-        Some(error) => Report::unreadable(error),
-        None => verify_evidence(&opened.envelope, opened.evidence()?, &expectations),
-    };
-    let checked = Checked { opened, report, judgement: None, evidence: None, burn: None };
+    let (EvidenceCommand::List { report, terms } | EvidenceCommand::Get { report, terms, .. }) = &args.command;
+    let checked = checked::check_evidence(report, &terms.expectations()?)?;
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use yanji::attest::bundle::bundle;
 use yanji::attest::envelope;
+use yanji::attest::page::page;
 use yanji::whole_file;
 
 use super::error::CliError;
@@ -23,6 +24,9 @@ pub struct ExportArgs {
     /// File for the bundle
     #[arg(short, long, value_name = "FILE", requires = "sigstore")]
     pub output: Option<PathBuf>,
+    /// File for a page that shows the statement and checks its signature in a browser, with a key that is typed in
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// File for the bytes that are signed, as OpenSSL wants them
     #[arg(long, value_name = "FILE")]
     pub pae: Option<PathBuf>,
@@ -33,10 +37,16 @@ pub struct ExportArgs {
 
 /// Writes the files that were asked for.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
-    if args.output.is_none() && args.pae.is_none() && args.signature.is_none() {
-        bail!(CliError::usage("nothing to write").hint("give --sigstore -o FILE, or --pae FILE --signature FILE"));
+    if args.output.is_none() && args.html.is_none() && args.pae.is_none() && args.signature.is_none() {
+        bail!(
+            CliError::usage("nothing to write")
+                .hint("give --sigstore -o FILE, --html FILE, or --pae FILE --signature FILE")
+        );
     }
     let Stamped { envelope, sidecar, .. } = Stamped::load(&args.report)?;
+    if let Some(file) = &args.html {
+        write(file, page(&envelope).as_bytes())?;
+    }
     if let Some(file) = &args.pae {
         write(file, &envelope::pae(&envelope.payload))?;
     }

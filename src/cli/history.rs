@@ -2,52 +2,59 @@
 
 use std::path::PathBuf;
 
-use yanji::attest::Digest;
-use yanji::attest::envelope::Envelope;
 use yanji::attest::history::{Entry, History};
-use yanji::attest::verify::Expectations;
 use yanji::report;
 
 use super::args::{Format, Global};
 use super::exit::Exit;
-use super::{checked, inspect, output, verify};
+use super::terms::TermsArgs;
+use super::{checked, inspect, output, search, withdrawn};
 
 /// Arguments of `yanji history`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Exit codes:
-  0  the chain is whole, and every document agrees with the one that it names
-  3  something is missing, forks, was taken back, or could not be compared
-  4  a document is not valid, or does not agree with the one that it names (E_DRIFT and others)")]
+  0  the chain is whole, every document agrees with the one that it names, and every verdict is accepted
+  1  a report rejects its machine, or a receipt refuses its delivery
+  3  a verdict is undecided, or something is missing, forks, is disputed, or could not be compared
+  4  a document is not valid, was taken back (E_REVOKED), or does not agree with the one that it names (E_DRIFT and others)")]
 pub struct HistoryArgs {
     /// Reports, receipts, withdrawals and certificates, in any order
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
-    /// $XDG_CONFIG_HOME/yanji/trusted_keys
-    #[arg(long = "key", value_name = "PUB")]
-    pub keys: Vec<PathBuf>,
+    #[command(flatten)]
+    pub terms: TermsArgs,
 }
 
 /// Verifies every document, puts them in order and prints the chain.
 pub fn run(args: &HistoryArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
-    let expectations = Expectations::new(verify::trusted_keys(&args.keys)?, jiff::Timestamp::now());
+    let expectations = args.terms.expectations()?;
+    let found = search::beside(&args.files);
     let mut entries = Vec::with_capacity(args.files.len());
     for path in &args.files {
         let checked = checked::check(path, &expectations, &signatures)?;
-        let mut digests = vec![Digest::of(&checked.opened.envelope)];
-        digests.extend(Envelope::parse(&checked.opened.envelope).map(|it| it.digests()).unwrap_or_default());
-        entries.push(Entry { name: path.display().to_string(), report: checked.report, digests });
+        let digests = withdrawn::digests(&checked.opened.envelope);
+        let verdict = checked.judgement.map(|judgement| judgement.verdict);
+        entries.push(Entry { name: path.display().to_string(), report: checked.report, verdict, digests });
+    }
+    for withdrawal in withdrawn::read(&found, &expectations) {
+        // Given documents are there already.
+        let is_new = |entry: &Entry| entry.report.envelope_sha256 != withdrawal.report.envelope_sha256;
+        if entries.iter().all(is_new) {
+            let (name, report) = (withdrawal.path.display().to_string(), withdrawal.report);
+            entries.push(Entry { name, report, verdict: None, digests: withdrawal.digests });
+        }
     }
     let history = History::new(entries, &signatures.tables);
     match global.format {
         Format::Json => output::print_json(&history)?,
         Format::Plain | Format::Csv => output::print(&report::history_plain(&history, output::style()))?,
     }
-    Ok(match (history.is_broken(), history.is_open()) {
-        (true, _) => Exit::AttestationInvalid,
-        (false, true) => Exit::Undecided,
-        (false, false) => Exit::Success,
+    Ok(match (history.is_broken(), history.is_rejected(), history.is_open()) {
+        (true, ..) => Exit::AttestationInvalid,
+        (_, true, _) => Exit::Rejected,
+        (_, _, true) => Exit::Undecided,
+        _ => Exit::Success,
     })
 }

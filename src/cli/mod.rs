@@ -32,11 +32,13 @@ mod screen;
 mod search;
 mod signer;
 mod state;
+mod terms;
 mod timestamp;
 mod trust;
 mod verified;
 mod verify;
 mod void;
+mod withdrawn;
 mod worker;
 
 use std::process::ExitCode;

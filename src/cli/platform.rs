@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use yanji::attest::Digest;
+use yanji::attest::challenge::TpmCredential;
 use yanji::attest::tpm::certificate::{MAX_CERTIFICATE_BYTES, MAX_CHAIN, subject_public_key_info};
 use yanji::attest::tpm::public_key::PublicKey;
 use yanji::attest::tpm::{EVENT_LOG_ITEM, Phase, Platform, nonce};
@@ -43,8 +44,14 @@ pub struct PlatformRun {
 }
 
 impl PlatformRun {
-    /// Asks the TPM at the start of a run, and keeps the answer for one that is cut off.
-    pub fn begin(args: &TpmArgs, host: &dyn Host, s0: &Digest, work: &Path) -> anyhow::Result<Self> {
+    /// Asks the TPM at the start of a run, which also answers the challenge's credential, and keeps the answer for one that is cut off.
+    pub fn begin(
+        args: &TpmArgs,
+        host: &dyn Host,
+        s0: &Digest,
+        credential: Option<&TpmCredential>,
+        work: &Path,
+    ) -> anyhow::Result<Self> {
         let certificates = args.tpm_certificate.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
         // Whoever looks at another machine's files has no business with the TPM of this one.
         let own = if host.origin() == Origin::Live { TpmAddress::Default } else { TpmAddress::None };
@@ -64,7 +71,10 @@ impl PlatformRun {
                 );
             }
         }
-        let platform = Platform::begin(start, certificates);
+        let mut platform = Platform::begin(start, certificates);
+        if let Some(credential) = credential.filter(|_| platform.tpm.is_some()) {
+            platform.activated(tpm::activate(&address, credential));
+        }
         for why in &platform.missing {
             eprintln!("notice: {}{why}", if platform.tpm.is_none() { "no hardware root: " } else { "" });
         }

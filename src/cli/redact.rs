@@ -19,7 +19,7 @@ use super::{checked, inspect, output};
 /// Name of the signed certificate.
 pub const CERTIFICATE_FILE: &str = "certificate.dsse.json";
 /// Name of the file with the salts. Nobody else may read it.
-const SALTS_FILE: &str = "private-salts.json";
+pub const SALTS_FILE: &str = "private-salts.json";
 
 /// Arguments of `yanji redact`.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
     })?;
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
-    let checked = checked::check(&args.report, &signer.expectations, &signatures)?;
+    let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
     }

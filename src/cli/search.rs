@@ -1,12 +1,14 @@
 //! Reports in folders.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use yanji::attest::write::ENVELOPE_FILE;
+use yanji::attest::write::{ENVELOPE_FILE, STATEMENT_FILE};
 
-use super::redact::CERTIFICATE_FILE;
+use super::checked;
+use super::redact::{CERTIFICATE_FILE, SALTS_FILE};
 
 /// Folders inside of each other.
 const MAX_DEPTH: usize = 32;
@@ -29,15 +31,22 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// Symbolic links inside of folders. None was followed.
     pub links: usize,
+    /// Other JSON files in those folders and beside the named files, and named ones that are no report by their name: any may
+    /// be a withdrawal.
+    pub others: Vec<PathBuf>,
 }
 
 /// The reports that were named, and those in the folders that were named, however deep.
 pub fn reports(arguments: &[PathBuf]) -> Found {
-    let mut found = Found::default();
+    let (mut found, mut parents) = (Found::default(), BTreeSet::new());
     for argument in arguments {
         if !argument.is_dir() {
             let envelope = Ok(argument.clone());
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: true });
+            if !is_known(argument) {
+                found.others.push(argument.clone());
+            }
+            parents.extend(argument.parent());
             continue;
         }
         let before = found.candidates.len();
@@ -48,7 +57,38 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: false });
         }
     }
+    for parent in parents {
+        let here = parent.as_os_str().is_empty();
+        let listed = fs::read_dir(if here { Path::new(".") } else { parent });
+        if let Err(error) = &listed {
+            eprintln!("notice: {} was not searched for withdrawals: {error}", parent.display());
+        }
+        let entries = listed.into_iter().flatten().flatten();
+        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        let paths = files.map(|entry| parent.join(entry.file_name()));
+        found.others.extend(paths.filter(|path| may_be_withdrawal(path)));
+    }
+    found.others.sort();
+    found.others.dedup();
     found
+}
+
+/// The JSON files in the folders of these documents, or in these folders, and the documents themselves.
+pub fn beside(documents: &[PathBuf]) -> Vec<PathBuf> {
+    let located: Vec<PathBuf> = documents.iter().map(|path| checked::locate(path)).collect();
+    reports(&located).others
+}
+
+/// Whether a file in a folder could be a withdrawal, by its name.
+fn may_be_withdrawal(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".json") && !name.ends_with(".timestamps.json") && !is_known(path)
+}
+
+/// Whether it has the name of something else: a hundred thousand reports are not read twice.
+fn is_known(path: &Path) -> bool {
+    let known = [ENVELOPE_FILE, CERTIFICATE_FILE, STATEMENT_FILE, SALTS_FILE];
+    path.file_name().is_some_and(|name| known.iter().any(|known| name == *known))
 }
 
 impl Found {
@@ -74,6 +114,7 @@ impl Found {
                 Ok(kind) if kind.is_dir() => self.look_into(&path, depth + 1),
                 Ok(_) if entry.file_name() == ENVELOPE_FILE => self.push(folder, Ok(path)),
                 Ok(_) if entry.file_name() == CERTIFICATE_FILE => self.push(folder, Ok(path)),
+                Ok(kind) if kind.is_file() && may_be_withdrawal(&path) => self.others.push(path),
                 Ok(_) => {}
             }
         }

@@ -4,21 +4,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use yanji::attest::envelope::Envelope;
-use yanji::attest::key::{Key, KeyError, Locations, PublicKey};
+use yanji::attest::key::{Key, KeyError, PublicKey};
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::Expectations;
 use yanji::whole_file;
 
 use super::error::CliError;
 use super::key;
+use super::terms::AuthorityArgs;
 
 /// Who signs, and whose signatures count.
 #[derive(Debug, clap::Args)]
 pub struct SignerArgs {
     /// Private key to sign with [default: this machine's own, made on first use], or the public key of somebody whose
-    /// signature counts [default: this machine's own and $XDG_CONFIG_HOME/yanji/trusted_keys]. May be given several times
+    /// signature counts [default: this machine's own and $XDG_CONFIG_HOME/yanji/trusted_keys] (with --trust: on the policy).
+    /// May be given several times
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
+    #[command(flatten)]
+    authorities: AuthorityArgs,
 }
 
 /// A key to sign with, and whose signatures count beside its own.
@@ -27,6 +31,8 @@ pub struct Signer {
     pub key: Key,
     /// What a document is held against.
     pub expectations: Expectations,
+    /// What a document of one's own is held against: a policy is about those of others.
+    pub own: Expectations,
 }
 
 impl SignerArgs {
@@ -47,13 +53,16 @@ impl SignerArgs {
             }
         }
         let key = key::signing_key(private)?;
-        let mut trusted = match public.is_empty() {
-            true => TrustedKeys::load(&Locations::from_env()?)?,
-            false => TrustedKeys::from_public_keys(public),
-        };
         let name = private.map_or_else(|| OWN_KEY_NAME.to_owned(), |file| file.display().to_string());
-        trusted.add(name, *key.public());
-        Ok(Signer { key, expectations: Expectations::new(trusted, jiff::Timestamp::now()) })
+        let own = (name, *key.public());
+        let expectations = self.authorities.expectations(public, Some(own.clone()))?;
+        let own = match expectations.policy {
+            None => expectations.clone(),
+            Some(_) => {
+                Expectations { trusted: TrustedKeys::from_public_keys([own]), policy: None, ..expectations.clone() }
+            }
+        };
+        Ok(Signer { key, expectations, own })
     }
 }
 

@@ -5,16 +5,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use yanji::attest::envelope::{self, Envelope, Signature};
+use yanji::attest::Digest;
+use yanji::attest::envelope::{Envelope, Signature};
 use yanji::attest::timestamp::{
-    Authorities, FILE_NAME, MAX_RESPONSE_BYTES, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Request, Sidecar, Token, ask,
+    self, Authorities, MAX_RESPONSE_BYTES, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Request, Sidecar, Token, ask,
 };
-use yanji::attest::{Digest, write};
 use yanji::whole_file;
 
 use super::error::CliError;
 use super::input::small_file;
-use super::output;
+use super::{checked, output};
 
 /// The largest file of root certificates.
 const MAX_ROOTS_BYTES: usize = 1 << 20;
@@ -23,8 +23,8 @@ const MAX_ROOTS_BYTES: usize = 1 << 20;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("how").required(true).multiple(true).args(["tsa", "request", "response"]))]
 pub struct TimestampArgs {
-    /// Report: a report.dsse.json file, or the folder that holds it. The timestamps are kept beside it, in
-    /// report.timestamps.json
+    /// Report: a report.dsse.json file, or the folder that holds it; or another signed document. The timestamps are kept
+    /// beside it: report.timestamps.json
     #[arg(value_name = "REPORT")]
     pub report: PathBuf,
     /// Address of the authority: http:// or https://. It is sent the SHA-256 of each signature, and nothing else
@@ -104,14 +104,10 @@ pub struct Stamped {
 impl Stamped {
     /// Reads a report.dsse.json, or the one in a folder. No signature is checked.
     pub fn load(report: &Path) -> anyhow::Result<Self> {
-        let path = if report.is_dir() { report.join(write::ENVELOPE_FILE) } else { report.to_owned() };
-        let unreadable = |path: &Path| {
-            CliError::usage(format!("cannot read {}", path.display()))
-                .hint("give the report.dsse.json that yanji certify wrote")
-        };
-        let bytes = File::open(&path).map_err(Into::into).and_then(envelope::read);
-        let envelope = bytes.and_then(|bytes| Envelope::parse(&bytes)).with_context(|| unreadable(&path))?;
-        let beside = path.with_file_name(FILE_NAME);
+        let path = checked::locate(report);
+        let unreadable = |path: &Path| CliError::usage(format!("cannot read {}", path.display()));
+        let envelope = Envelope::parse(&checked::read_envelope(&path)?).with_context(|| unreadable(&path))?;
+        let beside = timestamp::beside(&path);
         let mut sidecar = Sidecar::default();
         match File::open(&beside) {
             Ok(file) => {

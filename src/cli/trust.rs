@@ -104,19 +104,17 @@ pub fn run(args: &TrustArgs, global: &Global) -> anyhow::Result<()> {
         TrustCommand::Revoke { key_name, at, reason } => edit(&args.file, &signer()?, |policy, text| {
             Ok(policy::add_revocation(text, find_key(policy, key_name)?, *at, reason)?)
         }),
-        TrustCommand::Show => show(&args.file, args.key.as_slice(), global),
+        TrustCommand::Show => show(&args.file, args.key.as_deref(), global),
         TrustCommand::Sign => sign(&args.file, &signer()?),
     }
 }
 
 /// A policy that holds, for whoever verifies with it. `keys` are public keys that may have signed it, beside this machine's
 /// own. What was accepted is remembered, so that no older version is accepted after it.
-pub fn load(file: &Path, keys: &[PathBuf]) -> anyhow::Result<OpenedPolicy> {
+pub fn load(file: &Path, keys: &[PublicKey]) -> anyhow::Result<OpenedPolicy> {
     let text = small_file(file, MAX_POLICY_BYTES)?;
     let mut anchors = anchors()?;
-    for key in keys {
-        anchors.push(PublicKey::load(key)?);
-    }
+    anchors.extend(keys);
     let state = State::open()?;
     let opened = open(file, &text, &anchors, &state)?;
     state.remember_policy(&opened.policy.name, &opened.seen())?;
@@ -353,8 +351,9 @@ fn scope(text: &str) -> Result<Scope, String> {
         .ok_or_else(|| format!("a scope is one of {}", Scope::ALL.map(Scope::as_str).join(", ")))
 }
 
-fn show(file: &Path, keys: &[PathBuf], global: &Global) -> anyhow::Result<()> {
-    let opened = load(file, keys)?;
+fn show(file: &Path, key: Option<&Path>, global: &Global) -> anyhow::Result<()> {
+    let key = key.map(PublicKey::load).transpose()?;
+    let opened = load(file, key.as_slice())?;
     match global.format {
         Format::Json => output::print_json(&as_json(&opened)),
         Format::Plain | Format::Csv => output::print(&as_text(&opened)),
@@ -397,6 +396,11 @@ fn as_json(opened: &OpenedPolicy) -> Json {
             "compromisedAt": time(&it.compromised_at),
             "reason": it.reason,
         })).collect::<Vec<_>>(),
+        "revokedDevices": policy.revoked_devices.iter().map(|it| json!({
+            "device": it.id.to_string(),
+            "revokedAt": time(&it.revoked_at),
+            "reason": it.reason,
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -435,6 +439,10 @@ fn as_text(opened: &OpenedPolicy) -> String {
     }
     for image in &policy.images {
         text += &format!("  image: {} {}, register 11 {}\n", safe(&image.name), safe(&image.version), image.pcr11);
+    }
+    for it in &policy.revoked_devices {
+        let since = it.revoked_at.map_or_else(|| "for all time".to_owned(), |at| format!("from {at}"));
+        text += &format!("  device {}: REVOKED, {since}: {}\n", it.id, safe(&it.reason));
     }
     text
 }

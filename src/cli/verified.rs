@@ -117,7 +117,7 @@ impl Printer {
         };
         self.totals.reports += 1;
         let verdict = judgement.map(|judgement| judgement.verdict);
-        *match verdict.or_else(|| report.document.as_ref()?.verdict()) {
+        *match verdict.or_else(|| report.document_verdict()) {
             _ if !report.is_valid() => &mut self.totals.invalid,
             None => &mut self.totals.without_verdict,
             Some(Verdict::Accepted) => &mut self.totals.accepted,
@@ -235,8 +235,7 @@ fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> Stri
         }
         _ if report.is_valid() => {
             let kind = report.kind().map_or("", |kind| kind.as_str());
-            let verdict = report.document.as_ref().and_then(|document| document.verdict());
-            let verdict = verdict.map_or_else(String::new, |verdict| verdict.to_string());
+            let verdict = report.document_verdict().map_or_else(String::new, |verdict| verdict.to_string());
             format!("valid    {verdict:<9} {kind}  {path}\n")
         }
         _ => {

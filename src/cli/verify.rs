@@ -1,31 +1,26 @@
 //! `yanji verify`.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use rustix::fs::OFlags;
 use yanji::attest::certificate::{MAX_SALTS_BYTES, Salts};
 use yanji::attest::challenge::{SignedChallenge, TrustedChallenge};
 use yanji::attest::document::Document;
-use yanji::attest::envelope::{self, EnvelopeError};
-use yanji::attest::key::{Locations, PublicKey};
+use yanji::attest::key::PublicKey;
 use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
-use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{
-    Batch, Expectations, Failure, FailureClass, MAX_KEPT_BYTES, MAX_RECORDS_BYTES, Report, Signed, Verified, reveal,
-};
-use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES, write};
+use yanji::attest::verify::{Batch, Expectations, Failure, FailureClass, Report, Verified, reveal};
+use yanji::attest::withdrawal::Withdrawals;
+use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
 use yanji::policy::{Judgement, Verdict};
 use yanji::rule::Signatures;
 
 use super::args::Global;
-use super::decode::add_device_roots;
+use super::checked::Files;
 use super::error::CliError;
 use super::exit::Exit;
 use super::in_order::{self, Room};
@@ -33,8 +28,9 @@ use super::input::small_file;
 use super::progress::Counter;
 use super::search::{self, Candidate};
 use super::state::State;
+use super::terms::TermsArgs;
 use super::verified::Printer;
-use super::{inspect, timestamp, trust};
+use super::{inspect, trust, withdrawn};
 
 /// Evidence and envelopes that are in memory at once, unless one report alone has more.
 const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
@@ -43,32 +39,21 @@ const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// Reports: report.dsse.json files, or folders that are searched for them. evidence.tar and
-    /// report.timestamps.json are read from beside each. Receipts, withdrawals and certificates too
+    /// report.timestamps.json are read from beside each, and so are withdrawals. Receipts, withdrawals and certificates too
     #[arg(required = true, value_name = "FILE")]
     pub reports: Vec<PathBuf>,
-    /// Public key that may sign, PEM or hexadecimal. Without it: this machine's own key and
-    /// $XDG_CONFIG_HOME/yanji/trusted_keys. With --trust: a key that may have signed the policy
-    #[arg(long = "key", value_name = "PUB")]
-    pub keys: Vec<PathBuf>,
     /// Private file of a certificate: says what is hidden, where that is so
     #[arg(long, value_name = "SALTS")]
     pub reveal: Option<PathBuf>,
     /// A serial number or another value that you know: says where the certificate hides it. May be given several times
     #[arg(long, value_name = "TEXT", requires = "reveal")]
     pub known: Vec<String>,
-    /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
-    #[arg(long = "device-root", value_name = "PEM")]
-    pub device_roots: Vec<PathBuf>,
-    /// Trust policy that says whose signatures count and what a report must reach, instead of trusted_keys
-    #[arg(long, value_name = "FILE")]
-    pub trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub terms: TermsArgs,
     /// Challenge that the report must answer, as yanji challenge new wrote it. Signed with this machine's own key, or by a
     /// buyer or auditor of the policy. The first answer is remembered, and another one refused
     #[arg(long, value_name = "FILE")]
     pub challenge: Option<PathBuf>,
-    /// Root certificate of a time-stamping authority to believe, PEM; beside those of the policy
-    #[arg(long = "tsa-root", value_name = "PEM")]
-    pub tsa_roots: Vec<PathBuf>,
     /// Reports to verify at once [default: one for each core]
     #[arg(long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
@@ -78,14 +63,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let now = Timestamp::now();
-    let mut expectations = match &args.trust {
-        Some(file) => Expectations::of_policy(trust::load(file, &args.keys)?.policy, now),
-        None => Expectations::new(trusted_keys(&args.keys)?, now),
-    };
-    add_device_roots(&mut expectations.device_roots, &args.device_roots)?;
-    for file in &args.tsa_roots {
-        expectations.authorities.extend(timestamp::authorities(file)?);
-    }
+    let mut expectations = args.terms.expectations()?;
     // Held until the end, so that two runs cannot both accept a first answer.
     let state = match &args.challenge {
         Some(file) => {
@@ -102,13 +80,14 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     if found.links > 0 {
         eprintln!("notice: {} symbolic links in the folders were not followed", found.links);
     }
-    let verifier = Verifier { expectations, signatures, room: Room::new(MOST_EVIDENCE_BYTES) };
+    let withdrawals = withdrawn::gather(&found.others, &expectations);
+    let verifier = Verifier { expectations, signatures, withdrawals, room: Room::new(MOST_EVIDENCE_BYTES) };
     let threads = args
         .jobs
         .map_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()), NonZeroUsize::get);
     let several = found.candidates.len() > 1;
     let counter = Counter::new(found.candidates.len());
-    let mut printer = Printer::begin(global.format, several, args.trust.is_some())?;
+    let mut printer = Printer::begin(global.format, several, args.terms.authorities.has_policy())?;
     let mut batch = Batch::default();
     in_order::each(
         threads,
@@ -149,6 +128,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
 struct Verifier {
     expectations: Expectations,
     signatures: Signatures,
+    withdrawals: Withdrawals,
     room: Room,
 }
 
@@ -165,36 +145,22 @@ impl Verifier {
             Ok(path) => path,
             Err(error) => bail!(CliError::usage(format!("cannot look into {}: {error}", candidate.name.display()))),
         };
-        let unreadable = || {
-            CliError::usage(format!("cannot read {}", path.display()))
-                .hint("give the report.dsse.json that yanji certify wrote")
-        };
-        let file = if candidate.named { File::open(path) } else { open_regular(path) }.with_context(unreadable)?;
-        let evidence = beside(path, write::EVIDENCE_FILE)?;
-        let bytes = |file: &File| file.metadata().map_or(0, |metadata| metadata.len());
-        // What is kept of the evidence, and of an envelope the text, the payload and the statement.
-        let kept_bytes = evidence.as_ref().map_or(0, bytes).min(MAX_KEPT_BYTES + MAX_RECORDS_BYTES);
-        let _room = self.room.take(kept_bytes + bytes(&file).saturating_mul(4));
-        let envelope = match envelope::read(file) {
-            Ok(envelope) => envelope,
-            Err(EnvelopeError::Io(error)) => return Err(error).with_context(unreadable),
-            Err(error) => return Ok((Report::unreadable(&error).into(), None)),
-        };
-        let mut timestamps = None;
-        if let Some(file) = beside(path, attest::timestamp::FILE_NAME)? {
-            let mut bytes = Vec::new();
-            let capped = &mut file.take(attest::timestamp::MAX_SIDECAR_BYTES as u64 + 1);
-            capped.read_to_end(&mut bytes).with_context(unreadable)?;
-            timestamps = Some(bytes);
+        let files = if candidate.named { Files::named(path) } else { Files::found(path) }?;
+        let _room = self.room.take(files.kept_bytes());
+        let opened = files.read()?;
+        if let Some(error) = &opened.too_large {
+            return Ok((Report::unreadable(error).into(), None));
         }
-        let signed = Signed { envelope: &envelope, timestamps: timestamps.as_deref() };
         let mut judgement = None;
-        let evidence = evidence.map(|file| BufReader::with_capacity(64 << 10, file));
-        let verified = Verified::new(signed, evidence, &self.expectations, &mut |statement, items| {
+        let evidence = opened.evidence()?;
+        let mut verified = Verified::new(opened.signed(), evidence, &self.expectations, &mut |statement, items| {
             let (rederived, judged) = attest::rederive(statement, items, &self.signatures)?;
             judgement = Some(judged);
             Ok(rederived)
         });
+        if !self.withdrawals.is_empty() {
+            self.withdrawals.apply(&withdrawn::digests(&opened.envelope), &mut verified.report);
+        }
         Ok((verified, judgement))
     }
 
@@ -226,28 +192,6 @@ impl Verifier {
         }
         judgement.reasons.extend(open);
         Some(judgement)
-    }
-}
-
-/// A file that lies beside the envelope, if there is one.
-fn beside(envelope: &Path, name: &str) -> anyhow::Result<Option<File>> {
-    let path = envelope.with_file_name(name);
-    match open_regular(&path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(anyhow::Error::new(error).context(CliError::usage(format!("cannot read {}", path.display()))))
-        }
-    }
-}
-
-/// Opens a regular file, without waiting for whoever writes into a pipe.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path)?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }
 
@@ -298,20 +242,4 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
             bail!(CliError::attestation(&Failure::new(FailureClass::Signature, &what, &expected, observed)))
         }
     }
-}
-
-/// The keys of those files; without one, this machine's own and those that its user trusts.
-pub fn trusted_keys(files: &[PathBuf]) -> anyhow::Result<TrustedKeys> {
-    if files.is_empty() {
-        return Ok(TrustedKeys::load(&Locations::from_env()?)?);
-    }
-    let mut keys = Vec::new();
-    for file in files {
-        let key = PublicKey::load(file).with_context(|| {
-            CliError::usage(format!("{} is no public key", file.display()))
-                .hint("yanji key show FILE prints the public half of a key")
-        })?;
-        keys.push((file.display().to_string(), key));
-    }
-    Ok(TrustedKeys::from_public_keys(keys))
 }

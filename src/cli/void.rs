@@ -49,17 +49,18 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.reason.trim().is_empty() || args.reason.chars().count() > MAX_REASON_CHARS {
         bail!(CliError::usage(format!("a reason has 1 to {MAX_REASON_CHARS} characters")));
     }
-    let opened = checked::open(&args.file)?;
-    let envelope = Envelope::parse(&opened.envelope)
-        .with_context(|| CliError::usage(format!("{} is no signed document", opened.path.display())))?;
+    let path = checked::locate(&args.file);
+    let bytes = checked::read_envelope(&path)?;
+    let envelope = Envelope::parse(&bytes)
+        .with_context(|| CliError::usage(format!("{} is no signed document", path.display())))?;
     let key = key::signing_key(args.key.as_deref())?;
     let keyid = key.public().keyid();
     let own = envelope.signatures.iter().any(|signature| signature.keyid == keyid);
-    let voids = Digest::of(&opened.envelope);
+    let voids = Digest::of(&bytes);
     let statement = Statement::void(Void { voided_at: signer::now(), voids, reason: args.reason.clone() });
     signer::write_envelope(&args.out, &Envelope::sign(statement.to_json()?, &key))?;
     if !own {
-        eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", opened.path.display());
+        eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", path.display());
     }
     match global.format {
         Format::Json => output::print_json(&Voided { file: &args.out, voids, keyid, own })?,

@@ -40,6 +40,13 @@ const MACHINE: [(&str, &[(&str, &str)]); 4] = [
 ];
 /// Position of the chassis in [`MACHINE`]: the nodes of one enclosure share it, and their power supplies.
 const CHASSIS: usize = 3;
+/// What it says of two different machines that one of these is equal. Boards are exchanged and makers give one serial number
+/// to all nodes of an enclosure, so that a person has to look.
+const MACHINE_STRENGTH: [(usize, (Severity, Confidence)); 3] = [
+    (0, (Severity::High, Confidence::Medium)),
+    (1, (Severity::Medium, Confidence::Low)),
+    (2, (Severity::High, Confidence::Medium)),
+];
 /// Kinds of parts whose ids belong to the machine ([`MACHINE`]), or that machines of one enclosure share.
 const NOT_ALONE: [&str; 4] = ["platform", "board", "chassis", "psu"];
 
@@ -178,10 +185,12 @@ impl Sighting {
             let blank = |table| tables.get(table).is_none_or(|table| table.has(text));
             !normalise_id(text).is_empty() && !blank(BLANK_IDENTITIES) && !blank(PLACEHOLDER_IDS)
         };
-        let machine = MACHINE.map(|(words, facts)| {
+        let texts = MACHINE.map(|(_, facts)| {
             let text = |(part, path): &(&str, &str)| evidence.part(part)?.text(path).filter(|text| usable(text));
-            facts.iter().find_map(text).map(|text| hash(&[words, &normalise_id(text)]))
+            facts.iter().find_map(text)
         });
+        let named = |index: usize, text: &str| hash(&[MACHINE[index].0, &normalise_id(text)]);
+        let machine = std::array::from_fn(|index| Some(named(index, texts[index]?)));
         let unit_ids: Vec<&'static str> = fact_catalogue()
             .filter(|fact| fact.role == Role::UnitId)
             .map(|fact| fact.path)
@@ -205,6 +214,13 @@ impl Sighting {
                     ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
                 }
             }
+        }
+        // A machine that shows the id of another and is not the same one by what else it shows.
+        for (index, strength) in MACHINE_STRENGTH {
+            let Some(text) = texts[index] else { continue };
+            let (hash, fact) = (hash(&["machine", MACHINE[index].0, &normalise_id(text)]), MACHINE[index].0);
+            let text = text.chars().take(MAX_SHOWN_CHARS).collect();
+            ids.push(Id { hash, part: "platform".to_owned(), fact, text, strength });
         }
         // The strongest id of a part comes first and speaks for it.
         ids.sort_by_key(|id: &Id| std::cmp::Reverse(id.strength));
@@ -252,7 +268,7 @@ impl Ledger {
             match self.machines(earlier.document, document) {
                 Machines::Same(by) => {
                     let entry = again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
-                    entry.parts += 1;
+                    entry.parts += usize::from(id.part != "platform");
                 }
                 machines => {
                     if !told.insert((earlier.document, id.part.clone())) {

@@ -117,7 +117,7 @@ pub fn history_plain(history: &History, style: Style) -> String {
         text += &format!("{} says the same as {}, and is left out\n", name(repeated), name(earlier));
     }
     let (documents, gaps, forks) = (history.documents.len(), history.gaps.len(), history.forks.len());
-    let invalid = history.documents.iter().filter(|step| !step.valid).count();
+    let invalid = history.documents.iter().filter(|step| !step.valid && step.voided_by.is_empty()).count();
     let voided = history.documents.iter().filter(|step| !step.voided_by.is_empty()).count();
     let disagreeing = history.documents.iter().filter(|step| !step.disagreements.is_empty()).count();
     text + &format!(
@@ -130,7 +130,7 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
     let name = |text: &str| for_terminal(text, style);
     let kind = step.kind.map_or("document", |kind| kind.as_str());
     let mut text = format!("{number}. {kind} {}", name(&step.name));
-    if !step.valid {
+    if !step.valid && step.voided_by.is_empty() {
         text += &format!(": {}\n", style.paint(Tone::Bad, "INVALID"));
         return text + &failures_plain(&step.failures, style);
     }
@@ -158,8 +158,8 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
         text += &format!("     taken back by its signer: {}\n", name(by));
     }
     for by in &step.disputed_by {
-        text +=
-            &format!("     {} by somebody who did not sign it: {}\n", style.paint(Tone::Warning, "disputed"), name(by));
+        let disputed = style.paint(Tone::Warning, "disputed");
+        text += &format!("     {disputed} by somebody who is not certain to be its signer: {}\n", name(by));
     }
     for remark in &step.remarks {
         text += &format!("     {}: {}\n", style.paint(Tone::Warning, "note"), name(remark));
@@ -168,5 +168,6 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
         text += "     no part differs\n";
     }
     text += &changes_plain(&step.changes, style);
+    text += &failures_plain(&step.failures, style);
     text + &failures_plain(&step.disagreements, style)
 }

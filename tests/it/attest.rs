@@ -91,7 +91,12 @@ fn item(id: &str, bytes: &[u8]) -> Item {
 }
 
 fn statement(key: &Key, report_id: &str) -> Statement {
-    let tool = Tool { version: "0.1.0".to_owned(), binary_sha256: Digest::of(b"tool"), git_commit: None };
+    let tool = Tool {
+        version: "0.1.0".to_owned(),
+        binary_sha256: Digest::of(b"tool"),
+        git_commit: None,
+        loaded_libs: Vec::new(),
+    };
     let challenge = Challenge::unsigned([7; 32], ChallengeSource::Buyer);
     let predicate = Predicate {
         report_id: report_id.to_owned(),

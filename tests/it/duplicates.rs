@@ -3,12 +3,15 @@
 use std::fs;
 
 use serde_json::Value as Json;
+use yanji::attest::tpm::Platform;
 use yanji::collect;
+use yanji::evidence::Reading;
 use yanji::ledger::{Ledger, Shared, Sighting};
 use yanji::rule::{Confidence, Severity, Signatures};
 
 use crate::cli::Place;
 use crate::support::RecordedMachine;
+use crate::support::tpm::{Authority, TestTpm};
 
 /// The same model of server, every part another unit.
 fn other_server() -> RecordedMachine {
@@ -50,7 +53,11 @@ fn machines_with_parts_of_their_own_share_nothing_and_each_cloned_part_is_named(
     assert_eq!(shared(&[&first, &other]), [Shared::default(), Shared::default()]);
 
     type Clone = fn(&mut RecordedMachine, &RecordedMachine);
-    let cases: [(&str, &str, Severity, Confidence, Clone); 6] = [
+    let cases: [(&str, &str, Severity, Confidence, Clone); 8] = [
+        ("system UUID", "platform", Severity::High, Confidence::Medium, |clone, first| clone.uuid = first.uuid),
+        ("board serial number", "platform", Severity::High, Confidence::Medium, |clone, first| {
+            clone.board_serial = first.board_serial.clone();
+        }),
         ("cpu.sysfs.ppin", "cpu:1", Severity::Critical, Confidence::VeryHigh, |clone, first| {
             clone.cpus[1].ppin = first.cpus[0].ppin.clone();
         }),
@@ -173,6 +180,49 @@ fn a_part_in_two_reports_is_named_with_both() {
     );
     let reasons = report["judgement"]["reasons"].to_string();
     assert!(reasons.contains("E_DUPLICATE: dimm.smbios.serial of dimm:P1-DIMMC1 needs a person"), "{reasons}");
+}
+
+#[test]
+fn one_tpm_or_one_challenge_in_two_machines() {
+    let place = Place::new();
+    place.run(["key", "gen", "--out", "seller.pem", "--no-passphrase"]).exits(0);
+    let (first, other) = (RecordedMachine::server(), other_server());
+    let verify = |reports: &[&str]| place.run(["verify", "--key", "seller.pem.pub"].iter().chain(reports));
+    fs::write(place.path("challenge"), "5a".repeat(32)).unwrap();
+    for (name, machine) in [("a", &first), ("again", &first), ("b", &other)] {
+        place.archive(machine);
+        let args =
+            ["certify", "--host", "host.tar.zst", "--key", "seller.pem", "--challenge", "challenge", "--out", name];
+        place.run(args).exits(3);
+    }
+    // One unit over time may answer twice; another machine needs whoever issued the challenge to look.
+    let ran = verify(&["a", "again"]).exits(3);
+    assert!(!ran.stdout.contains("DUPLICATE"), "{}", ran.stdout);
+    let json = verify(&["a", "b", "--format", "json"]).exits(3).json();
+    assert_eq!(json["reports"][1]["shared"]["duplicates"][0]["fact"], "challenge", "{json:#}");
+
+    // Three reports with the endorsement key of one TPM.
+    certify(&place, "c", &first);
+    certify(&place, "c-again", &first);
+    certify(&place, "d", &other);
+    let (tpm, vendor) = (TestTpm::new(), Authority::new("vendor"));
+    let certificate = vendor.endorse("49465800");
+    for name in ["c", "c-again", "d"] {
+        place.resign(name, |statement| {
+            let mut quoted = tpm.quoted(&[0; 32]);
+            quoted.ek_certificate = Reading::Known(certificate.clone());
+            let mut platform = Platform::begin(Reading::Known(quoted), Vec::new());
+            platform.tpm.as_mut().unwrap().quotes.clear();
+            statement.predicate.platform = Some(platform);
+        });
+    }
+    let ran = verify(&["c", "c-again"]).exits(3);
+    assert!(!ran.stdout.contains("DUPLICATE"), "{}", ran.stdout);
+    let json = verify(&["c", "d", "--format", "json"]).exits(4).json();
+    let failure = &json["reports"][1]["failures"][0];
+    assert_eq!(failure["class"], "E_DUPLICATE", "{json:#}");
+    assert!(failure["what"].as_str().unwrap().starts_with("tpm.endorsement-key "), "{failure}");
+    assert_eq!(json["reports"][0]["valid"], true);
 }
 
 #[test]

@@ -7,16 +7,19 @@ use std::fs;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value as Json;
 use vgpu::attest::{Authority, Contents, Identity, vbios_field};
-use yanji::attest::challenge::{Issued, SignedChallenge};
+use yanji::attest::challenge::{Issued, SignedChallenge, TpmCredential};
 use yanji::attest::device::Chain;
 use yanji::attest::document::Document;
 use yanji::attest::key::Key;
 use yanji::attest::policy::{self, TrustPolicy};
-use yanji::attest::timestamp::Request;
+use yanji::attest::statement::Statement;
+use yanji::attest::timestamp::{Request, Token};
+use yanji::attest::tpm::certificate;
 use yanji::attest::tpm::event_log::EventLog;
 use yanji::attest::tpm::quote::Attestation;
+use yanji::attest::tpm::{Platform, TpmEvidence};
+use yanji::evidence::Reading;
 use yanji::host::RecordedHost;
 use yanji::parse::{self, smbios, spd, spdm, vbios};
 use yanji::{attest, burn, import};
@@ -45,9 +48,10 @@ const TARGETS: &[Target] = &[
     Target { name: "device_chain", seeds: || vec![device().0], reads: |seed| Chain::parse(seed).is_ok() },
     Target {
         name: "envelope",
-        seeds: reports,
-        reads: |seed| attest::strict_json::from_slice::<Json>(seed, 1 << 20).is_ok(),
+        seeds: || vec![reports().remove(0)],
+        reads: |seed| attest::envelope::Envelope::parse(seed).is_ok(),
     },
+    Target { name: "event_log", seeds: || vec![quotes().remove(1)], reads: |seed| EventLog::replay(seed).is_ok() },
     Target {
         name: "evidence_tar",
         seeds: || vec![crate::attest::report().1],
@@ -60,11 +64,20 @@ const TARGETS: &[Target] = &[
     Target { name: "small_parsers", seeds: files, reads: |seed| !seed.is_empty() },
     Target { name: "smbios", seeds: tables, reads: |seed| smbios::parse_file(seed).is_ok() },
     Target { name: "spd", seeds: images, reads: spd::recognise },
-    Target { name: "timestamp", seeds: || vec![timestamp_request()], reads: |seed| Request::from_der(seed).is_ok() },
+    Target {
+        name: "statement",
+        seeds: || vec![reports().remove(1)],
+        reads: |seed| attest::strict_json::from_slice::<Statement>(seed, 1 << 20).is_ok(),
+    },
+    Target {
+        name: "timestamp",
+        seeds: || timestamp().into(),
+        reads: |seed| Request::from_der(seed).is_ok() || Token::from_response(seed).is_ok(),
+    },
     Target {
         name: "tpm",
-        seeds: quotes,
-        reads: |seed| Attestation::parse(seed).is_ok() || EventLog::replay(seed).is_ok(),
+        seeds: || vec![quotes().remove(0), endorsement_certificate()],
+        reads: |seed| Attestation::parse(seed).is_ok() || certificate::serial(seed).is_some(),
     },
     Target { name: "vbios", seeds: roms, reads: |seed| vbios::parse(seed).is_ok() },
 ];
@@ -122,18 +135,20 @@ fn key() -> Key {
     Key::create(&folder.path().join("key.pem"), None).unwrap()
 }
 
-fn challenges() -> Vec<Vec<u8>> {
+pub fn challenges() -> Vec<Vec<u8>> {
     let issued = Issued::new("order 7", Timestamp::now(), SignedDuration::from_hours(24)).unwrap();
-    vec![issued.sign(&key()).unwrap().to_json().into_bytes()]
+    let with_credential = Issued { credential: Some(TpmCredential::new(&tpm()).unwrap()), ..issued.clone() };
+    let sign = |issued: Issued| issued.sign(&key()).unwrap().to_json().into_bytes();
+    vec![sign(issued), sign(with_credential)]
 }
 
-fn policies() -> Vec<Vec<u8>> {
+pub fn policies() -> Vec<Vec<u8>> {
     let expires = Timestamp::now() + SignedDuration::from_hours(24);
     vec![policy::template("site", expires, *key().public()).unwrap().into_bytes()]
 }
 
 /// The certificate chain of a virtual GPU, and a report that it signed.
-fn device() -> (Vec<u8>, Vec<u8>) {
+pub fn device() -> (Vec<u8>, Vec<u8>) {
     let identity =
         Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: "2921ce551e4eeda3".to_owned(), until_year: 9999 };
     let signer = Authority::new("seeds").unwrap().device(&identity).unwrap();
@@ -142,8 +157,22 @@ fn device() -> (Vec<u8>, Vec<u8>) {
     (signer.chain.into_bytes(), report)
 }
 
-fn timestamp_request() -> Vec<u8> {
-    Request::new(&[7; 64]).unwrap().to_der()
+/// A request to a time-stamping authority, and its response.
+pub fn timestamp() -> [Vec<u8>; 2] {
+    let request = Request::new(&[7; 64]).unwrap().to_der();
+    let response = crate::support::tsa::Authority::new().answer(&request);
+    [request, response]
+}
+
+/// A TPM with an endorsement key on P-256.
+fn tpm() -> TpmEvidence {
+    let mut quoted = TestTpm::new().quoted(&[7; 32]);
+    quoted.ek_certificate = Reading::Known(endorsement_certificate());
+    Platform::begin(Reading::Known(quoted), Vec::new()).tpm.unwrap()
+}
+
+fn endorsement_certificate() -> Vec<u8> {
+    crate::support::tpm::Authority::new("vendor").endorse("49465800")
 }
 
 fn quotes() -> Vec<Vec<u8>> {

@@ -4,6 +4,7 @@
 mod attest;
 mod bmc;
 mod burn;
+mod caps;
 mod cli;
 mod collect;
 mod device;

@@ -11,6 +11,7 @@ use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::policy::TrustPolicy;
 use yanji::attest::statement::{Assurance, Inline, Statement, session_id};
+use yanji::attest::tpm::certificate::{MAX_CERTIFICATE_BYTES, MAX_CHAIN};
 use yanji::attest::tpm::event_log::{EventLog, EventLogError, extend};
 use yanji::attest::tpm::image::{self, ImageError};
 use yanji::attest::tpm::public_key::PublicKey;
@@ -356,6 +357,23 @@ fn a_software_tpm_passed_off_as_hardware() {
     assert_fails(&deal.verify(platform.clone(), MINUTE, &pin(&vendor)), FailureClass::TpmKey, "one of key");
     platform.tpm.as_mut().unwrap().ak_binding = of(b"0\x03abc".to_vec());
     assert_fails(&deal.verify(platform, MINUTE, &pin(&vendor)), FailureClass::TpmKey, "no certificate");
+}
+
+#[test]
+fn certificates_of_a_tpm_have_limits() {
+    let mut deal = Deal::new();
+    let platform = deal.platform(|tpm| tpm.wait(63_200));
+    let with = |change: &dyn Fn(&mut yanji::attest::tpm::TpmEvidence)| {
+        let mut platform = platform.clone();
+        change(platform.tpm.as_mut().unwrap());
+        deal.verify(platform, MINUTE, &deal.pinned())
+    };
+    let certificate = deal.authority.endorse("49465800");
+    assert!(with(&|tpm| tpm.ek_chain = vec![Inline(certificate.clone()); MAX_CHAIN]).is_valid());
+    let many = with(&|tpm| tpm.ek_chain = vec![Inline(certificate.clone()); MAX_CHAIN + 1]);
+    assert_fails(&many, FailureClass::TpmKey, "and 1, of up to");
+    let long = with(&|tpm| tpm.ek_chain = vec![Inline(vec![0; MAX_CERTIFICATE_BYTES + 1])]);
+    assert_fails(&long, FailureClass::TpmKey, "of up to 16385 bytes");
 }
 
 #[test]

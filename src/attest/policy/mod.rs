@@ -38,6 +38,12 @@
 //! keyid = "74c181c7…"
 //! compromised_at = "2026-02-01T00:00:00Z"    # left out: never trustworthy
 //! reason = "laptop stolen"
+//!
+//! [[revoked_device]]                         # a GPU, a switch, a TPM: one of the first two
+//! certificate = "4128D6A1F32E02BE9C"         # serial number of a certificate in its chain, hexadecimal
+//! pdi = "0x28d6a1f32e02be9c"
+//! revoked_at = "2026-02-01T00:00:00Z"        # left out: never trustworthy
+//! reason = "stolen from the warehouse"
 //! ```
 
 mod allowed_signers;
@@ -52,6 +58,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Digest;
+use super::device::Pdi;
 use super::key::PublicKey;
 use super::statement::Assurance;
 use super::trust::TrustedKeys;
@@ -179,6 +186,13 @@ pub struct PolicyKey {
     pub valid_until: Option<Timestamp>,
 }
 
+impl PolicyKey {
+    /// Whether it is good for one of these.
+    pub fn may_sign(&self, scopes: &[Scope]) -> bool {
+        scopes.iter().any(|scope| self.scopes.contains(scope))
+    }
+}
+
 /// What a root certificate vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -236,6 +250,35 @@ pub struct Revocation {
     pub reason: String,
 }
 
+/// A device whose word does not count any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedDevice {
+    /// Which one.
+    pub id: DeviceId,
+    /// From when on; `None`: always.
+    pub revoked_at: Option<Timestamp>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What names a device in its own certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceId {
+    /// Serial number of a certificate in its chain, upper-case hexadecimal digits.
+    Certificate(String),
+    /// The id that is burned into a chip of NVIDIA's.
+    Pdi(Pdi),
+}
+
+impl fmt::Display for DeviceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate(serial) => write!(f, "certificate {serial}"),
+            Self::Pdi(pdi) => write!(f, "PDI {pdi}"),
+        }
+    }
+}
+
 /// Numbers between dots. Compared number by number: 0.10 is newer than 0.9.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(Vec<u64>);
@@ -282,6 +325,8 @@ pub struct TrustPolicy {
     pub images: Vec<Image>,
     /// Keys that are not trusted any more, each once.
     pub revoked: Vec<Revocation>,
+    /// Devices that are not.
+    pub revoked_devices: Vec<RevokedDevice>,
 }
 
 /// What a key's signature is worth at the time when it was made.
@@ -326,9 +371,10 @@ impl TrustPolicy {
         self.keys.iter().filter(move |key| key.scopes.contains(&scope))
     }
 
-    /// The keys whose signatures on reports count.
+    /// The keys whose signatures on some kind of document count. Which kind, [`Self::key`] tells of each.
     pub fn trusted_keys(&self) -> TrustedKeys {
-        TrustedKeys::from_public_keys(self.keys_for(Scope::Certify).map(|key| (key.name.clone(), key.public)))
+        let some = |key: &&PolicyKey| key.may_sign(&[Scope::Certify, Scope::Acceptance]);
+        TrustedKeys::from_public_keys(self.keys.iter().filter(some).map(|key| (key.name.clone(), key.public)))
     }
 
     /// How many owners must sign the policy.
@@ -344,6 +390,27 @@ impl TrustPolicy {
         owners.map(|key| key.public).collect()
     }
 
+    /// What a report is worth in which a device of one of these ids speaks, signed at `claimed` as it says itself, or before
+    /// `proven` as a trusted clock saw.
+    pub fn device_standing(
+        &self,
+        is: impl Fn(&DeviceId) -> bool,
+        claimed: Timestamp,
+        proven: Option<Timestamp>,
+    ) -> Standing {
+        let of_device = self.revoked_devices.iter().filter(|revoked| is(&revoked.id));
+        let worst = of_device
+            .map(|RevokedDevice { id, revoked_at, reason }| {
+                fallen("device", &id.to_string(), *revoked_at, reason, claimed, proven)
+            })
+            .max_by_key(|standing| match standing {
+                Standing::Good => 0,
+                Standing::Unproven(_) => 1,
+                Standing::Bad(_) => 2,
+            });
+        worst.unwrap_or(Standing::Good)
+    }
+
     /// What a signature of that key is worth that claims to be from `claimed`. `proven` is a time before which a trusted
     /// clock saw it.
     pub fn standing(&self, key: &PolicyKey, claimed: Timestamp, proven: Option<Timestamp>, now: Timestamp) -> Standing {
@@ -351,24 +418,10 @@ impl TrustPolicy {
         let made = proven.unwrap_or(claimed);
         let how = if proven.is_some() { "by a trusted clock" } else { "as the report claims" };
         if let Some(revocation) = self.revoked.iter().find(|it| it.keyid == keyid) {
-            let reason = &revocation.reason;
-            let Some(compromised_at) = revocation.compromised_at else {
-                return Standing::Bad(Objection {
-                    revoked: true,
-                    expected: "a key that is not revoked".to_owned(),
-                    observed: format!("key {keyid} is revoked: {reason}"),
-                });
-            };
-            let objection = Objection {
-                revoked: true,
-                expected: format!("a trusted timestamp from before {compromised_at}, when the key fell: {reason}"),
-                observed: format!("signed at {made}, {how}"),
-            };
-            if made >= compromised_at {
-                return Standing::Bad(objection);
-            }
-            if proven.is_none() {
-                return Standing::Unproven(objection);
+            let Revocation { compromised_at, reason, .. } = revocation;
+            let fallen = fallen("key", &format!("key {keyid}"), *compromised_at, reason, claimed, proven);
+            if fallen != Standing::Good {
+                return fallen;
             }
         }
         let objection = |what: &str, limit: Timestamp| Objection {
@@ -385,6 +438,33 @@ impl TrustPolicy {
             }
             _ => Standing::Good,
         }
+    }
+}
+
+/// What something signed is worth that hangs on what was revoked.
+fn fallen(
+    noun: &str,
+    name: &str,
+    at: Option<Timestamp>,
+    reason: &str,
+    claimed: Timestamp,
+    proven: Option<Timestamp>,
+) -> Standing {
+    let Some(at) = at else {
+        let observed = format!("{name} is revoked: {reason}");
+        return Standing::Bad(Objection { revoked: true, expected: format!("a {noun} that is not revoked"), observed });
+    };
+    let made = proven.unwrap_or(claimed);
+    let how = if proven.is_some() { "by a trusted clock" } else { "as the report claims" };
+    let objection = Objection {
+        revoked: true,
+        expected: format!("a trusted timestamp from before {at}, when the {noun} fell: {reason}"),
+        observed: format!("signed at {made}, {how}"),
+    };
+    match proven {
+        _ if made >= at => Standing::Bad(objection),
+        None => Standing::Unproven(objection),
+        Some(_) => Standing::Good,
     }
 }
 

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Image, Minimum, PolicyError, PolicyKey, Revocation, Role, Root, RootKind, Scope, TrustPolicy, Version,
-    parse_duration, parse_public,
+    DeviceId, Image, Minimum, PolicyError, PolicyKey, Revocation, RevokedDevice, Role, Root, RootKind, Scope,
+    TrustPolicy, Version, parse_duration, parse_public,
 };
 use crate::attest::Digest;
+use crate::attest::device::Pdi;
 use crate::attest::key::PublicKey;
 use crate::attest::statement::Assurance;
 
@@ -34,6 +35,8 @@ pub(super) struct Wire {
     image: Vec<Image>,
     #[serde(default)]
     revoked: Vec<WireRevoked>,
+    #[serde(default)]
+    revoked_device: Vec<WireRevokedDevice>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,6 +76,15 @@ pub(super) struct WireRevoked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) compromised_at: Option<String>,
     pub(super) reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireRevokedDevice {
+    certificate: Option<String>,
+    pdi: Option<String>,
+    revoked_at: Option<String>,
+    reason: String,
 }
 
 impl Wire {
@@ -125,6 +137,7 @@ impl Wire {
             minimum: self.minimum.check()?,
             images: self.image,
             revoked,
+            revoked_devices: self.revoked_device.into_iter().map(WireRevokedDevice::check).collect::<Result<_, _>>()?,
         };
         let owners = policy.owners().len();
         if owners == 0 || owners < policy.owner_threshold() {
@@ -157,6 +170,26 @@ impl WireKey {
             return Err(wrong(&what, "is valid until before it is valid".to_owned()));
         }
         Ok(PolicyKey { name: self.name, public, roles: self.roles, scopes, valid_from, valid_until })
+    }
+}
+
+impl WireRevokedDevice {
+    fn check(self) -> Result<RevokedDevice, PolicyError> {
+        let serial = |text: &str| {
+            let digits = text.trim_start_matches("0x").to_ascii_uppercase();
+            let is_hex = (1..=64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_hex.then_some(DeviceId::Certificate(digits))
+        };
+        let id = match (&self.certificate, &self.pdi) {
+            (Some(text), None) => serial(text),
+            (None, Some(text)) => Pdi::parse(text).map(DeviceId::Pdi),
+            _ => None,
+        };
+        let named = || "names either a certificate or a pdi, in hexadecimal digits".to_owned();
+        let id = id.ok_or_else(|| wrong("revoked_device", named()))?;
+        let what = format!("revoked_device {id}");
+        let revoked_at = self.revoked_at.as_deref().map(|text| time(&what, text)).transpose()?;
+        Ok(RevokedDevice { id, revoked_at, reason: self.reason })
     }
 }
 

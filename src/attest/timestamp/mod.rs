@@ -4,7 +4,7 @@
 //! saw them. So the signature existed by then, whatever the clock of the signing machine said. Nothing follows about how
 //! long it had existed before.
 //!
-//! The authority's responses lie beside the envelope in [`FILE_NAME`], whole, as [`Sidecar`] describes it. That file is not
+//! The authority's responses lie [`beside`] the envelope, whole, as [`Sidecar`] describes it. That file is not
 //! signed: whoever holds the report can add timestamps to it later, and whoever removes them takes a proof away and puts
 //! none in its place.
 //!
@@ -19,7 +19,7 @@ mod token;
 
 pub use ask::{AskError, ask};
 pub use request::{Request, RequestError};
-pub use sidecar::{FILE_NAME, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Sidecar, SidecarError};
+pub use sidecar::{MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Sidecar, SidecarError, beside};
 pub use token::{MAX_RESPONSE_BYTES, Token, TokenError};
 
 use rustls::pki_types::pem::PemObject;

@@ -1,17 +1,31 @@
 //! The file beside the envelope.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::attest::strict_json::{self, StrictJsonError};
 
-/// Name of the file that holds the timestamps of a report.
-pub const FILE_NAME: &str = "report.timestamps.json";
+/// What the name of the file ends in.
+const ENDING: &str = ".timestamps.json";
 /// The most timestamps of one report: two for each signature that an envelope may hold.
 pub const MAX_TIMESTAMPS: usize = 128;
 /// The largest file that is read.
 pub const MAX_SIDECAR_BYTES: usize = 6 << 20;
+
+/// Where the timestamps of an envelope are: `report.timestamps.json` beside `report.dsse.json`, `receipt.timestamps.json` beside
+/// `receipt.json`.
+pub fn beside(envelope: &Path) -> PathBuf {
+    let name = envelope.file_name().unwrap_or_default();
+    let text = name.to_string_lossy();
+    let stem = [".dsse.json", ".json"].into_iter().find_map(|ending| text.strip_suffix(ending));
+    let mut file = stem.map_or_else(|| name.to_owned(), OsString::from);
+    file.push(ENDING);
+    envelope.with_file_name(file)
+}
 
 /// Why a file holds no timestamps.
 #[derive(Debug, thiserror::Error)]

@@ -46,6 +46,14 @@ pub fn subject_public_key_info(certificate: &[u8]) -> Result<Vec<u8>, String> {
     info().map_err(|error: der::Error| format!("is no certificate: {error}"))
 }
 
+/// The serial number of a certificate, upper-case hexadecimal digits without leading zero bytes.
+pub fn serial(certificate: &[u8]) -> Option<String> {
+    let certificate = read(certificate).ok()?;
+    let bytes = certificate.tbs_certificate().serial_number().as_bytes();
+    let first = bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len().saturating_sub(1));
+    Some(hex::encode_upper(&bytes[first..]))
+}
+
 /// The vendor that the certificate of an endorsement key names, four letters as in TPM_PT_MANUFACTURER; `None` where it
 /// names none.
 pub fn manufacturer(certificate: &[u8]) -> Result<Option<String>, String> {

@@ -8,6 +8,7 @@
 //! Everything here is pure; [`crate::host::tpm`] talks to the TPM, and [`super::verify`] says what is proven.
 
 pub mod certificate;
+pub mod credential;
 pub mod event_log;
 pub mod image;
 pub mod public_key;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::statement::Inline;
+use super::statement::{Inline, hex_bytes};
 use super::{Digest, Hasher};
 use crate::evidence::Reading;
 use crate::host::tpm::Quoted;
@@ -116,6 +117,13 @@ pub enum KeyBinding {
         /// The certificate, then those of the authorities above it, DER.
         chain: Vec<Inline>,
     },
+    /// The challenge carried a secret, encrypted for the TPM's endorsement key and for this key: see [`credential`].
+    Credential {
+        /// The secret.
+        #[serde(with = "hex_bytes")]
+        #[schemars(with = "String")]
+        secret: [u8; 32],
+    },
     /// Nothing: the key vouches for itself.
     #[serde(rename = "self")]
     Own {},
@@ -150,6 +158,14 @@ pub struct SignedTime {
     pub sig: Inline,
 }
 
+impl TpmEvidence {
+    /// Digest of the endorsement key's public half, as certificates hold it; `None` without a certificate that can be read.
+    pub fn endorsement_key(&self) -> Option<Digest> {
+        let Inline(der) = self.ek_cert.as_ref()?;
+        Some(Digest::of(&certificate::subject_public_key_info(der).ok()?))
+    }
+}
+
 impl Platform {
     /// What the TPM gave before the burn-in. `certificates` are those that an authority issued for its attestation key, the
     /// key's own first.
@@ -180,6 +196,20 @@ impl Platform {
             event_log: None,
         });
         platform
+    }
+
+    /// Adds what the TPM read in the challenge's credential. The vendor of the machine may have certified the key already, and
+    /// is asked first.
+    pub fn activated(&mut self, secret: Reading<[u8; 32]>) {
+        let Some(tpm) = &mut self.tpm else { return };
+        match secret {
+            Reading::Known(secret) if !matches!(tpm.ak_binding, KeyBinding::IakCertificate { .. }) => {
+                tpm.ak_binding = KeyBinding::Credential { secret };
+            }
+            Reading::Known(_) => {}
+            Reading::Failed(why) => self.missing.push(format!("no answer to the challenge's credential: {why}")),
+            other => self.missing.push(format!("no answer to the challenge's credential: {}", other.state())),
+        }
     }
 
     /// Adds what the TPM gave after the burn-in.

@@ -13,13 +13,17 @@ pub(super) fn assurance(statement: &Statement, rederived: &Rederived) -> Assuran
 
 /// The same for a document that is not a report.
 pub(super) fn conclude_document(document: Document, report: &mut Report) {
-    report.fail_contradictions(document.contradictions());
+    if report.is_valid() {
+        report.fail_contradictions(document.contradictions());
+    }
     if report.is_valid() {
         let kind = document.kind().as_str();
         for signer in &report.signers {
             report.proven.push(format!("{:?} (key {}) signed exactly this {kind}", signer.name, signer.keyid));
         }
+        prove_times(report);
         report.not_proven.extend(document_leaves_open(&document));
+        report.not_proven.extend(time_left_open(report));
     }
     report.document = Some(document);
 }
@@ -29,7 +33,6 @@ fn document_leaves_open(document: &Document) -> Vec<String> {
         Origin::Live => None,
         other => Some(format!("that any machine was looked at: the evidence is {other}")),
     };
-    let time = "when it was made: the time is the signer's own, and no trusted clock confirms it".to_owned();
     match document {
         Document::Report(_) => Vec::new(),
         Document::Acceptance(receipt) => {
@@ -37,13 +40,11 @@ fn document_leaves_open(document: &Document) -> Vec<String> {
             let mut open: Vec<String> = origin(looked.origin).into_iter().collect();
             open.push("that the report which it is about verifies, and differs so: it was not given".to_owned());
             open.push("what the buyer saw: nothing but the identity and a digest of the look is in it".to_owned());
-            open.push(time);
             open
         }
-        Document::Void(_) => vec![
-            "that its signer could void the other document: it was not given, and only who signed that can".to_owned(),
-            time,
-        ],
+        Document::Void(_) => {
+            vec!["that its signer could void the other document: only who signed that can".to_owned()]
+        }
         Document::Certificate(certificate) => {
             let predicate = &certificate.predicate;
             let mut open: Vec<String> = origin(predicate.origin).into_iter().collect();
@@ -54,10 +55,29 @@ fn document_leaves_open(document: &Document) -> Vec<String> {
             if hidden > 0 {
                 open.push(format!("what the {hidden} hidden values are"));
             }
-            open.push(time);
             open
         }
     }
+}
+
+/// Until when it had been signed, in the words of authorities that are believed.
+fn prove_times(report: &mut Report) {
+    let proven = report.signing_times.iter().map(|SigningTime { keyid, not_after, authority }| {
+        format!("key {keyid} had signed it by {not_after}: {authority:?} stamped the signature then")
+    });
+    report.proven.extend(proven);
+}
+
+/// What nobody knows of the time at which a document was made; `None` where a believed clock saw a signature that counts.
+fn time_left_open(report: &Report) -> Option<String> {
+    if report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some()) {
+        return None;
+    }
+    let why = match report.unknown_authorities {
+        0 => "the time is the signer's own, and no trusted clock confirms it",
+        _ => "it is stamped with a time, by an authority that nobody said to believe",
+    };
+    Some(format!("when it was made: {why}"))
 }
 
 /// Says what all of this established and what it did not.
@@ -75,12 +95,7 @@ pub(super) fn conclude(
     for signer in &report.signers {
         report.proven.push(format!("{:?} (key {}) signed exactly this statement", signer.name, signer.keyid));
     }
-    for time in &report.signing_times {
-        let SigningTime { keyid, not_after, authority } = time;
-        report
-            .proven
-            .push(format!("key {keyid} had signed it by {not_after}: {authority:?} stamped the signature then"));
-    }
+    prove_times(report);
     let bytes = predicate.evidence.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
     let count = predicate.evidence.len();
     report.proven.push(format!("the evidence is the evidence that was signed: {count} items, {bytes} bytes"));
@@ -131,7 +146,12 @@ pub(super) fn conclude(
         });
     } else {
         not_proven(&format!("that other parts than {} are genuine: they signed nothing", signed.join(", ")));
-        not_proven("that the certificates of these were not revoked: revocation was not looked up");
+        not_proven(match &expectations.policy {
+            Some(policy) if !policy.revoked_devices.is_empty() => {
+                "that the certificates of these were not revoked by anybody but the trust policy: it was not looked up"
+            }
+            _ => "that the certificates of these were not revoked: revocation was not looked up",
+        });
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {

@@ -1,10 +1,11 @@
 //! Whether devices signed this session's nonces, and whether they are the parts that the report lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ClaimLevel, Expectations, FailureClass, MAX_LISTED, Rederived, Report};
+use super::{ClaimLevel, Expectations, FailureClass, MAX_LISTED, Rederived, Report, standing};
 use crate::attest::Digest;
 use crate::attest::device::{self, Device, DeviceEvidence, DeviceNonce, Pdi, Phase, Terms, Verification};
+use crate::attest::policy::DeviceId;
 use crate::attest::statement::{Assurance, Statement};
 use crate::evidence::{Evidence, Origin, Part};
 
@@ -41,10 +42,13 @@ pub(super) fn check(
     for it in &checked {
         join(it, recorded, report);
     }
+    let mut open = BTreeSet::new();
     for phase in [Phase::Start, Phase::End] {
         let devices: Vec<&Device> =
             checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
-        report.failures.extend(device::compare(&devices).failures);
+        let fleet = device::compare(&devices);
+        report.failures.extend(fleet.failures);
+        open.extend(fleet.not_proven);
     }
     let by_part = by_part(&checked, report);
     // Nobody could ask the GPUs of a recording or of a printout.
@@ -54,6 +58,12 @@ pub(super) fn check(
     report.failures.truncate(MAX_LISTED);
     if !report.is_valid() {
         return false;
+    }
+    report.not_proven.extend(open);
+    if !by_part.is_empty() {
+        // The register of a chip that holds its PDI is not documented.
+        let why = "nothing but NVIDIA's driver tells the PDI of what is in a slot";
+        report.not_proven.push(format!("that the GPUs which signed are the chips in those slots: {why}"));
     }
     for (part, ends) in by_part {
         conclude(part, ends, statement, recorded, report);
@@ -100,14 +110,21 @@ fn verify<'a>(
             return None;
         }
     };
-    let terms = Terms {
-        roots: &expectations.device_roots,
-        at: expectations.now,
-        revoked: &expectations.revoked_devices,
-        nonce: Some(nonce),
-    };
+    let terms = Terms { roots: &expectations.device_roots, at: expectations.now, revoked: &[], nonce: Some(nonce) };
     let verification = device.verify(&terms);
     report.failures.extend(verification.failures.iter().cloned().map(named));
+    let is_device = |id: &DeviceId| match id {
+        DeviceId::Certificate(serial) => device.chain.certificates.iter().any(|it| it.serial == *serial),
+        DeviceId::Pdi(revoked) => device.identity().is_some_and(|(_, pdi)| pdi.is_same(*revoked)),
+    };
+    standing::check_device(
+        &format!("{part}, {phase}"),
+        is_device,
+        FailureClass::DeviceChain,
+        statement,
+        expectations,
+        report,
+    );
     Some(Checked { evidence, device, verification })
 }
 
@@ -203,9 +220,10 @@ fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Eviden
     };
     let mut reason =
         format!("the chip with PDI {pdi} signed the nonces of this session ({phases}); {root} vouches for it");
-    if recorded.part(part).and_then(nvml_pdi).is_none() {
-        reason += "; NVML told no PDI to compare";
-    }
+    reason += match recorded.part(part).and_then(nvml_pdi) {
+        Some(_) => "; NVML tells the same PDI",
+        None => "; NVML told no PDI to compare",
+    };
     let burned = statement.predicate.burnin.is_some();
     let level = if ends.start.is_some() && (ends.end.is_some() || !burned) { Assurance::L2 } else { Assurance::L0 };
     report.claims.push(ClaimLevel { claim: format!("identity of {part}"), level, reason });

@@ -16,7 +16,7 @@ pub enum FailureClass {
     /// No signature by a trusted key.
     #[serde(rename = "E_UNTRUSTED_SIGNER")]
     UntrustedSigner,
-    /// Signed by a key that was revoked.
+    /// Signed by a key that was revoked, or taken back by its own signer.
     #[serde(rename = "E_REVOKED")]
     Revoked,
     /// Fewer keys of a role signed than the trust policy asks for.

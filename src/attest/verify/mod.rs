@@ -15,7 +15,8 @@
 //! 9. `E_DUPLICATE`: across a [`Batch`], report ids and the ids of parts;
 //! 10. `E_POLICY`: the minimums of the trust policy.
 //!
-//! Documents about a report ([`Document`]) have the first two steps and say themselves what they do not prove.
+//! Documents about a report ([`Document`]) have the first three steps and say themselves what they do not prove. Whether one
+//! was taken back by another ([`super::withdrawal`]) is known to whoever has both.
 //!
 //! It establishes that the holder of a trusted key signed the statement, that the evidence is the evidence that was
 //! signed, and that the verdict follows from it. It does not establish that the evidence is true: see
@@ -77,8 +78,6 @@ pub struct Expectations {
     pub now: Timestamp,
     /// Authorities that vouch for devices.
     pub device_roots: Roots,
-    /// Serial numbers of device certificates that were revoked, hexadecimal.
-    pub revoked_devices: Vec<String>,
     /// The challenge that every report must answer.
     pub challenge: Option<TrustedChallenge>,
     /// What the signers and the report must be.
@@ -134,29 +133,51 @@ pub fn verify<'a>(
     verify_and_sight(signed.into(), evidence, expectations, rederive).0
 }
 
-/// Verifies that the evidence of a report is the evidence that was signed, and nothing of what follows from it.
-pub fn verify_evidence(envelope_bytes: &[u8], evidence: Option<impl Read>, expectations: &Expectations) -> Report {
+/// Verifies who signed a report and when, and that its evidence is the evidence that was signed; nothing of what follows from
+/// that.
+pub fn verify_evidence<'a>(
+    signed: impl Into<Signed<'a>>,
+    evidence: Option<impl Read>,
+    expectations: &Expectations,
+) -> Report {
     let mut report = Report::empty();
-    match authenticate::check(envelope_bytes, &expectations.trusted, &mut report) {
+    match introduce(signed.into(), expectations, &mut report) {
         Some((Document::Report(statement), signers)) => {
-            report.fail_contradictions(statement.contradictions(&signers));
+            if report.is_valid() {
+                report.fail_contradictions(statement.contradictions(&signers));
+            }
             if report.is_valid() {
                 evidence::check(&statement, evidence, &mut report);
             }
             report.statement = Some(*statement);
         }
-        Some((other, _)) => {
-            let kind = other.kind().as_str();
-            report.fail(
-                FailureClass::Evidence,
-                "evidence",
-                "the evidence of a report",
-                &format!("a document of kind {kind}"),
-            );
+        Some((other, _)) if report.is_valid() => {
+            let observed = format!("a document of kind {}", other.kind().as_str());
+            report.fail(FailureClass::Evidence, "evidence", "the evidence of a report", &observed);
         }
-        None => {}
+        _ => {}
     }
     report
+}
+
+/// What every kind of document has to pass: format, signatures, signers who count, and times that do not contradict each
+/// other. Gives the document, whose signers may have failed, and the ids of all keys that the envelope names.
+fn introduce(signed: Signed<'_>, expectations: &Expectations, report: &mut Report) -> Option<(Document, Vec<Digest>)> {
+    let (document, signers) = authenticate::check(signed.envelope, &expectations.trusted, report)?;
+    let mut untimely = match signed.timestamps {
+        Some(timestamps) => time::read(timestamps, expectations, report),
+        None => Vec::new(),
+    };
+    if let Some(policy) = &expectations.policy {
+        let times = report.signing_times.clone();
+        let proven = |keyid: &Digest| time::earliest(&times, keyid);
+        standing::check(document.kind(), document.made_at(), policy, &proven, expectations.now, report);
+    }
+    if report.is_valid() {
+        report.failures.append(&mut untimely);
+        time::check(document.made_at(), expectations.now, report);
+    }
+    Some((document, signers))
 }
 
 /// [`verify`], with the ids in a valid report.
@@ -167,30 +188,14 @@ fn verify_and_sight(
     rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
 ) -> (Report, Option<Sighting>) {
     let (mut report, mut sighting) = (Report::empty(), None);
-    let Some((document, signers)) = authenticate::check(signed.envelope, &expectations.trusted, &mut report) else {
-        return (report, None);
-    };
-    let mut untimely = match signed.timestamps {
-        Some(timestamps) => time::read(timestamps, expectations, &mut report),
-        None => Vec::new(),
-    };
+    let Some((document, signers)) = introduce(signed, expectations, &mut report) else { return (report, None) };
     let statement = match document {
         Document::Report(statement) => *statement,
         other => {
-            report.failures.append(&mut untimely);
             conclude::conclude_document(other, &mut report);
             return (report, None);
         }
     };
-    if let Some(policy) = &expectations.policy {
-        let times = report.signing_times.clone();
-        let proven = |keyid: &Digest| time::earliest(&times, keyid);
-        standing::check(&statement, policy, &proven, expectations.now, &mut report);
-    }
-    if report.is_valid() {
-        report.failures.append(&mut untimely);
-        time::check(&statement, expectations.now, &mut report);
-    }
     if report.is_valid() {
         challenge::check(&statement, expectations, &mut report);
     }

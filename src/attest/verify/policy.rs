@@ -1,6 +1,6 @@
 //! Whether the report reaches what the trust policy asks for.
 
-use super::{Failure, FailureClass, Rederived, Report, TpmProof};
+use super::{Failure, FailureClass, MAX_LISTED, Rederived, Report, TpmProof};
 use crate::attest::policy::{Minimum, TrustPolicy, Version};
 use crate::attest::statement::{Assurance, Database, Statement};
 
@@ -16,6 +16,11 @@ pub(super) fn check(
     let predicate = &statement.predicate;
     let signed = predicate.databases.iter().find(|database| database.name == "signatures");
     let relabelled = relabelled(signed, rederived.signatures.as_ref());
+    for library in predicate.tool.loaded_libs.iter().filter(|library| library.is_foreign()).take(MAX_LISTED) {
+        let expected = "libraries of the system only: this one can answer the tool in the place of another";
+        let what = "libraries in the tool that made the report";
+        report.indeterminate.push(Failure::new(FailureClass::Policy, what, expected, &library.path));
+    }
     let Some(policy) = policy else {
         report.warnings.extend(relabelled);
         return;

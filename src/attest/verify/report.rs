@@ -9,6 +9,7 @@ use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
 use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
+use crate::policy::Verdict;
 
 /// A trusted key that signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,6 +103,14 @@ impl Report {
         }
     }
 
+    /// The verdict of a valid document whose signer alone answers for it ([`Document::verdict`]). Nothing is accepted while
+    /// something is open.
+    pub fn document_verdict(&self) -> Option<Verdict> {
+        let verdict = self.document.as_ref().filter(|_| self.is_valid())?.verdict()?;
+        let is_open = verdict == Verdict::Accepted && !self.indeterminate.is_empty();
+        Some(if is_open { Verdict::Undecided } else { verdict })
+    }
+
     /// The class of the first failure.
     pub fn class(&self) -> Option<FailureClass> {
         self.failures.first().map(|failure| failure.class)
@@ -142,6 +151,14 @@ impl Report {
             proven: Vec::new(),
             not_proven: Vec::new(),
         }
+    }
+
+    /// Takes back what seemed established before something failed.
+    pub(in crate::attest) fn establish_nothing(&mut self) {
+        self.assurance = None;
+        self.claims.clear();
+        self.proven.clear();
+        self.not_proven.clear();
     }
 
     pub(super) fn fail_envelope(&mut self, error: &EnvelopeError) {

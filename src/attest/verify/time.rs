@@ -6,7 +6,6 @@ use serde::{Serialize, Serializer};
 use super::{Expectations, Failure, FailureClass, Report};
 use crate::attest::Digest;
 use crate::attest::challenge::CLOCK_SKEW;
-use crate::attest::statement::Statement;
 use crate::attest::timestamp::{Sidecar, Token};
 
 /// A signature that was there at a time, as a time-stamping authority saw it.
@@ -66,19 +65,18 @@ pub(super) fn read(sidecar: &[u8], expectations: &Expectations, report: &mut Rep
     failures
 }
 
-/// Holds what the clocks say against what the machine says. A session ends before it is signed, and so before anybody
-/// could see the signature.
-pub(super) fn check(statement: &Statement, now: Timestamp, report: &mut Report) {
-    let ended_at = &statement.predicate.session.ended_at;
-    // That it is a time is checked with the statement's other contradictions.
-    let ended = ended_at.parse::<Timestamp>().ok();
+/// Holds what the clocks say against what the signer says. A document is made (a session ends) before it is signed, and so
+/// before anybody could see the signature.
+pub(super) fn check(made_at: &str, now: Timestamp, report: &mut Report) {
+    // That it is a time is checked with the other contradictions.
+    let made = made_at.parse::<Timestamp>().ok();
     let mut failures = Vec::new();
     for time in &report.signing_times {
         let what = format!("timestamp over the signature by key {}", time.keyid);
         let observed = format!("{} by {:?}", time.not_after, time.authority);
-        if ended.is_some_and(|ended| ended.duration_since(time.not_after) > CLOCK_SKEW) {
+        if made.is_some_and(|made| made.duration_since(time.not_after) > CLOCK_SKEW) {
             let minutes = CLOCK_SKEW.as_mins();
-            let expected = format!("not before the end of the session, {ended_at}, give or take {minutes} minutes");
+            let expected = format!("not before {made_at}, when it was made, give or take {minutes} minutes");
             failures.push(Failure::new(FailureClass::Time, &what, &expected, &observed));
         }
         if time.not_after.duration_since(now) > CLOCK_SKEW {

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::BURN_IN_LENGTH;
-use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report};
+use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report, standing};
 use crate::attest::Digest;
-use crate::attest::policy::{Root, RootKind, TrustPolicy};
+use crate::attest::challenge::TpmCredential;
+use crate::attest::policy::{DeviceId, Root, RootKind, TrustPolicy};
 use crate::attest::statement::{Assurance, Inline, Statement};
-use crate::attest::tpm::certificate::{self, Purpose};
+use crate::attest::tpm::certificate::{self, MAX_CERTIFICATE_BYTES, MAX_CHAIN, Purpose};
 use crate::attest::tpm::event_log::EventLog;
 use crate::attest::tpm::public_key::PublicKey;
 use crate::attest::tpm::quote::{Attestation, Clock, Said, pcr_digest};
@@ -84,7 +85,7 @@ pub(super) fn check(
         }
     }
     let policy = expectations.policy.as_ref();
-    let (root, no_root) = match vouched(tpm, &key, expectations, report) {
+    let (root, no_root) = match vouched(statement, tpm, &key, expectations, report) {
         Vouched::By(root) => (Some(root), None),
         Vouched::Not(why) => (None, Some(why)),
         Vouched::Failed => return None,
@@ -213,7 +214,13 @@ enum Vouched {
 }
 
 /// Who says that the attestation key lives in a real TPM.
-fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, report: &mut Report) -> Vouched {
+fn vouched(
+    statement: &Statement,
+    tpm: &TpmEvidence,
+    key: &PublicKey,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> Vouched {
     let policy = expectations.policy.as_ref();
     let roots: Vec<&Root> =
         policy.into_iter().flat_map(|policy| &policy.roots).filter(|root| root.kind == RootKind::Tpm).collect();
@@ -221,6 +228,25 @@ fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, repo
         [] => "no root of TPMs is pinned".to_owned(),
         roots => roots.iter().map(|root| certificate::describe(&root.certificate_der)).collect::<Vec<_>>().join(", "),
     };
+    let bound = match &tpm.ak_binding {
+        KeyBinding::IakCertificate { chain } | KeyBinding::Certificate { chain } => chain.as_slice(),
+        KeyBinding::Credential { .. } | KeyBinding::Own {} => &[],
+    };
+    let certificates: Vec<&[u8]> =
+        tpm.ek_cert.iter().chain(&tpm.ek_chain).chain(bound).map(|Inline(der)| der.as_slice()).collect();
+    let longest = certificates.iter().map(|der| der.len()).max().unwrap_or_default();
+    if tpm.ek_chain.len().max(bound.len()) > MAX_CHAIN || longest > MAX_CERTIFICATE_BYTES {
+        let expected = format!("at most {MAX_CHAIN} in a chain, of at most {MAX_CERTIFICATE_BYTES} bytes");
+        let observed = format!("{} and {}, of up to {longest} bytes", tpm.ek_chain.len(), bound.len());
+        report.fail(FailureClass::TpmKey, "certificates of the TPM", &expected, &observed);
+        return Vouched::Failed;
+    }
+    let serials: Vec<String> = certificates.iter().filter_map(|der| certificate::serial(der)).collect();
+    let is_device = |id: &DeviceId| matches!(id, DeviceId::Certificate(serial) if serials.contains(serial));
+    standing::check_device("TPM", is_device, FailureClass::TpmKey, statement, expectations, report);
+    if !report.is_valid() {
+        return Vouched::Failed;
+    }
     if let Some(Inline(ek)) = &tpm.ek_cert {
         let named = match certificate::manufacturer(ek) {
             Ok(named) => named,
@@ -272,16 +298,22 @@ fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, repo
                 }
             }
         }
-        KeyBinding::Own {} => {
+        binding @ (KeyBinding::Credential { .. } | KeyBinding::Own {}) => {
+            let tied = match binding {
+                KeyBinding::Credential { secret } => match activated(secret, tpm, key, expectations, report) {
+                    Some(tied) => tied,
+                    None => return Vouched::Failed,
+                },
+                _ => Err("nothing ties the key that signed to it"),
+            };
             let Some(Inline(ek)) = &tpm.ek_cert else {
                 return Vouched::Not("the TPM has no certificate of its vendor".to_owned());
             };
             let above: Vec<&[u8]> = tpm.ek_chain.iter().map(|Inline(bytes)| bytes.as_slice()).collect();
-            match certificate::chain(ek, &above, &roots, Purpose::Endorsement, expectations.now) {
-                Ok(_) => Vouched::Not(
-                    "the certificate of its vendor is genuine, but nothing ties the key that signed to it".to_owned(),
-                ),
-                Err(why) => {
+            match (certificate::chain(ek, &above, &roots, Purpose::Endorsement, expectations.now), tied) {
+                (Ok(root), Ok(())) => Vouched::By(certificate::describe(&root.certificate_der)),
+                (Ok(_), Err(why)) => Vouched::Not(format!("the certificate of its vendor is genuine, but {why}")),
+                (Err(why), _) => {
                     // Who pins roots expects one of them; a TPM of another vendor is no forgery.
                     if !roots.is_empty() {
                         let what = "certificate of the endorsement key";
@@ -294,6 +326,45 @@ fn vouched(tpm: &TpmEvidence, key: &PublicKey, expectations: &Expectations, repo
             }
         }
     }
+}
+
+/// Whether the TPM with that endorsement key read the challenge's secret, while it held the key that signed. `Some(Err)` says
+/// why nobody can know; `None` is a failure: what is claimed is wrong.
+fn activated(
+    secret: &[u8; 32],
+    tpm: &TpmEvidence,
+    key: &PublicKey,
+    expectations: &Expectations,
+    report: &mut Report,
+) -> Option<Result<(), &'static str>> {
+    let Some(challenge) = &expectations.challenge else {
+        return Some(Err("the challenge that ties the key which signed to it was not given"));
+    };
+    let what = "credential of the attestation key";
+    let Some(credential) = &challenge.issued.credential else {
+        report.fail(FailureClass::TpmKey, what, "none: the challenge carries none", "a secret");
+        return None;
+    };
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+    for (of, expected, observed) in [
+        (
+            "digest of the secret",
+            Some(credential.secret_sha256.to_string()),
+            Some(TpmCredential::commitment(secret).to_string()),
+        ),
+        (
+            "endorsement key",
+            Some(credential.endorsement_key.to_string()),
+            tpm.endorsement_key().map(|digest| digest.to_string()),
+        ),
+        ("attestation key", Some(hex::encode(&credential.attestation_key.0)), key.name().map(hex::encode)),
+    ] {
+        if expected != observed {
+            report.fail(FailureClass::TpmKey, &format!("{what}: {of}"), &or_none(expected), &or_none(observed));
+            return None;
+        }
+    }
+    Some(Ok(()))
 }
 
 /// The events of the firmware's log, which has to lead to the registers that only firmware extends. The outer `None` is a
@@ -469,6 +540,9 @@ pub(super) fn conclude(
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
             report.proven.push(format!("{level}: the {name} signed that {length}"));
             report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));
+            report
+                .not_proven
+                .push("that this TPM is in the machine whose parts are listed: they do not name each other".to_owned());
             // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
             report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".to_owned());
             claim(level, format!("the {name} signed that {length}"));

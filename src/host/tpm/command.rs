@@ -20,11 +20,14 @@ const PASSWORD_SESSION: u32 = 0x4000_0009;
 pub mod code {
     pub const CREATE_PRIMARY: u32 = 0x131;
     pub const GET_TIME: u32 = 0x14c;
+    pub const ACTIVATE_CREDENTIAL: u32 = 0x147;
     pub const NV_READ: u32 = 0x14e;
+    pub const POLICY_SECRET: u32 = 0x151;
     pub const QUOTE: u32 = 0x158;
     pub const FLUSH_CONTEXT: u32 = 0x165;
     pub const NV_READ_PUBLIC: u32 = 0x169;
     pub const READ_PUBLIC: u32 = 0x173;
+    pub const START_AUTH_SESSION: u32 = 0x176;
     pub const GET_CAPABILITY: u32 = 0x17a;
     pub const PCR_READ: u32 = 0x17e;
     pub const READ_CLOCK: u32 = 0x181;
@@ -35,8 +38,8 @@ pub mod code {
 pub struct Command {
     code: u32,
     handles: Vec<u32>,
-    /// How many of the handles, from the first, are used with an empty password.
-    authorised: usize,
+    /// The sessions with which handles are used, from the first on.
+    sessions: Vec<u32>,
     parameters: Writer,
     /// Handles in its answer.
     answers_handle: bool,
@@ -45,12 +48,18 @@ pub struct Command {
 impl Command {
     /// A command without authorisation.
     pub fn new(code: u32, handles: &[u32], parameters: Writer) -> Self {
-        Self { code, handles: handles.to_vec(), authorised: 0, parameters, answers_handle: false }
+        Self { code, handles: handles.to_vec(), sessions: Vec::new(), parameters, answers_handle: false }
     }
 
     /// A command whose first handles, so many, are used with an empty password each.
     pub fn authorised(code: u32, handles: &[u32], authorised: usize, parameters: Writer) -> Self {
-        Self { authorised, ..Self::new(code, handles, parameters) }
+        Self { sessions: vec![PASSWORD_SESSION; authorised], ..Self::new(code, handles, parameters) }
+    }
+
+    /// The same command, whose next handle is used with a policy session, which ends with it.
+    pub fn with_policy(mut self, session: u32) -> Self {
+        self.sessions.push(session);
+        self
     }
 
     /// The same command, whose answer has a handle.
@@ -66,14 +75,14 @@ impl Command {
     /// The bytes for the TPM.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut body = self.handles.iter().fold(Writer::new(), |body, handle| body.u32(*handle));
-        if self.authorised > 0 {
-            let session = Writer::new().u32(PASSWORD_SESSION).sized(&[]).u8(0).sized(&[]).finish();
-            let sessions = session.repeat(self.authorised);
+        if !self.sessions.is_empty() {
+            let one = |sessions: Writer, session: &u32| sessions.u32(*session).sized(&[]).u8(0).sized(&[]);
+            let sessions = self.sessions.iter().fold(Writer::new(), one).finish();
             // A session has 9 bytes.
             body = body.u32(sessions.len() as u32).bytes(&sessions);
         }
         let body = body.bytes(&self.parameters.clone().finish()).finish();
-        let tag = if self.authorised > 0 { SESSIONS } else { NO_SESSIONS };
+        let tag = if !self.sessions.is_empty() { SESSIONS } else { NO_SESSIONS };
         let size = (HEADER_BYTES + body.len()) as u32;
         Writer::new().u16(tag).u32(size).u32(self.code).bytes(&body).finish()
     }

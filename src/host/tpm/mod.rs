@@ -4,6 +4,7 @@
 //! Nothing in the TPM is changed: keys are made anew from the TPM's own seed each time, so that the same TPM always gives
 //! the same key, and are flushed after use. Needs read and write access to the device (root, or the group `tss`).
 
+mod activate;
 mod command;
 mod transport;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use command::{AnswerError, Command, code};
 use transport::Transport;
 
+use crate::attest::challenge::TpmCredential;
 use crate::attest::tpm::certificate::{self, MAX_CERTIFICATE_BYTES, MAX_CHAIN};
 use crate::attest::tpm::public_key::PublicKey;
 use crate::attest::tpm::quote::{self, Attestation, AttestationError, Clock, Said, read_clock, read_selection};
@@ -168,6 +170,21 @@ pub fn quote(address: &TpmAddress, nonce: &[u8; 32]) -> Reading<Quoted> {
     reading
 }
 
+/// Has a TPM read the secret of a credential, for the key that [`quote`] signs with.
+pub fn activate(address: &TpmAddress, credential: &TpmCredential) -> Reading<[u8; 32]> {
+    let ask = || -> Result<[u8; 32], TpmError> {
+        let Some(transport) = Transport::open(address, DEADLINE)? else {
+            return Err(TpmError::Missing("no TPM is asked"));
+        };
+        Tpm { transport }.activate(credential)
+    };
+    match ask() {
+        Ok(secret) => Reading::Known(secret),
+        Err(TpmError::Missing(why)) => Reading::Failed(why.to_owned()),
+        Err(error) => error.reading(),
+    }
+}
+
 /// The clock of a TPM.
 pub fn clock(address: &TpmAddress) -> Reading<Clock> {
     let ask = || -> Result<Clock, TpmError> {
@@ -215,8 +232,7 @@ impl Tpm {
         };
         let signed = self.sign(&key, nonce);
         if key.transient {
-            // Another user of the same TPM may need the room; the quote is none the worse for it.
-            _ = self.run(&Command::new(code::FLUSH_CONTEXT, &[], Writer::new().u32(key.handle)), DEADLINE);
+            self.flush(key.handle);
         }
         let (attest, signature, registers, time) = signed?;
         Ok(Quoted {
@@ -231,6 +247,11 @@ impl Tpm {
             registers,
             time,
         })
+    }
+
+    /// Gives room back. Another user of the same TPM may need it; what was done with it is none the worse if that fails.
+    fn flush(&mut self, handle: u32) {
+        _ = self.run(&Command::new(code::FLUSH_CONTEXT, &[], Writer::new().u32(handle)), DEADLINE);
     }
 
     /// Vendor and firmware (Part 2, 6.13).

@@ -1,27 +1,39 @@
 //! What a dishonest seller can do, and the test in which it fails.
 //!
-//! | Attack | Test |
-//! |---|---|
-//! | edit the payload, flip any byte | `attest::every_flipped_byte_of_an_envelope_fails`, `cli::reports::a_changed_byte_anywhere_is_found` |
-//! | forge: sign with another key under a trusted name | `attest::only_trusted_signatures_count_and_each_key_once` |
-//! | one signature counted twice | [`one_signature_twice_is_one_signer`] |
-//! | replay: an old report, or a second one, for a challenge | [`a_replayed_report_does_not_answer_a_new_challenge`], [`a_challenge_has_one_answer`] |
-//! | another machine's evidence spliced in | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
-//! | cloned serial numbers | `duplicates::*` |
-//! | a short burn-in with a long claim | [`a_short_burn_in_with_a_long_claim`] |
-//! | the same, with a TPM that its holder commands | `tpm::a_short_burn_in_with_a_long_claim`, `tpm::the_clock_that_its_owner_set_forward_does_not_count`, `cli::tpm::a_software_tpm_is_asked_and_believed_as_far_as_it_goes` |
-//! | a software TPM passed off as hardware | `tpm::a_software_tpm_passed_off_as_hardware` |
-//! | quotes replayed, swapped, edited, of another key or boot | `tpm::quotes_that_were_replayed_swapped_edited_or_are_anothers`, `tpm::a_tpm_that_was_reset_between_its_quotes` |
-//! | a patched tool | [`a_patched_tool_is_not_proven_to_be_the_right_one`] |
-//! | back-dating | [`a_report_from_before_its_challenge_or_from_after_its_end`] |
-//! | a signed verdict that the evidence contradicts | `cli::reports::a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence`, `attest::a_verdict_that_the_evidence_contradicts_fails` |
-//! | evidence stripped | `attest::evidence_that_was_stripped_added_to_or_cut`, `cli::reports::without_its_container_a_report_is_verified_from_what_it_holds_inline_or_not_at_all` |
-//! | an old signature set | [`an_old_signature_set`] |
-//! | signature-set downgrade: old rules under a new version | [`a_signature_set_downgrade`] |
-//! | a policy older than one seen | [`a_policy_older_than_one_seen`] |
-//! | a subject list that omits a part of the evidence | [`a_subject_list_that_omits_a_part`] |
-//! | serial numbers that look like others | [`a_serial_number_that_only_looks_like_another`] |
-//! | a tar with two entries of one name | [`a_tar_with_two_entries_of_one_name`], `attest::the_container_has_plain_sorted_files_only` |
+//! A report that fails ends with exit code 4. What ends with 3 is valid and undecided: it is no proof of a lie.
+//!
+//! | Attack | Class (exit code) | Test |
+//! |---|---|---|
+//! | edit the payload, flip any byte | whatever the byte is in (4) | `cli::reports::a_changed_byte_anywhere_is_found`, `attest::every_flipped_byte_of_an_envelope_fails` |
+//! | forge: sign with another key, under a trusted name | `E_UNTRUSTED_SIGNER`, `E_SIGNATURE` (4) | [`a_forged_signature`] |
+//! | one signature counted twice | `E_THRESHOLD` (4) | [`one_signature_twice_is_one_signer`] |
+//! | a key for receipts signs a report | `E_UNTRUSTED_SIGNER` (4) | `cli::custody::every_command_that_verifies_goes_by_the_policy_and_by_timestamps` |
+//! | a report that was taken back | `E_REVOKED` (4) | `cli::custody::a_report_that_its_signer_took_back_is_no_report_to_any_command` |
+//! | replay: an old report, or a second one, for a challenge | `E_REPLAY` (4) | [`a_replayed_report_does_not_answer_a_new_challenge`], [`a_challenge_has_one_answer`] |
+//! | another machine's evidence spliced in | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
+//! | another GPU's evidence spliced in, or one GPU signs for another | `E_NONCE` (4) | `cli::device_attacks::attack_evidence_of_another_session_spliced_in`, `cli::device_attacks::attack_one_gpu_signs_for_another` |
+//! | a relayed genuine GPU | `E_NONCE`, `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_relayed_genuine_gpu`, `cli::device_attacks::attack_the_end_is_signed_by_another_chip` |
+//! | a forged device chain, or a revoked device | `E_DEVICE_CHAIN` (4) | `cli::device_attacks::attack_a_forged_chain`, `cli::device_attacks::attack_a_gpu_that_was_revoked` |
+//! | a fake NVML: the shim tells of another GPU than the one that signs | `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_gpu_that_is_not_the_one_that_nvml_tells_of` |
+//! | a fake NVML by library path, where no GPU signs | a finding (3) | [`a_driver_library_that_somebody_put_in_front`] |
+//! | a fake NVML, or another library, by `LD_PRELOAD` | `E_POLICY`, open (3) | [`a_library_that_was_preloaded`] |
+//! | a virtual driver signed as live | `E_VERDICT_MISMATCH` (4) | `cli::certify::a_virtual_driver_cannot_be_signed_as_live` |
+//! | cloned serial numbers | `E_DUPLICATE` (4), a serial number alone (3) | `duplicates::a_part_in_two_reports_is_named_with_both` |
+//! | one chip as two GPUs, or in two machines; one TPM in two machines | `E_DUPLICATE` (4) | `cli::device_attacks::attack_one_chip_as_two_gpus`, `cli::device_attacks::attack_one_chip_in_two_machines`, `duplicates::one_tpm_or_one_challenge_in_two_machines` |
+//! | a short burn-in with a long claim | `E_VERDICT_MISMATCH` (4) | [`a_short_burn_in_with_a_long_claim`] |
+//! | the same, with a TPM that its holder commands | `E_TPM_CLOCK`, `E_TPM_NONCE` (4) | `cli::tpm::a_software_tpm_is_asked_and_believed_as_far_as_it_goes`, `tpm::a_short_burn_in_with_a_long_claim`, `tpm::the_clock_that_its_owner_set_forward_does_not_count` |
+//! | a software TPM passed off as hardware | L0, or `E_TPM_KEY` (4) | `cli::tpm::a_secret_that_only_the_tpm_can_read_ties_its_key_to_its_vendors_certificate`, `tpm::a_software_tpm_passed_off_as_hardware` |
+//! | quotes replayed, swapped, edited, of another key or boot | `E_TPM_…` (4) | `tpm::quotes_that_were_replayed_swapped_edited_or_are_anothers`, `tpm::a_tpm_that_was_reset_between_its_quotes` |
+//! | a patched tool | not proven (3) | [`a_patched_tool_is_not_proven_to_be_the_right_one`] |
+//! | back-dating | `E_STALE`, `E_TIME` (4) | [`a_report_from_before_its_challenge_or_from_after_its_end`], `cli::custody::every_command_that_verifies_goes_by_the_policy_and_by_timestamps` |
+//! | a signed verdict that the evidence contradicts | `E_VERDICT_MISMATCH` (4) | `cli::reports::a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence` |
+//! | evidence stripped | `E_EVIDENCE`, of devices `E_DEVICE_CHAIN` (4) | `cli::reports::without_its_container_a_report_is_verified_from_what_it_holds_inline_or_not_at_all`, `cli::device_attacks::attack_evidence_stripped` |
+//! | an old signature set | `E_POLICY` (4) | [`an_old_signature_set`] |
+//! | signature-set downgrade: old rules under a new version | `E_POLICY` (4) | [`a_signature_set_downgrade`] |
+//! | a policy older than one seen | `E_POLICY` (4) | [`a_policy_older_than_one_seen`] |
+//! | a subject list that omits a part of the evidence | `E_VERDICT_MISMATCH` (4) | [`a_subject_list_that_omits_a_part`] |
+//! | serial numbers that look like others | `W_LOOKALIKE` (3) | [`a_serial_number_that_only_looks_like_another`] |
+//! | a tar with two entries of one name | `E_EVIDENCE` (4) | [`a_tar_with_two_entries_of_one_name`], `attest::the_container_has_plain_sorted_files_only` |
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +47,8 @@ use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Statement, session_id};
 
-use super::Place;
 use super::certify::TINY_PROFILE;
+use super::{Place, Ran};
 use crate::support::RecordedMachine;
 
 /// A recorded server, and the key of whoever offers it.
@@ -127,6 +139,47 @@ impl Place {
 
 const OWN: [&str; 5] = ["report", "--key", "seller.pem.pub", "--challenge", "c.json"];
 const TRUST: [&str; 3] = ["report", "--trust", "trust.toml"];
+
+#[test]
+fn a_forged_signature() {
+    let place = seller();
+    place.certify("report", &[]);
+    let path = place.path("report/report.dsse.json");
+    let genuine = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
+    place.run(["key", "gen", "--out", "stranger.pem", "--no-passphrase"]).exits(0);
+    let stranger = Key::load(&place.path("stranger.pem"), None).unwrap();
+    let mut forged = Envelope::sign(genuine.payload.clone(), &stranger);
+    fs::write(&path, forged.to_json()).unwrap();
+    let verify = ["report", "--key", "seller.pem.pub"];
+    assert_refused(&place, &verify, "E_UNTRUSTED_SIGNER");
+    // Under the seller's name.
+    forged.signatures[0].keyid = genuine.signatures[0].keyid;
+    fs::write(&path, forged.to_json()).unwrap();
+    assert_refused(&place, &verify, "E_SIGNATURE");
+    // The seller's own signature, of another report.
+    place.certify("other", &[]);
+    let other = Envelope::parse(&fs::read(place.path("other/report.dsse.json")).unwrap()).unwrap();
+    forged.signatures = other.signatures;
+    fs::write(&path, forged.to_json()).unwrap();
+    assert_refused(&place, &verify, "E_SIGNATURE");
+}
+
+#[test]
+fn a_driver_library_that_somebody_put_in_front() {
+    let place = seller();
+    let mut machine = RecordedMachine::gpu_server();
+    machine.nvidia.as_mut().unwrap().library_path = "/tmp/x/libnvidia-ml.so.1".to_owned();
+    place.archive(&machine);
+    place.certify("report", &[]);
+    let ran = place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
+    assert!(ran.stdout.contains("driver.library-foreign on driver:nvidia needs a person to look"), "{}", ran.stdout);
+    // Whoever makes the report claim another path contradicts the evidence, and without a device that signs, what the library
+    // said stays at the lowest level but where another source says the same.
+    place.resign("report", |statement| {
+        statement.predicate.checks.retain(|check| check.id != "driver.library-foreign");
+    });
+    assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
+}
 
 #[test]
 fn one_signature_twice_is_one_signer() {
@@ -234,6 +287,7 @@ fn a_report_from_before_its_challenge_or_from_after_its_end() {
         purpose: "PO-1".to_owned(),
         issued_at: "2025-01-01T00:00:00Z".parse().unwrap(),
         expires_at: "2025-01-08T00:00:00Z".parse().unwrap(),
+        credential: None,
     };
     fs::write(place.path("c.json"), issued.sign(&key).unwrap().to_json()).unwrap();
     fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
@@ -293,6 +347,29 @@ fn a_patched_tool_is_not_proven_to_be_the_right_one() {
     let patched =
         format!("L0 made by yanji {} ({:.16}…)", env!("CARGO_PKG_VERSION"), Digest::of(b"patched").to_string());
     assert!(ran.stdout.contains(&patched), "{}", ran.stdout);
+}
+
+#[test]
+fn a_library_that_was_preloaded() {
+    let place = seller();
+    let shim = place.path("shim.so");
+    fs::write(place.path("shim.c"), "int nvmlInit_v2(void) { return 0; }\n").unwrap();
+    let args =
+        ["-shared", "-fPIC", "-o", shim.to_str().unwrap(), place.path("shim.c").to_str().unwrap()].map(str::to_owned);
+    assert!(std::process::Command::new("gcc").args(args).status().unwrap().success());
+    let certify = ["certify", "--host", "host.tar.zst", "--key", "seller.pem", "--out", "report"];
+    Ran::from(place.command(certify).env("LD_PRELOAD", &shim).output().unwrap()).exits(3);
+    let listed = &place.predicate("report")["tool"]["loadedLibs"];
+    let found = listed.as_array().unwrap().iter().find(|it| it["path"] == shim.to_str().unwrap()).unwrap();
+    assert_eq!(found["sha256"], Digest::of(&fs::read(&shim).unwrap()).to_string());
+    let json = place.run(["verify", "report", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    let open = &json["reports"][0]["indeterminate"][0];
+    assert_eq!((&open["class"], &open["observed"]), (&"E_POLICY".into(), &shim.to_str().unwrap().into()), "{json:#}");
+    // Without it there is none of which that could be said.
+    place.certify("honest", &[]);
+    let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    assert_eq!(json["reports"][0]["indeterminate"], Json::Array(vec![]), "{json:#}");
+    assert!(place.predicate("honest")["tool"]["loadedLibs"].to_string().contains("libc.so"));
 }
 
 /// Makes the seller's rules blind for the module without a serial number.

@@ -60,8 +60,13 @@ fn an_expired_challenge_or_one_from_the_future_is_not_answered() {
     let now = Timestamp::now();
     let hours = |hours| now.checked_add(SignedDuration::from_hours(hours)).unwrap();
     for (from, until, hint) in [(-3, -1, "ask whoever issued it for a new one"), (1, 2, "set this machine's clock")] {
-        let issued =
-            Issued { value: [9; 32], purpose: "x".to_owned(), issued_at: hours(from), expires_at: hours(until) };
+        let issued = Issued {
+            value: [9; 32],
+            purpose: "x".to_owned(),
+            issued_at: hours(from),
+            expires_at: hours(until),
+            credential: None,
+        };
         fs::write(place.path("c.json"), issued.sign(&key).unwrap().to_json()).unwrap();
         let ran = place.run(["certify", "--host", "host.tar.zst", "--out", "report", "--challenge", "c.json"]).exits(2);
         assert!(ran.stderr.contains(hint), "{}", ran.stderr);

@@ -12,6 +12,7 @@ use yanji::attest::statement::Statement;
 
 use super::{Place, Ran};
 use crate::support::RecordedMachine;
+use crate::support::tsa::Authority;
 
 const KEYS: [&str; 4] = ["builder", "seller", "buyer", "stranger"];
 
@@ -260,7 +261,8 @@ fn chain() -> Place {
 #[test]
 fn the_chain_is_put_in_order_and_gaps_and_forks_are_named() {
     let place = chain();
-    let ran = history(&place, &["receipt.json", "delivered", "built"], &[]).exits(0);
+    // A recorded machine is undecided, and so is the chain.
+    let ran = history(&place, &["receipt.json", "delivered", "built"], &[]).exits(3);
     let places: Vec<usize> = [
         "1. report built",
         "2. report delivered",
@@ -290,7 +292,7 @@ fn the_chain_is_put_in_order_and_gaps_and_forks_are_named() {
     // A signature that is added later does not break the link to the report as it was.
     let cosign = ["cosign", "delivered", "--key", "seller.pem.pub", "--key", "buyer.pem"];
     place.run(cosign).exits(0);
-    let json = history(&place, &["built", "delivered", "receipt.json"], &["--format", "json"]).exits(0).json();
+    let json = history(&place, &["built", "delivered", "receipt.json"], &["--format", "json"]).exits(3).json();
     assert_eq!(json["gaps"], serde_json::json!([]));
     assert_eq!(json["documents"][2]["links"][0]["name"], "delivered");
     assert_eq!(json["documents"][1]["signers"].as_array().unwrap().len(), 2);
@@ -304,7 +306,7 @@ fn the_chain_is_put_in_order_and_gaps_and_forks_are_named() {
     assert!(ran.stdout.contains("copy.json says the same as second"), "{}", ran.stdout);
 
     // An invalid document stays in its place, and nothing that it says counts.
-    let json = history(&place, &["built", "delivered"], &["--format", "json"]).exits(0).json();
+    let json = history(&place, &["built", "delivered"], &["--format", "json"]).exits(3).json();
     assert_eq!(json["documents"].as_array().unwrap().len(), 2);
     fs::write(place.path("built/report.dsse.json"), "{}").unwrap();
     let ran = history(&place, &["built", "delivered", "receipt.json"], &[]).exits(4);
@@ -327,7 +329,7 @@ fn a_part_that_was_exchanged_between_two_reports_is_drift() {
     assert!(ran.stdout.contains("E_DRIFT gpus gpu:0000:16:00.0 exchanged: nvml.uuid"), "{}", ran.stdout);
     assert!(ran.stdout.contains("expected: GPU-5e8f1a2b-3c4d-5e6f-7081-92a3b4c5d6e7"), "{}", ran.stdout);
     // Whoever supersedes a report says that something changed.
-    let ran = history(&place, &["report", "repaired"], &[]).exits(0);
+    let ran = history(&place, &["report", "repaired"], &[]).exits(3);
     assert!(ran.stdout.contains("nvml.uuid: was GPU-5e8f1a2b"), "{}", ran.stdout);
 }
 
@@ -340,39 +342,234 @@ fn only_who_signed_a_document_takes_it_back() {
     let chain = ["built", "delivered", "receipt.json"];
     let ran = void("delivered", "disputed.json", "buyer").exits(0);
     assert!(ran.stderr.contains("did not sign"), "{}", ran.stderr);
-    let with = |more: &[&'static str]| -> Json {
-        history(&place, &[&chain[..], more].concat(), &["--format", "json"]).exits(3).json()
+    let with = |more: &[&'static str], code: i32| -> Json {
+        history(&place, &[&chain[..], more].concat(), &["--format", "json"]).exits(code).json()
     };
     let step = |json: &Json, name: &str| {
         let steps = json["documents"].as_array().unwrap().clone();
         steps.into_iter().find(|step| step["name"] == name).unwrap()
     };
-    let json = with(&["disputed.json"]);
+    let json = with(&["disputed.json"], 3);
     assert_eq!(step(&json, "delivered")["disputedBy"], serde_json::json!(["disputed.json"]));
     assert_eq!(step(&json, "delivered")["voidedBy"], serde_json::json!([]));
 
     void("delivered", "void.json", "seller").exits(0);
     let ran = place.run(["verify", "void.json", "--key", "seller.pem.pub"]).exits(0);
     assert!(ran.stdout.contains("wrong\\u{1b}[2J machine") && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
-    let json = with(&["void.json"]);
-    assert_eq!(step(&json, "delivered")["voidedBy"], serde_json::json!(["void.json"]));
-    let ran = history(&place, &[&chain[..], &["void.json"]].concat(), &[]).exits(3);
+    let json = with(&["void.json"], 4);
+    let delivered = step(&json, "delivered");
+    assert_eq!((&delivered["voidedBy"], &delivered["valid"]), (&serde_json::json!(["void.json"]), &false.into()));
+    assert_eq!(delivered["failures"][0]["class"], "E_REVOKED");
+    let ran = history(&place, &[&chain[..], &["void.json"]].concat(), &[]).exits(4);
     assert!(ran.stdout.contains("report delivered: undecided  VOID\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("0 invalid, 0 disagreeing, 1 void; 0 gaps, 0 forks\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("taken back by its signer: void.json") && !ran.stdout.contains('\u{1b}'));
 
     // A withdrawal can itself be taken back.
     void("void.json", "void-void.json", "seller").exits(0);
-    let json = with(&["void-void.json", "void.json"]);
+    let json = with(&["void-void.json", "void.json"], 4);
     assert_eq!(step(&json, "delivered")["voidedBy"], serde_json::json!([]));
     assert_eq!(step(&json, "void.json")["voidedBy"], serde_json::json!(["void-void.json"]));
 
     // Nobody trusts the stranger, so the withdrawal does not count.
     void("delivered", "strange.json", "stranger").exits(0);
     let ran = history(&place, &[&chain[..], &["strange.json"]].concat(), &[]).exits(4);
-    assert!(ran.stdout.contains("E_UNTRUSTED_SIGNER") && !ran.stdout.contains("VOID\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("E_UNTRUSTED_SIGNER"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("report delivered: undecided\n"), "{}", ran.stdout);
     void("void.json", "void.json", "seller").exits(2);
     place.run(["void", "seller.pem.pub", "--reason", "x", "-o", "no.json", "--key", "seller.pem"]).exits(2);
     place.run(["void", "delivered", "--reason", " ", "-o", "no.json", "--key", "seller.pem"]).exits(2);
+}
+
+#[test]
+fn a_report_that_its_signer_took_back_is_no_report_to_any_command() {
+    let place = start();
+    let void = |file: &str, out: &str, signer: &str| {
+        let key = format!("{signer}.pem");
+        place.run(["void", file, "--reason", "wrong machine", "-o", out, "--key", &key]).exits(0);
+    };
+    let verify = |files: &[&str]| {
+        let keys = ["verify", "--format", "json", "--key", "seller.pem.pub", "--key", "buyer.pem.pub"];
+        place.run(keys.iter().chain(files))
+    };
+    verify(&["report"]).exits(3);
+    // Somebody else's word leaves it open, wherever the file lies.
+    fs::create_dir(place.path("papers")).unwrap();
+    void("report", "papers/disputed.json", "buyer");
+    let json = verify(&["report", "papers/disputed.json"]).exits(3).json();
+    assert_eq!(
+        (&json["reports"][0]["valid"], &json["reports"][0]["judgement"]["verdict"]),
+        (&true.into(), &"undecided".into())
+    );
+    assert_eq!(json["reports"][0]["indeterminate"][0]["class"], "E_REVOKED", "{json:#}");
+
+    void("report", "papers/void.json", "seller");
+    let json = verify(&["report", "papers/void.json"]).exits(4).json();
+    let report = &json["reports"][0];
+    assert_eq!((&report["valid"], &report["failures"][0]["class"]), (&false.into(), &"E_REVOKED".into()), "{json:#}");
+    let observed = report["failures"][0]["observed"].as_str().unwrap();
+    assert!(
+        observed.starts_with("taken back by its signer on ") && observed.ends_with(": wrong machine"),
+        "{observed}"
+    );
+    assert_eq!(
+        (&report["assurance"], &report["proven"], &report["judgement"]),
+        (&Json::Null, &Json::Array(vec![]), &Json::Null)
+    );
+    assert_eq!(json["reports"][1]["kind"], "void");
+
+    // In the folder of the report, or anywhere in a folder that is searched, it need not be named.
+    verify(&["report"]).exits(3);
+    fs::copy(place.path("papers/void.json"), place.path("report/withdrawn.json")).unwrap();
+    for files in [&["report"][..], &["report/report.dsse.json"]] {
+        let json = verify(files).exits(4).json();
+        assert_eq!(json["reports"][0]["failures"][0]["class"], "E_REVOKED", "{json:#}");
+    }
+    inspect(&place, &RecordedMachine::server(), "same.json");
+    let commands: [&[&str]; 3] = [
+        &["cosign", "report", "--key", "buyer.pem", "--key", "seller.pem.pub"],
+        &[
+            "accept",
+            "report",
+            "--as-received",
+            "same.json",
+            "-o",
+            "r.json",
+            "--key",
+            "buyer.pem",
+            "--key",
+            "seller.pem.pub",
+        ],
+        &["redact", "report", "--hide", "serials", "-o", "public", "--key", "buyer.pem", "--key", "seller.pem.pub"],
+    ];
+    for command in commands {
+        let ran = place.run(command).exits(4);
+        assert!(ran.stdout.contains("E_REVOKED"), "{command:?}: {}", ran.stdout);
+    }
+    let json = history(&place, &["report"], &["--format", "json"]).exits(4).json();
+    assert_eq!(json["documents"][0]["voidedBy"], serde_json::json!(["report/withdrawn.json"]));
+    fs::remove_file(place.path("report/withdrawn.json")).unwrap();
+    fs::create_dir(place.path("all")).unwrap();
+    fs::rename(place.path("report"), place.path("all/report")).unwrap();
+    fs::rename(place.path("papers"), place.path("all/papers")).unwrap();
+    verify(&["all"]).exits(4);
+    // A signature that is added later does not save it; taking the withdrawal back does.
+    fs::remove_file(place.path("all/papers/disputed.json")).unwrap();
+    let moved = fs::read(place.path("all/papers/void.json")).unwrap();
+    fs::remove_file(place.path("all/papers/void.json")).unwrap();
+    place.run(["cosign", "all/report", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
+    fs::write(place.path("all/papers/void.json"), moved).unwrap();
+    verify(&["all"]).exits(4);
+    void("all/papers/void.json", "all/papers/void-void.json", "seller");
+    verify(&["all"]).exits(3);
+
+    // Nobody trusts the stranger, and that is said.
+    fs::remove_dir_all(place.path("all/papers")).unwrap();
+    void("all/report", "all/strange.json", "stranger");
+    let ran = verify(&["all"]).exits(3);
+    assert!(
+        ran.stderr.contains("notice: all/strange.json takes a document back, and does not count: E_UNTRUSTED_SIGNER"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_refused_delivery_decides_the_chain() {
+    let place = start();
+    let other = RecordedMachine::server().with(|machine| machine.dimms[3].serial = "80CE0123155A17C3E9".to_owned());
+    inspect(&place, &other, "other.json");
+    accept(&place, "other.json", "refusal.json", &[]).exits(4);
+    let ran = history(&place, &["report", "refusal.json"], &[]).exits(1);
+    assert!(ran.stdout.contains("0 invalid, 0 disagreeing"), "{}", ran.stdout);
+}
+
+/// Every command that verifies, on `report` under the policy, and the code with which it ends when the report is right.
+fn commands(more: &[&'static str]) -> Vec<(Vec<&'static str>, i32)> {
+    let with = |command: &[&'static str]| [command, &["--trust", "trust.toml"], more].concat();
+    vec![
+        (with(&["verify", "report"]), 3),
+        (with(&["history", "report"]), 3),
+        (with(&["evidence", "list", "report"]), 0),
+        (with(&["evidence", "get", "report", "host.tar.zst", "-o", "item"]), 0),
+        (with(&["redact", "report", "--hide", "serials", "-o", "public", "--key", "buyer.pem"]), 0),
+        (with(&["accept", "report", "--as-received", "same.json", "-o", "receipt.json", "--key", "buyer.pem"]), 0),
+        // The last, since it changes the report.
+        (with(&["cosign", "report", "--key", "buyer.pem"]), 0),
+    ]
+}
+
+#[test]
+fn every_command_that_verifies_goes_by_the_policy_and_by_timestamps() {
+    let place = start();
+    place.policy(&[]);
+    place.run(["trust", "add", "buyer", "--public", "buyer.pem.pub", "--role", "buyer"]).exits(0);
+    inspect(&place, &RecordedMachine::server(), "same.json");
+    let genuine = fs::read(place.path("report/report.dsse.json")).unwrap();
+    let run = |more: &[&'static str], expected: Option<(i32, &str)>| {
+        for (command, code) in commands(more) {
+            let ran = place.run(&command);
+            let (code, class) = expected.unwrap_or((code, ""));
+            assert!(
+                ran.code == code && ran.stdout.contains(class),
+                "{command:?}: {}\n{}\n{}",
+                ran.code,
+                ran.stdout,
+                ran.stderr
+            );
+        }
+        _ = fs::remove_dir_all(place.path("public"));
+        _ = fs::remove_file(place.path("receipt.json"));
+        fs::write(place.path("report/report.dsse.json"), &genuine).unwrap();
+    };
+    run(&[], None);
+    // A receipt takes a key for receipts, and a report none for receipts.
+    accept(&place, "same.json", "buyers.json", &[]).exits(0);
+    place.run(["verify", "buyers.json", "--trust", "trust.toml"]).exits(0);
+    place.run(["history", "report", "buyers.json", "--trust", "trust.toml"]).exits(3);
+    certify(&place, &RecordedMachine::server(), "buyer", "theirs", &[]);
+    let ran = place.run(["verify", "theirs", "--trust", "trust.toml"]).exits(4);
+    assert!(ran.stdout.contains("E_UNTRUSTED_SIGNER signature of \"buyer\""), "{}", ran.stdout);
+    place.run(["void", "report", "--reason", "x", "-o", "buyers-void.json", "--key", "buyer.pem"]).exits(0);
+
+    // Revoked from an hour ahead on: only a timestamp from before shows that it was signed in time.
+    let authority = Authority::new();
+    fs::write(place.path("tsa.pem"), authority.root_pem()).unwrap();
+    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap().to_string();
+    place.run(["trust", "revoke", "seller", "--at", &at, "--reason", "laptop stolen"]).exits(0);
+    let open = |indeterminate: bool| {
+        let json =
+            place.run(["verify", "report", "--trust", "trust.toml", "--tsa-root", "tsa.pem", "--format", "json"]);
+        let json = json.exits(3).json();
+        assert_eq!(json["reports"][0]["indeterminate"] != Json::Array(vec![]), indeterminate, "{json:#}");
+    };
+    open(true);
+    place.run(["timestamp", "report", "--request", "q.tsq"]).exits(0);
+    fs::write(place.path("a.tsr"), authority.answer(&fs::read(place.path("q.tsq")).unwrap())).unwrap();
+    place.run(["timestamp", "report", "--response", "a.tsr", "--tsa-root", "tsa.pem"]).exits(0);
+    open(false);
+    run(&["--tsa-root", "tsa.pem"], None);
+    let sidecar = fs::read(place.path("report/report.timestamps.json")).unwrap();
+    fs::write(place.path("report/report.timestamps.json"), "{}").unwrap();
+    run(&[], Some((4, "E_TIME")));
+    fs::remove_file(place.path("report/report.timestamps.json")).unwrap();
+    place.run(["trust", "revoke", "buyer", "--reason", "left"]).exits(0);
+    let ran = place.run(["verify", "buyers.json", "--trust", "trust.toml"]).exits(4);
+    assert!(ran.stdout.contains("E_REVOKED"), "{}", ran.stdout);
+    // Nor does a withdrawal by that key count.
+    let ran = place.run(["verify", "report", "--trust", "trust.toml"]).exits(3);
+    assert!(
+        ran.stderr.contains("buyers-void.json takes a document back, and does not count: E_REVOKED")
+            || !ran.stdout.contains("disputed"),
+        "{}",
+        ran.stderr
+    );
+
+    place.policy(&[]);
+    place.run(["trust", "revoke", "seller", "--reason", "sold fakes"]).exits(0);
+    run(&[], Some((4, "E_REVOKED")));
+    fs::write(place.path("report/report.timestamps.json"), sidecar).unwrap();
+    run(&["--tsa-root", "tsa.pem"], Some((4, "E_REVOKED")));
 }
 
 #[test]

@@ -294,3 +294,56 @@ fn attack_one_chip_in_two_machines() {
         "{failures:?}"
     );
 }
+
+/// A policy of this place, whose own key certifies too, with those lines.
+fn policy(place: &Place, lines: &str) {
+    for file in ["trust.toml", "trust.toml.dsse.json"] {
+        _ = fs::remove_file(place.path(file));
+    }
+    _ = fs::remove_dir_all(place.path("state"));
+    place.run(["trust", "init", "--name", "buyer"]).exits(0);
+    super::change(&place.path("trust.toml"), "roles = [\"owner\"]", "roles = [\"owner\", \"seller\"]");
+    place.edit_policy(lines);
+}
+
+#[test]
+fn attack_a_gpu_that_was_revoked() {
+    let attested = honest();
+    let place = &attested.place;
+    let verify = || {
+        let options = ["verify", "report", "--trust", "trust.toml", "--device-root", "root.pem", "--format", "json"];
+        let ran = place.run(options);
+        let code = ran.code;
+        (code, ran.json())
+    };
+    let reason = attested.verify(&["report"]).exits(3).json()["reports"][0]["claims"][0]["reason"].to_string();
+    let pdi = &reason[reason.find("0x").unwrap()..][..18];
+    let serial = format!("41{}", &pdi[2..]);
+    let line = |what: &str, value: &str, at: &str| {
+        format!("[[revoked_device]]\n{what} = \"{value}\"\n{at}\nreason = \"stolen from a warehouse\"")
+    };
+    for (what, value) in [("pdi", pdi), ("certificate", serial.as_str())] {
+        policy(place, &line(what, value, ""));
+        let (code, json) = verify();
+        refused(&json, "E_DEVICE_CHAIN", "revocation");
+        let observed = json["reports"][0]["failures"][0]["observed"].as_str().unwrap();
+        assert!(code == 4 && observed.ends_with("is revoked: stolen from a warehouse"), "{observed}");
+    }
+    policy(place, &line("pdi", pdi, "revoked_at = \"2026-01-01T00:00:00Z\""));
+    assert_eq!(verify().0, 4);
+    // Signed before that, as the seller says: a trusted timestamp would show it.
+    policy(place, &line("pdi", pdi, "revoked_at = \"2099-01-01T00:00:00Z\""));
+    let (code, json) = verify();
+    assert_eq!((code, &json["reports"][0]["indeterminate"][0]["class"]), (3, &"E_DEVICE_CHAIN".into()), "{json:#}");
+    policy(place, &line("pdi", "0x0000000000000001", ""));
+    let (code, json) = verify();
+    assert_eq!((code, &json["reports"][0]["indeterminate"]), (3, &json!([])), "{json:#}");
+    assert!(json["reports"][0]["notProven"].to_string().contains("by anybody but the trust policy"), "{json:#}");
+    for wrong in ["pdi = \"0x1\"", "certificate = \"x\"", "certificate = \"41\"\npdi = \"0x0000000000000001\""] {
+        let path = place.path("trust.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}\n[[revoked_device]]\n{wrong}\nreason = \"x\"\n")).unwrap();
+        place.run(["trust", "sign"]).exits(2);
+        fs::write(&path, text).unwrap();
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 use yanji::attest::envelope::Envelope;
-use yanji::attest::key::Key;
+use yanji::attest::key::{Key, PublicKey};
 use yanji::attest::statement::{Statement, part_subject, session_id};
 use yanji::policy::Verdict;
 
@@ -402,4 +402,45 @@ fn nothing_half_written_is_left_where_there_is_no_room() {
     let Some(_mounted) = Mounted::new(&full, "size=4m,ro") else { return };
     let ran = certify(&place, "full/report", &[]).exits(2);
     assert!(ran.stderr.contains("Read-only file system") && ran.stderr.contains("hint: "), "{}", ran.stderr);
+}
+
+/// What the page's own program says of its envelope, with that key; as a browser runs it, but for the window.
+const BROWSER: &str = r#"
+const page = require("fs").readFileSync(process.argv[1], "utf8");
+const element = (id) => page.match(new RegExp(`<script[^>]* id="${id}">([^]*?)</script>`))[1];
+(0, eval)(element("program"));
+const envelope = JSON.parse(element("envelope"));
+check(envelope, process.argv[2]).then(console.log, (error) => console.log("not checked: " + error.message));
+"#;
+
+#[test]
+fn a_browser_checks_the_signature_with_a_key_that_is_typed_in() {
+    let place = signed().place();
+    let node = |page: &str, key: &str| {
+        let ran = Command::new("node").args(["-e", BROWSER, &place.path(page).to_string_lossy(), key]).output().ok()?;
+        Some(String::from_utf8(ran.stdout).unwrap())
+    };
+    place.run(["export", "report", "--html", "page.html"]).exits(0);
+    let pem = fs::read_to_string(place.path("seller.pub")).unwrap();
+    let Some(said) = node("page.html", &pem) else {
+        println!("skipped: no node");
+        return;
+    };
+    assert_eq!(said, "valid: this key signed the statement below\n");
+    let hex = PublicKey::from_pem(&pem).unwrap().to_hex();
+    assert!(node("page.html", &hex).unwrap().starts_with("valid"));
+    for (key, words) in [("ab".repeat(32), ""), (String::new(), "not checked: this is no public key")] {
+        let said = node("page.html", &key).unwrap();
+        assert!(!said.starts_with("valid") && said.contains(words), "{said}");
+    }
+    // Another payload under the same signatures.
+    let path = place.path("report/report.dsse.json");
+    let mut envelope = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
+    let at = envelope.payload.len() / 2;
+    envelope.payload[at] ^= 1;
+    fs::write(&path, envelope.to_json()).unwrap();
+    place.run(["export", "report", "--html", "other.html"]).exits(0);
+    assert_eq!(node("other.html", &pem).unwrap(), "INVALID: this key did not sign the statement below\n");
+    let page = fs::read_to_string(place.path("page.html")).unwrap();
+    assert!(!page.contains(&hex) && !page.contains("http://") && !page.contains("https://"));
 }

@@ -15,7 +15,7 @@ use yanji::attest::tpm::certificate::{self, Purpose};
 use yanji::attest::tpm::public_key::PublicKey;
 use yanji::attest::tpm::quote::{Attestation, Said};
 use yanji::attest::tpm::wire::{Reader, Writer};
-use yanji::attest::tpm::{ECDSA, KeyBinding, NO_ALGORITHM, Phase, Platform, SHA256, nonce};
+use yanji::attest::tpm::{ECDSA, KeyBinding, NO_ALGORITHM, Phase, Platform, SHA256, TpmEvidence, nonce};
 use yanji::evidence::Reading;
 use yanji::host::tpm;
 
@@ -109,6 +109,138 @@ fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
     assert!(set.1 < after.1 + 80_000_000, "{after:?} {set:?}");
 }
 
+/// A policy under which the seller may certify, and that PEM vouches for TPMs; with more lines.
+fn pin(place: &Place, pem: &str, more: &str) {
+    place.policy(&[]);
+    place.edit_policy(&format!("[[root]]\nkind = \"tpm\"\npem = \"\"\"\n{}\"\"\"\n{more}", pem.trim_start()));
+}
+
+/// Certifies `out` as the answer to a challenge with a secret for the TPM of the report `first`.
+fn answer(place: &Place, swtpm: &Swtpm, out: &str) {
+    _ = fs::remove_file(place.path("c.json"));
+    place.run(["challenge", "new", "--for", "PO-1", "--for-tpm", "first", "-o", "c.json"]).exits(0);
+    certify(place, out, &["--tpm", &swtpm.argument(), "--challenge", "c.json"]);
+}
+
+fn verify_answer(place: &Place, report: &str) -> Json {
+    _ = fs::remove_dir_all(place.path("state"));
+    let ran = place.run(["verify", report, "--trust", "trust.toml", "--challenge", "c.json", "--format", "json"]);
+    ran.json()["reports"][0].clone()
+}
+
+/// Its statement, changed and signed again by the seller.
+fn resign(place: &Place, report: &str, change: impl FnOnce(&mut TpmEvidence)) {
+    let mut forged = statement(place, report);
+    change(forged.predicate.platform.as_mut().unwrap().tpm.as_mut().unwrap());
+    let key = Key::load(&place.path("seller.pem"), None).unwrap();
+    let envelope = Envelope::sign(forged.to_json().unwrap(), &key).to_json();
+    fs::write(place.path(report).join("report.dsse.json"), envelope).unwrap();
+}
+
+fn tpm_of(place: &Place, report: &str) -> TpmEvidence {
+    statement(place, report).predicate.platform.unwrap().tpm.unwrap()
+}
+
+#[test]
+fn a_secret_that_only_the_tpm_can_read_ties_its_key_to_its_vendors_certificate() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let place = place(2);
+    certify(&place, "first", &["--tpm", &swtpm.argument()]);
+    // Not the certificate of the authority alone: nothing ties the key that signed to it.
+    pin(&place, &swtpm.authority(), "");
+    let report = verify(&place, "first");
+    assert_eq!(report["tpm"]["root"], Json::Null);
+    assert!(report["tpm"]["noRoot"].as_str().unwrap().contains("is genuine, but nothing ties"), "{report:#}");
+
+    answer(&place, &swtpm, "report");
+    let genuine = tpm_of(&place, "report");
+    assert!(matches!(genuine.ak_binding, KeyBinding::Credential { .. }), "{:?}", genuine.ak_binding);
+    let report = verify_answer(&place, "report");
+    assert!(report["tpm"]["root"].as_str().unwrap().starts_with('"'), "{report:#}");
+    let length = |report: &Json| {
+        let claims = report["claims"].as_array().unwrap().clone();
+        claims.into_iter().find(|claim| claim["claim"] == "length of the burn-in").unwrap()["level"].clone()
+    };
+    assert_eq!(length(&report), "L2");
+    assert!(report["notProven"].to_string().contains("that this TPM is in the machine"), "{report:#}");
+    // Without the challenge, or with one that carries no secret, it proves nothing.
+    let alone = verify(&place, "report");
+    assert_eq!((length(&alone), &alone["tpm"]["root"]), ("L0".into(), &Json::Null));
+    assert!(alone["tpm"]["noRoot"].as_str().unwrap().contains("was not given"), "{alone:#}");
+
+    let refuses = |change: &dyn Fn(&mut TpmEvidence), what: &str| {
+        let before = fs::read(place.path("report/report.dsse.json")).unwrap();
+        resign(&place, "report", change);
+        let report = verify_answer(&place, "report");
+        assert_eq!(report["failures"][0]["class"], "E_TPM_KEY", "{report:#}");
+        assert!(report["failures"][0]["what"].as_str().unwrap().ends_with(what), "{report:#}");
+        fs::write(place.path("report/report.dsse.json"), before).unwrap();
+    };
+    refuses(&|tpm| tpm.ak_binding = KeyBinding::Credential { secret: [7; 32] }, "digest of the secret");
+    refuses(&|tpm| tpm.ek_cert = Some(Inline(Authority::new("x").endorse("00001014"))), "endorsement key");
+
+    // Revoked by its serial number, it is nobody's.
+    let serial = certificate::serial(&genuine.ek_cert.as_ref().unwrap().0).unwrap();
+    let revoked = format!("[[revoked_device]]\ncertificate = \"{serial}\"\nreason = \"extracted\"");
+    pin(&place, &swtpm.authority(), &revoked);
+    let report = verify_answer(&place, "report");
+    assert_eq!(report["failures"][0]["class"], "E_TPM_KEY", "{report:#}");
+    assert!(report["failures"][0]["observed"].as_str().unwrap().ends_with("is revoked: extracted"), "{report:#}");
+    pin(&place, &swtpm.authority(), "");
+
+    // Another TPM cannot read it, and with the words of the first one its own key is another.
+    let Some(other) = Swtpm::start() else { return };
+    certify(&place, "theirs", &["--tpm", &other.argument(), "--challenge", "c.json"]);
+    let platform = statement(&place, "theirs").predicate.platform.unwrap();
+    assert!(
+        platform.missing.iter().any(|why| why.starts_with("no answer to the challenge's credential")),
+        "{platform:?}"
+    );
+    assert!(matches!(platform.tpm.unwrap().ak_binding, KeyBinding::Own {}));
+    resign(&place, "theirs", |tpm| {
+        (tpm.ak_binding, tpm.ek_cert) = (genuine.ak_binding.clone(), genuine.ek_cert.clone());
+    });
+    let report = verify_answer(&place, "theirs");
+    assert_eq!(report["failures"][0]["class"], "E_TPM_KEY", "{report:#}");
+    assert!(report["failures"][0]["what"].as_str().unwrap().ends_with(": attestation key"), "{report:#}");
+    let none = place.run(["challenge", "new", "--for", "x", "--for-tpm", "seller.pem", "-o", "no.json"]).exits(2);
+    assert!(none.stderr.contains("hint: let the seller run"), "{}", none.stderr);
+}
+
+#[test]
+fn a_secret_for_a_key_on_p_256_is_read_too() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let place = place(2);
+    // As vendors leave it: the certificate of the key that the TPM makes of template L-2.
+    const ENDORSEMENT: u32 = 0x4000_000b;
+    let policy = hex::decode("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa").unwrap();
+    let template = Writer::new().u16(0x0023).u16(SHA256).u32(0x0003_00b2).sized(&policy).u16(6).u16(128).u16(0x43);
+    let template = template.u16(NO_ALGORITHM).u16(3).u16(NO_ALGORITHM).sized(&[0; 32]).sized(&[0; 32]);
+    let no_secret = Writer::new().sized(&[]).sized(&[]).finish();
+    let made = Writer::new().sized(&no_secret).sized(&template.finish()).sized(&[]).u32(0);
+    let made = run(&swtpm, 0x131, &[ENDORSEMENT], true, made);
+    let handle = u32::from_be_bytes(made[..4].try_into().unwrap());
+    let public = Reader::new(&made[8..]).sized().unwrap();
+    run(&swtpm, 0x165, &[], false, Writer::new().u32(handle));
+    let vendor = Authority::new("vendor");
+    leave_certificate(&swtpm, 0x01c0_000a, &vendor.endorse_key("49424d00", public));
+    certify(&place, "first", &["--tpm", &swtpm.argument()]);
+    pin(&place, &vendor.pem, "");
+    answer(&place, &swtpm, "report");
+    let report = verify_answer(&place, "report");
+    assert!(report["tpm"]["root"].as_str().is_some_and(|root| root.contains("vendor")), "{report:#}");
+}
+
+/// Puts a certificate into an NV index; vendors leave room behind it.
+fn leave_certificate(swtpm: &Swtpm, index: u32, certificate: &[u8]) {
+    const OWNER_AND_HOLDER_READ_AND_WRITE: u32 = 0x0206_0006;
+    let space = Writer::new().u32(index).u16(SHA256).u32(OWNER_AND_HOLDER_READ_AND_WRITE).sized(&[]);
+    let space = space.u16(certificate.len() as u16 + 20).finish();
+    run(swtpm, 0x12a, &[OWNER], true, Writer::new().sized(&[]).sized(&space));
+    let padded = [certificate, &[0xff; 20]].concat();
+    run(swtpm, 0x137, &[OWNER, index], true, Writer::new().sized(&padded).u16(0));
+}
+
 /// Clock and time in a quote.
 fn attested(swtpm: &Swtpm) -> (yanji::attest::tpm::quote::Clock, u64) {
     let quoted = tpm::quote(&swtpm.address(), &[1; 32]).into_known().unwrap();
@@ -159,14 +291,7 @@ fn the_attestation_key_that_the_vendor_certified_is_the_one_that_signs() {
     run(&swtpm, 0x120, &[OWNER, handle], true, Writer::new().u32(0x8108_0000));
     run(&swtpm, 0x165, &[], false, Writer::new().u32(handle));
     let certificate = Authority::new("machine vendor").certify(public);
-    const INDEX: u32 = 0x01c9_0001;
-    const OWNER_AND_HOLDER_READ_AND_WRITE: u32 = 0x0206_0006;
-    let space = Writer::new().u32(INDEX).u16(SHA256).u32(OWNER_AND_HOLDER_READ_AND_WRITE).sized(&[]);
-    // Vendors leave room.
-    let space = space.u16(certificate.len() as u16 + 20).finish();
-    run(&swtpm, 0x12a, &[OWNER], true, Writer::new().sized(&[]).sized(&space));
-    let padded = [certificate.as_slice(), &[0xff; 20]].concat();
-    run(&swtpm, 0x137, &[OWNER, INDEX], true, Writer::new().sized(&padded).u16(0));
+    leave_certificate(&swtpm, 0x01c9_0001, &certificate);
 
     let quoted = tpm::quote(&swtpm.address(), &[1; 32]).into_known().unwrap();
     assert_eq!((quoted.ak_public.as_slice(), quoted.ak_chain.as_slice()), (public, &[certificate][..]));

@@ -145,6 +145,16 @@ impl Authority {
 
     /// A certificate of an endorsement key that names a vendor, eight hexadecimal digits.
     pub fn endorse(&self, vendor: &str) -> Vec<u8> {
+        self.endorse_subject(vendor, &KeyPair::generate().unwrap())
+    }
+
+    /// The same for a key on P-256, given as TPMT_PUBLIC.
+    pub fn endorse_key(&self, vendor: &str, public: &[u8]) -> Vec<u8> {
+        let info = PublicKey::parse(public).unwrap().subject_public_key_info();
+        self.endorse_subject(vendor, &Subject(info[info.len() - 65..].to_vec()))
+    }
+
+    fn endorse_subject(&self, vendor: &str, subject: &impl PublicKeyData) -> Vec<u8> {
         let mut params = CertificateParams::default();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 1])];
         let text = format!("id:{vendor}");
@@ -156,7 +166,7 @@ impl Authority {
         let mut names = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
         names.set_criticality(true);
         params.custom_extensions = vec![names];
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().to_vec()
+        params.signed_by(subject, &self.issuer).unwrap().der().to_vec()
     }
 }
 
