@@ -76,10 +76,13 @@ def crate_components(metadata, lock):
 
     linked = reached([root], lambda crate: [it for it in below(crate, {None}) if not macro(it)])
     needed = reached([root], lambda crate: below(crate, {None, "build"}))
-    refs = {crate: reference(crates[crate], crate == root) for crate in needed}
+    refs = {crate: reference(crates[crate]) for crate in needed}
     components = []
     for crate in needed:
         about = crates[crate]
+        # What lies in the project's own folders is part of it.
+        if refs[crate] == "yanji" and crate != root:
+            continue
         component = {
             "type": "library",
             "bom-ref": refs[crate],
@@ -96,12 +99,14 @@ def crate_components(metadata, lock):
         if about["repository"]:
             component["externalReferences"] = [{"type": "vcs", "url": about["repository"]}]
         components.append(component)
-    edges = {refs[crate]: {refs[it] for it in below(crate, {None, "build"})} for crate in needed}
+    edges = {refs[crate]: set() for crate in needed}
+    for crate in needed:
+        edges[refs[crate]] |= {refs[it] for it in below(crate, {None, "build"})} - {refs[crate]}
     return components, edges
 
 
-def reference(crate, root):
-    return "yanji" if root else f"pkg:cargo/{quote(crate['name'])}@{quote(crate['version'])}"
+def reference(crate):
+    return f"pkg:cargo/{quote(crate['name'])}@{quote(crate['version'])}" if crate["source"] else "yanji"
 
 
 def package_component(line, root):
@@ -124,13 +129,14 @@ def package_component(line, root):
 
 
 def debian_licences(path):
-    """Short names as Debian writes them, where the file follows its machine-readable format 1.0; none where it is prose."""
+    """Short names as Debian writes them, where the file follows its machine-readable format 1.0; where it is prose, the names of
+    the common licences that it refers to."""
     try:
         text = path.read_text(errors="replace")
     except OSError:
         return []
     if not re.match(r"Format(-Specification)?:", text.lstrip()):
-        return []
+        return sorted(set(re.findall(r"/usr/share/common-licenses/([A-Za-z0-9.-]*[A-Za-z0-9])", text)))
     return sorted({" ".join(name.split()) for name in re.findall(r"^License:[ \t]*(\S.*)$", text, re.M)})
 
 
