@@ -45,12 +45,15 @@ while [ $# -gt 0 ]; do
 done
 
 missing=()
-for pair in xorriso:xorriso mcopy:mtools mkfs.vfat:dosfstools objcopy:binutils depmod:kmod cpio:cpio zstd:zstd xz:xz-utils \
-  dpkg:dpkg python3:python3 ldd:libc-bin; do
+for pair in xorriso:xorriso mcopy:mtools mkfs.vfat:dosfstools objdump:binutils depmod:kmod cpio:cpio zstd:zstd xz:xz-utils \
+  dpkg:dpkg python3:python3 strip:binutils; do
   PATH=$PATH:/sbin:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 [ ${#missing[@]} = 0 ] || fail "install these first: apt-get install ${missing[*]}"
+command -v cargo >/dev/null || fail "needs cargo (rustup.rs), which names the crates in the program"
 export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C TZ=UTC
+# Modes in the image are not those of whoever builds it.
+umask 022
 # Time of everything in the image: that of the commit, or the one that is given.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --format=%ct 2>/dev/null || echo 1700000000)}
 export SOURCE_DATE_EPOCH
@@ -61,6 +64,7 @@ if [ -z "$binary" ]; then
   binary=${CARGO_TARGET_DIR:-$project/target}/release/yanji
 fi
 [ -x "$binary" ] || fail "$binary is not a program"
+[ -z "$nvidia_pack" ] || [ -f "$nvidia_pack" ] || fail "$nvidia_pack does not exist"
 version=$("$binary" --version | cut -d' ' -f2)
 
 echo "== packages"
@@ -71,8 +75,10 @@ kernel=$root/boot/vmlinuz-$kernel_version
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$here/sbom.py" --packages "$cache/packages.tsv" --binary "$binary" --lock "$project/Cargo.lock" --version "$version" \
-  >"$work/sbom.cdx.json"
+strip -o "$work/yanji" "$binary"
+(cd "$project" && cargo metadata --locked --format-version 1 --filter-platform x86_64-unknown-linux-gnu) >"$work/crates.json"
+"$here/sbom.py" --packages "$cache/packages.tsv" --binary "$work/yanji" --crates "$work/crates.json" --lock "$project/Cargo.lock" \
+  --version "$version" --seconds "$SOURCE_DATE_EPOCH" ${nvidia_pack:+--nvidia-pack "$nvidia_pack"} >"$work/sbom.cdx.json"
 make_initrd() {
   echo "== initial file system"
   tree=$work/tree
@@ -103,7 +109,6 @@ make_initrd() {
     install -m 755 "$1" "$tree/usr/bin/$(basename "$2")"
     add_libraries "$1"
   }
-  strip -o "$work/yanji" "$binary"
   add_program "$work/yanji" yanji
   add_program "$root/usr/sbin/smartctl" smartctl
   add_program "$root/usr/bin/qrencode" qrencode
@@ -141,14 +146,14 @@ make_initrd() {
   cp "$work/sbom.cdx.json" "$tree/etc/yanji/sbom.cdx.json"
   find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
   (cd "$tree" && find . -mindepth 1 -printf '%P\n' | sort | cpio -o -H newc -R 0:0 --quiet --reproducible) >"$work/initrd.cpio"
-  zstd -q -19 -T1 "$work/initrd.cpio" -o "$work/initrd"
+  # Slow and small; ZSTD_CLEVEL=10 for trying. The number of threads does not change a byte.
+  ZSTD_NBTHREADS=${ZSTD_NBTHREADS:-0} zstd -q "-${ZSTD_CLEVEL:-19}" "$work/initrd.cpio" -o "$work/initrd"
 }
 if [ -n "$initrd" ]; then cp "$initrd" "$work/initrd"; else make_initrd; fi
 
 echo "== unified kernel image"
 cmdline="console=ttyS0,115200 console=tty0 quiet panic=30"
 if [ -n "$nvidia_pack" ]; then
-  [ -f "$nvidia_pack" ] || fail "$nvidia_pack does not exist"
   cmdline+=" yanji.nvidia=$(sha256sum "$nvidia_pack" | cut -d' ' -f1)"
 fi
 cmdline+="${extra_cmdline:+ $extra_cmdline}"

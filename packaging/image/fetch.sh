@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # fetch.sh FOLDER: downloads the packages of packages.txt into FOLDER and unpacks them into FOLDER/root, without root and
-# without touching the system's own package lists. Writes FOLDER/packages.tsv: name, version, architecture, SHA-256, file.
+# without touching the system's own package lists. Writes FOLDER/packages.tsv: name, version, architecture, SHA-256, file, and name and
+# version of the source package.
 #
-# PACKAGES names others, separated by blanks. The mirror is the one that this machine uses for Debian 12; DEBIAN_MIRROR names another.
+# PACKAGES names others, separated by blanks; RELEASE another release than Debian 12 and COMPONENTS other parts of it than main. The
+# mirror is the one that this machine uses for Debian 12; DEBIAN_MIRROR names another.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
-release=bookworm
+release=${RELEASE:-bookworm}
 keyring=${DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 
 fail() { echo "fetch.sh: $*" >&2; exit 1; }
@@ -16,8 +18,8 @@ command -v apt-get >/dev/null || fail "needs apt-get (a Debian or Ubuntu machine
 mirror=${DEBIAN_MIRROR:-}
 if [ -z "$mirror" ]; then
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v release="$release" '$1 == "Debian" && $2 == release { print $3; exit }')
-  [ -n "$mirror" ] || fail "this machine has no Debian $release sources: give a mirror with DEBIAN_MIRROR=URL"
+    awk -v release=bookworm '$1 == "Debian" && $2 == release { print $3; exit }')
+  [ -n "$mirror" ] || fail "this machine has no Debian 12 sources: give a mirror with DEBIAN_MIRROR=URL"
 fi
 
 apt_folder=$folder/apt
@@ -65,13 +67,17 @@ if ! sha256sum --check --status "$folder/sums" 2>/dev/null; then
   sha256sum --check --quiet "$folder/sums" || fail "a package is not what the signed list says"
 fi
 
-rm -rf "$folder/root"
+# What is unpacked already is not unpacked again.
+cmp -s "$folder/sums" "$folder/unpacked" && exit 0
+rm -rf "$folder/root" "$folder/unpacked"
 mkdir -p "$folder/root"
 while read -r digest file; do
   dpkg -x "$file" "$folder/root"
   dpkg-deb -W --showformat '${Package}\t${Version}\t${Architecture}' "$file"
-  printf '\t%s\t%s\n' "$digest" "$file"
+  printf '\t%s\t%s\t' "$digest" "$file"
+  dpkg-deb -W --showformat '${source:Package}\t${source:Version}\n' "$file"
 done <"$folder/sums" >"$folder/packages.tsv.new"
 kernel=$(cd "$folder/root/boot" 2>/dev/null && echo vmlinuz-* | sed s/vmlinuz-//) || kernel=
 [ -z "$kernel" ] || PATH=$PATH:/sbin:/usr/sbin depmod -b "$folder/root" "$kernel"
 mv "$folder/packages.tsv.new" "$folder/packages.tsv"
+cp "$folder/sums" "$folder/unpacked"

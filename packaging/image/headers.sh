@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# headers.sh FOLDER MODULES OUT: compiles the kernel modules in the folder MODULES for the kernel that fetch.sh put into FOLDER, and
-# leaves the .ko files in OUT. For the test bench only: nothing of it is in the image.
+# headers.sh FOLDER [MODULES OUT]: fetches the headers of the kernel that fetch.sh put into FOLDER; compiles the kernel modules in the
+# folder MODULES with them, and leaves the .ko files in OUT: those are for the test bench, and nothing of them is in the image.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-folder=$(cd "$1" && pwd) modules=$(cd "$2" && pwd) out=$(mkdir -p "$3" && cd "$3" && pwd)
+folder=$(cd "$1" && pwd)
 fail() { echo "headers.sh: $*" >&2; exit 1; }
 command -v gcc >/dev/null && command -v make >/dev/null || fail "install these first: apt-get install gcc make"
 version=$(basename "$folder"/root/lib/modules/*)
-sources=$(cat "$modules"/*.c "$modules/Makefile" | sha256sum | cut -d' ' -f1)
-[ "$(cat "$out/made-from" 2>/dev/null)" = "$version $sources" ] && exit 0
+if [ $# -ge 3 ]; then
+  modules=$(cd "$2" && pwd) out=$(mkdir -p "$3" && cd "$3" && pwd)
+  sources=$(cat "$modules"/*.c "$modules/Makefile" | sha256sum | cut -d' ' -f1)
+  [ "$(cat "$out/made-from" 2>/dev/null)" = "$version $sources" ] && exit 0
+fi
 base=${version%-amd64}
+# Unpacked anew each time, since paths in them are changed below.
+rm -f "$folder/headers/unpacked"
 PACKAGES="linux-headers-$version linux-headers-$base-common linux-kbuild-$base" "$here/fetch.sh" "$folder/headers"
 headers=$folder/headers/root/usr/src
 # The packages know each other by absolute paths.
@@ -20,6 +25,7 @@ for link in scripts tools; do
   [ -d "$folder/headers/root/usr/lib/$kbuild/$link" ] || continue
   ln -sfn "$folder/headers/root/usr/lib/$kbuild/$link" "$headers/linux-headers-$base-common/$link"
 done
+[ $# -ge 3 ] || exit 0
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 cp "$modules"/*.c "$modules/Makefile" "$build/"

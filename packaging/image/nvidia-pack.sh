@@ -1,67 +1,122 @@
 #!/usr/bin/env bash
 # nvidia-pack.sh DRIVER OUT [--cache FOLDER]: packs an NVIDIA driver for the boot image into the squashfs OUT and prints its SHA-256.
 #
-# DRIVER is NVIDIA's own installer (NVIDIA-Linux-x86_64-570.86.15.run), or "debian" for the open modules of Debian 12 (non-free). The kernel
-# modules are compiled for the kernel that fetch.sh put into the cache, with its headers. Nothing is installed on this machine.
+# DRIVER is NVIDIA's own installer (NVIDIA-Linux-x86_64-570.86.15.run), a folder with what `sh DRIVER.run --extract-only` leaves, or
+# "debian" for the open modules and the libraries of Debian 13 (non-free). The kernel modules are compiled for the kernel that fetch.sh
+# put into the cache, with its headers. Nothing is installed on this machine. The same driver and the same kernel give the same bytes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 fail() { echo "nvidia-pack.sh: $*" >&2; exit 1; }
-[ $# -ge 2 ] || fail "usage: nvidia-pack.sh DRIVER.run|debian OUT [--cache FOLDER]"
-driver=$1 out=$2
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image
-[ "${3:-}" != --cache ] || cache=$4
-for pair in mksquashfs:squashfs-tools gcc:gcc make:make; do
-  command -v "${pair%%:*}" >/dev/null || fail "install this first: apt-get install ${pair##*:}"
+[ $# = 2 ] || { [ $# = 4 ] && [ "$3" = --cache ]; } || fail "usage: nvidia-pack.sh DRIVER.run|FOLDER|debian OUT [--cache FOLDER]"
+driver=$1 out=$2 cache=${4:-${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image}
+export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C TZ=UTC
+umask 022
+missing=()
+for pair in mksquashfs:squashfs-tools gcc:gcc make:make modprobe:kmod objdump:binutils; do
+  command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
+[ ${#missing[@]} = 0 ] || fail "install these first: apt-get install ${missing[*]}"
 "$here/fetch.sh" "$cache"
-version=$(basename "$cache"/root/lib/modules/*)
-base=${version%-amd64}
+cache=$(cd "$cache" && pwd)
+kernel=$(basename "$cache"/root/lib/modules/*)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+
+mkdir "$work/source"
 case "$driver" in
   debian)
-    COMPONENTS="main contrib non-free non-free-firmware" PACKAGES="nvidia-open-kernel-source nvidia-kernel-support libnvidia-ml1 libcuda1
+    RELEASE=trixie COMPONENTS="main contrib non-free non-free-firmware" PACKAGES="nvidia-open-kernel-source libnvidia-ml1 libcuda1
       libnvidia-ptxjitcompiler1 firmware-nvidia-gsp" "$here/fetch.sh" "$cache/nvidia"
-    mkdir "$work/source"
-    tar -C "$work/source" -xf "$cache"/nvidia/root/usr/src/nvidia-open-kernel.tar.xz --strip-components=2
-    libraries=$cache/nvidia/root/usr/lib/x86_64-linux-gnu firmware=$cache/nvidia/root/lib/firmware/nvidia
+    files=$cache/nvidia/root
+    tar -C "$work/source" -xf "$files/usr/src/nvidia-open-kernel.tar.xz" --strip-components=2
     ;;
   *)
-    [ -f "$driver" ] || fail "$driver does not exist"
-    sh "$driver" --extract-only --target "$work/driver" >/dev/null
-    mv "$work/driver/kernel-open" "$work/source"
-    libraries=$work/driver firmware=$work/driver/firmware
+    files=$driver
+    if [ -f "$driver" ]; then
+      files=$work/driver
+      sh "$driver" --extract-only --target "$files" >/dev/null
+    fi
+    [ -d "$files/kernel-open" ] || fail "$driver is no driver with open kernel modules"
+    cp -r "$files/kernel-open/." "$work/source/"
     ;;
 esac
-"$here/headers.sh" "$cache" "$here/../../tests/guest" "$cache/modules"
-make -s -C "$work/source" SYSSRC="$cache/headers/root/usr/src/linux-headers-$base-common" \
-  SYSOUT="$cache/headers/root/usr/src/linux-headers-$version" CC=gcc IGNORE_CC_MISMATCH=1 CONFIG_DEBUG_INFO_BTF_MODULES= modules
+
+echo "== kernel modules"
+"$here/headers.sh" "$cache"
+headers=$cache/headers/root/usr/src
+# No path of this machine in the modules, and none of their own symbols for a debugger.
+make -s -j"$(nproc)" -C "$work/source" SYSSRC="$headers/linux-headers-${kernel%-amd64}-common" SYSOUT="$headers/linux-headers-$kernel" \
+  CC=gcc IGNORE_CC_MISMATCH=1 CONFIG_DEBUG_INFO_BTF_MODULES= NV_KERNEL_MODULES="nvidia nvidia-uvm" \
+  KCFLAGS="-ffile-prefix-map=$work/source=. -ffile-prefix-map=$cache=." modules >"$work/make.log" 2>&1 ||
+  { tail -n 20 "$work/make.log" >&2; fail "the kernel modules could not be compiled for $kernel"; }
+
 pack=$work/pack
 mkdir -p "$pack/lib" "$pack/modules" "$pack/firmware"
-cp "$work/source/nvidia.ko" "$work/source/nvidia-uvm.ko" "$pack/modules/"
-for name in libnvidia-ml.so libcuda.so libnvidia-ptxjitcompiler.so; do
-  found=$(find "$libraries" -name "$name.*" -type f | head -n 1)
-  [ -n "$found" ] || fail "the driver has no $name"
-  cp "$found" "$pack/lib/$name.1"
+# What the driver's modules stand on comes first; the image has only what an inspection needs.
+for module in nvidia nvidia-uvm; do
+  [ -f "$work/source/$module.ko" ] || fail "the driver made no $module.ko"
+  strip --strip-debug "$work/source/$module.ko"
+  for below in $(modinfo -F depends "$work/source/$module.ko" | tr , ' '); do
+    case $below in nvidia) continue ;; esac
+    modprobe -d "$cache/root" -S "$kernel" --show-depends "$below" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+  done
+done | while read -r path; do
+  name=$(basename "${path%.xz}")
+  [ ! -e "$pack/modules/$name" ] || continue
+  xz -dc "$path" >"$pack/modules/$name"
+  echo "$name" >>"$pack/modules/below"
 done
-ln -s libcuda.so.1 "$pack/lib/libcuda.so"
-find "$firmware" -name 'gsp_*.bin' -exec cp {} "$pack/firmware/" \;
+touch "$pack/modules/below"
+cp "$work/source/nvidia.ko" "$work/source/nvidia-uvm.ko" "$pack/modules/"
+
+version=$(modinfo -F version "$work/source/nvidia.ko")
+# The libraries that yanji opens, and those of the driver that they ask for in turn.
+add_library() {
+  local found name
+  found=$(find "$files" -name "$1.$version" -type f | LC_ALL=C sort | head -n 1)
+  [ -n "$found" ] || fail "the driver has no $1.$version: modules and libraries have to be of one version"
+  [ ! -e "$pack/lib/$1.1" ] || return 0
+  install -m 644 "$found" "$pack/lib/$1.1"
+  for name in $(objdump -p "$found" | sed -n "s/^ *NEEDED *\(libnvidia.*\)\.so\.$version$/\1.so/p"); do
+    add_library "$name"
+    ln -sf "$name.1" "$pack/lib/$name.$version"
+  done
+}
+for name in libnvidia-ml.so libcuda.so libnvidia-ptxjitcompiler.so; do add_library "$name"; done
+find "$files" -path "*firmware*" -name 'gsp_*.bin' -type f -exec install -m 644 {} "$pack/firmware/" \;
+ls "$pack"/firmware/gsp_*.bin >/dev/null 2>&1 || fail "the driver has no GSP firmware, which open modules need"
+echo "$version" >"$pack/version"
+echo "$kernel" >"$pack/kernel"
+
 cat >"$pack/load" <<'LOAD'
 # Loads the driver; read by the image after it has compared the pack's digest with the measured one.
-version=$(modinfo -F version /run/nvidia/modules/nvidia.ko 2>/dev/null)
-mkdir -p "/lib/firmware/nvidia/$version"
-cp /run/nvidia/firmware/* "/lib/firmware/nvidia/$version/"
-for module in drm video ecdh_generic; do modprobe -q "$module"; done
-insmod /run/nvidia/modules/nvidia.ko && insmod /run/nvidia/modules/nvidia-uvm.ko || exit 1
-major=$(sed -n 's/^ *\([0-9]*\) nvidia-frontend$/\1/p; s/^ *\([0-9]*\) nvidia$/\1/p' /proc/devices | head -n 1)
+pack=/run/nvidia
+[ "$(uname -r)" = "$(cat $pack/kernel)" ] || { echo "the pack is for kernel $(cat $pack/kernel)"; exit 1; }
+firmware=/lib/firmware/nvidia/$(cat $pack/version)
+mkdir -p "$firmware"
+for file in $pack/firmware/*; do ln -sf "$file" "$firmware/"; done
+# Some may be there already.
+while read -r module; do insmod "$pack/modules/$module" 2>/dev/null; done <$pack/modules/below
+for module in nvidia nvidia-uvm; do insmod $pack/modules/$module.ko || exit 1; done
+major() { sed -n "s/^ *\([0-9]*\) $1\$/\1/p" /proc/devices | head -n 1; }
+gpus=$(major nvidia)
+[ -n "$gpus" ] || gpus=$(major nvidia-frontend)
 index=0
 for folder in /proc/driver/nvidia/gpus/*; do
   [ -d "$folder" ] || continue
-  mknod -m 666 "/dev/nvidia$index" c "$major" "$index"
+  mknod -m 666 "/dev/nvidia$index" c "$gpus" "$index"
   index=$((index + 1))
 done
-mknod -m 666 /dev/nvidiactl c "$major" 255
-mknod -m 666 /dev/nvidia-uvm c "$(sed -n 's/^ *\([0-9]*\) nvidia-uvm$/\1/p' /proc/devices)" 0
+mknod -m 666 /dev/nvidiactl c "$gpus" 255
+mknod -m 666 /dev/nvidia-uvm c "$(major nvidia-uvm)" 0
 LOAD
-mksquashfs "$pack" "$out" -quiet -noappend -all-root -comp zstd -mkfs-time 0 -all-time 0
+chmod 644 "$pack"/version "$pack"/kernel "$pack"/load "$pack"/modules/*
+# The tool refuses to be told the time twice.
+unset SOURCE_DATE_EPOCH
+mkdir -p "$(dirname "$out")"
+rm -f "$out.part"
+mksquashfs "$pack" "$out.part" -quiet -noappend -no-progress -all-root -no-xattrs -comp zstd -mkfs-time 0 -all-time 0
+mv "$out.part" "$out"
+find "$pack" -type f -printf '%s %P\n' | sort -rn
+echo "driver $version for kernel $kernel: $(stat -c %s "$out") bytes"
 echo "$(sha256sum "$out" | cut -d' ' -f1)  $out"

@@ -2,6 +2,7 @@
 
 mod accept;
 mod args;
+mod attest_build;
 mod burn;
 mod capture;
 mod certify;
@@ -112,5 +113,6 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::Success)
         }
         Command::Generate(generate) => generate::run(generate),
+        Command::AttestBuild(attest) => attest_build::run(attest).map(|()| Exit::Success),
     }
 }

@@ -6,6 +6,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use yanji::attest::envelope;
+use yanji::attest::key::PublicKey;
+
 use super::{Place, Ran, change};
 use crate::support::RecordedMachine;
 
@@ -170,5 +176,42 @@ fn generated_files_are_those_of_this_command_line() {
     assert_eq!(made.keys().collect::<Vec<_>>(), kept.keys().collect::<Vec<_>>());
     for (path, content) in made {
         assert!(content == kept[&path], "packaging/{} is out of date: cargo run -- generate packaging", path.display());
+    }
+}
+
+#[test]
+fn a_build_statement_is_signed_and_nothing_that_could_pass_for_a_report() {
+    let place = Place::new();
+    place.run(["key", "gen", "--out", "release.pem", "--no-passphrase"]).exits(0);
+    let statement = |kind: &str, subjects: serde_json::Value| {
+        json!({
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": subjects,
+            "predicateType": kind,
+            "predicate": { "buildDefinition": {}, "runDetails": {} },
+        })
+    };
+    let file = json!([{ "name": "yanji.tar.xz", "digest": { "sha256": "ab".repeat(32) } }]);
+    let provenance = "https://slsa.dev/provenance/v1";
+    let good = statement(provenance, file.clone()).to_string();
+    fs::write(place.path("good.json"), &good).unwrap();
+    let sign = ["attest-build", "good.json", "--key", "release.pem", "-o", "good.dsse.json"];
+    place.run(sign).exits(0);
+    let envelope: serde_json::Value = serde_json::from_slice(&fs::read(place.path("good.dsse.json")).unwrap()).unwrap();
+    let payload = STANDARD.decode(envelope["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(payload, good.as_bytes(), "the bytes are signed as they are");
+    let signature = STANDARD.decode(envelope["signatures"][0]["sig"].as_str().unwrap()).unwrap();
+    let key = PublicKey::load(&place.path("release.pem.pub")).unwrap();
+    assert!(key.verify(&envelope::pae(&payload), &signature));
+
+    for (refused, why) in [
+        (statement("https://yanji.example/hw-authenticity/v1", file).to_string(), "its predicate is of type"),
+        (statement(provenance, json!([])).to_string(), "it is about no file"),
+        (good.replacen('{', r#"{"_type":"twice","#, 1), "is no in-toto statement"),
+    ] {
+        fs::write(place.path("bad.json"), refused).unwrap();
+        let ran = place.run(["attest-build", "bad.json", "--key", "release.pem", "-o", "bad.dsse.json"]).exits(2);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        assert!(!place.path("bad.dsse.json").exists());
     }
 }
