@@ -52,7 +52,7 @@ struct Test {
     run: fn(&Bench) -> anyhow::Result<String>,
 }
 
-const GUESTS: [Test; 14] = [
+const GUESTS: [Test; 15] = [
     Test {
         name: "smbios-twins",
         what: "16 modules by SMBIOS, two with one serial number",
@@ -130,6 +130,12 @@ const GUESTS: [Test; 14] = [
         what: "the same with another command line",
         expected: "E_IMAGE_UNKNOWN",
         run: image::uefi_cmdline,
+    },
+    Test {
+        name: "uefi-options",
+        what: "the genuine image, handed another command line by the firmware",
+        expected: "E_IMAGE_UNKNOWN, though PCR 11 is the same",
+        run: image::uefi_options,
     },
     Test {
         name: "secure-boot",

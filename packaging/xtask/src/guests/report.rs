@@ -12,7 +12,7 @@ use crate::guest::Guest;
 use crate::tpm::run;
 
 /// A burn-in of a few seconds: the guests show that it runs and is signed, not that the host has good memory.
-pub const SHORT_PROFILE: &str = "name = \"guest\"\nduration_seconds = 6\n[memory]\nshare_percent = 10\nphase_seconds = 3\n[cpu]\nphase_seconds = 3\n";
+pub const SHORT_PROFILE: &str = "name = \"guest\"\nduration_seconds = 10\n[memory]\nshare_percent = 10\nphase_seconds = 3\n[cpu]\nphase_seconds = 3\n";
 
 /// What `yanji verify` says of one report.
 pub struct Verified {
@@ -86,7 +86,7 @@ pub fn trust_policy(guest: &Guest<'_>, report: &Path, vendor: &str, image: Optio
     let mut text = fs::read_to_string(&policy)?.replace("version = 2", "version = 3");
     text += &format!("\n[[root]]\nkind = \"tpm\"\npem = \"\"\"\n{vendor}\"\"\"\n");
     if let Some(image) = image {
-        let pcr11 = predicted(image, 11)?;
+        let pcr11 = predicted(image, &["pcr11", "stub"])?;
         text += &format!("\n[[image]]\nname = \"yanji\"\nversion = \"test\"\npcr11 = \"{pcr11}\"\n");
     }
     fs::write(&policy, text)?;
@@ -94,12 +94,11 @@ pub fn trust_policy(guest: &Guest<'_>, report: &Path, vendor: &str, image: Optio
     Ok(policy)
 }
 
-/// What image.json says of register 4 or 11.
-pub fn predicted(image: &Path, register: u32) -> anyhow::Result<String> {
+/// A register that image.json predicts.
+pub fn predicted(image: &Path, path: &[&str]) -> anyhow::Result<String> {
     let json: Json = serde_json::from_slice(&fs::read(image)?)?;
-    let measured = &json["measured"];
-    let value = if register == 11 { &measured["pcr11"]["stub"] } else { &measured["pcr4"] };
-    Ok(value.as_str().with_context(|| format!("image.json has no register {register}"))?.to_owned())
+    let value = path.iter().fold(&json["measured"], |json, name| &json[*name]);
+    Ok(value.as_str().with_context(|| format!("image.json has no {path:?}"))?.to_owned())
 }
 
 /// What the TPM showed of a register at the start and at the end.

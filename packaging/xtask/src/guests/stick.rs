@@ -10,7 +10,7 @@ use crate::guest::{Bench, Guest};
 use crate::tpm::run;
 
 /// When the stick is pulled out, in seconds after the copy began. Throttled as it is, a report takes a few.
-const PULLED_AFTER: [&str; 4] = ["0", "1", "2.5", "4"];
+const PULLED_AFTER: [&str; 3] = ["0", "0.5", "1"];
 const STICK_BYTES: usize = 2 << 20;
 
 /// The image's own functions, with one stick in the machine at a time. Authorising a USB device and withdrawing that is, to the
@@ -90,7 +90,7 @@ pub fn bad_sticks(bench: &Bench) -> anyhow::Result<String> {
     run(Command::new("mcopy").arg("-i").arg(&expired).arg(&challenge).arg("::/challenge.json"))?;
     let full = add_stick(&mut guest, "full", "")?;
     add_stick(&mut guest, "locked", ",readonly=on")?;
-    let pulled = add_stick(&mut guest, "pulled", ",throttling.bps-write=100000")?;
+    let pulled = add_stick(&mut guest, "pulled", ",throttling.bps-write=60000")?;
     let outcome = guest.run_script(&SCRIPT.replace("MOMENTS", &PULLED_AFTER.join(" ")))?;
     let says = |log: &str, words: &str| {
         let text = guest.host_text(log).with_context(|| outcome.tail())?;
