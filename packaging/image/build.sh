@@ -12,7 +12,7 @@
 #   --nvidia-pack FILE  what nvidia-pack.sh made
 #   --sign-key FILE     private key, PEM, with which sbsign signs the kernel image for Secure Boot: your own, whose
 #   --sign-cert FILE    certificate is enrolled in the firmware
-#   --initrd FILE       the initial file system of an earlier run, to change nothing but the command line
+#   --initrd FILE       the initial file system of an earlier run with the same --cache, to change nothing but the command line
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
@@ -67,8 +67,11 @@ fi
 [ -z "$nvidia_pack" ] || [ -f "$nvidia_pack" ] || fail "$nvidia_pack does not exist"
 version=$("$binary" --version | cut -d' ' -f2)
 
-echo "== packages"
-"$here/fetch.sh" "$cache"
+if [ -z "$initrd" ]; then
+  echo "== packages"
+  "$here/fetch.sh" "$cache"
+fi
+[ -d "$cache/root" ] || fail "$cache holds no packages: --initrd needs those of the run that made it"
 root=$cache/root
 kernel_version=$(basename "$root"/lib/modules/*)
 kernel=$root/boot/vmlinuz-$kernel_version

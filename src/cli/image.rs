@@ -54,6 +54,7 @@ pub fn run(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
             text += &format!("stub            {stub}\n");
             text += &format!("sections        {}\n", measured.sections.join(" "));
             text += &format!("PCR 4           {}\n", measured.pcr4);
+            text += &format!("PCR 4           {}  under Secure Boot\n", measured.pcr4_secure_boot);
             for (index, phase) in std::iter::once("stub").chain(phases).enumerate() {
                 let Some(value) = measured.pcr11.get(phase) else { continue };
                 let name = if index == 0 { "as it starts".to_owned() } else { format!("after {phase}") };

@@ -421,6 +421,19 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     let both = allow(&register) + &allow(&hex::encode([12; 32])).replace("\"3\"", "\"4\"");
     let report = deal.verify(changed, MINUTE, &(deal.pinned() + &both));
     assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    // The same image with a command line of somebody else, who may have had a shell before it; or who hides that.
+    let mut deal = Deal::new();
+    deal.tpm.registers.insert(12, [7; 32]);
+    let handed = deal.platform(|tpm| tpm.wait(63_200));
+    let report = deal.verify(handed.clone(), MINUTE, &(deal.pinned() + &allow(&register)));
+    assert_fails(&report, FailureClass::ImageUnknown, &hex::encode([7; 32]));
+    assert!(deal.verify(handed, MINUTE, &deal.pinned()).is_valid());
+    let mut deal = Deal::new();
+    deal.tpm.registers.remove(&12);
+    let hidden = deal.platform(|tpm| tpm.wait(63_200));
+    let report = deal.verify(hidden.clone(), MINUTE, &(deal.pinned() + &allow(&register)));
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    assert!(deal.verify(hidden, MINUTE, &deal.pinned()).is_valid());
 }
 
 #[test]
@@ -544,6 +557,9 @@ fn an_image_is_measured_as_the_stub_and_the_firmware_measure_it() {
         (measured.authenticode, measured.pcr4, &measured.pcr11["stub"])
     );
     assert_ne!(again.sha256, measured.sha256);
+    let kernel_digest = measured.kernel_authenticode.unwrap();
+    let with_kernel = extend(measured.pcr4_secure_boot.as_bytes(), kernel_digest.as_bytes());
+    assert_eq!(measured.pcr4, Digest::from_bytes(with_kernel));
     assert_eq!(measured.kernel_authenticode, {
         let mut hashed = kernel.clone();
         hashed.drain(certificates..certificates + 8);

@@ -55,28 +55,45 @@ pub fn modules(like: &SpdImage, count: u8, twins: &[u8]) -> Vec<SpdImage> {
     (0..count).map(|index| SpdImage { serial: serial(index), ..like.clone() }).collect()
 }
 
-/// Config space of an H100 SXM (PCI Express Base Specification 6.0, 7.5 and 7.9): a link that can do 32 GT/s on 16 lanes,
-/// and the link that was trained.
-pub fn h100_config(serial_number: u64, speed: u8, width: u8) -> Vec<u8> {
-    let mut config = vec![0; 4096];
-    let mut put = |offset: usize, bytes: &[u8]| config[offset..offset + bytes.len()].copy_from_slice(bytes);
-    put(0x00, &0x10deu16.to_le_bytes());
-    put(0x02, &0x2330u16.to_le_bytes());
-    put(0x06, &0x0010u16.to_le_bytes());
-    put(0x08, &[0xa1, 0x00, 0x02, 0x03]);
-    put(0x2c, &0x10deu16.to_le_bytes());
-    put(0x2e, &0x16c1u16.to_le_bytes());
-    put(0x34, &[0x60]);
-    put(0x3d, &[1]);
-    // Power management, then PCI Express version 2, an endpoint.
-    put(0x60, &[0x01, 0x68, 0x03, 0x00]);
-    put(0x68, &[0x10, 0x00, 0x02, 0x00]);
-    put(0x6c, &0x0000_8fe1u32.to_le_bytes());
-    put(0x74, &((16u32 << 4) | 5).to_le_bytes());
-    put(0x7a, &((u16::from(width) << 4) | u16::from(speed)).to_le_bytes());
-    put(0x94, &0x3eu32.to_le_bytes());
-    // Device serial number.
-    put(0x100, &0x0001_0003u32.to_le_bytes());
-    put(0x104, &serial_number.to_le_bytes());
+/// Config space of an H100 SXM (PCI Express Base Specification 6.0, 7.5): a link that can do 32 GT/s on 16 lanes, and the link
+/// that was trained.
+pub fn h100_config(speed: u8, width: u8) -> Vec<u8> {
+    let mut config = express_config(0x2330, 0x00, speed, width);
+    put(&mut config, 0x08, &[0xa1, 0x00, 0x02, 0x03]);
+    put(&mut config, 0x2c, &0x10deu16.to_le_bytes());
+    put(&mut config, 0x2e, &0x16c1u16.to_le_bytes());
     config
+}
+
+/// Config space of the root port above it, on whose other side bus `bus` lies (7.5.1.3). Its windows are shut: base above limit.
+pub fn root_port_config(bus: u8, speed: u8, width: u8) -> Vec<u8> {
+    let mut config = express_config(0x352a, 0x40, speed, width);
+    put(&mut config, 0x00, &0x8086u16.to_le_bytes());
+    put(&mut config, 0x08, &[0x04, 0x00, 0x04, 0x06]);
+    put(&mut config, 0x0e, &[0x01]);
+    put(&mut config, 0x18, &[0, bus, bus]);
+    put(&mut config, 0x1c, &[0xf0, 0x00]);
+    put(&mut config, 0x20, &[0xf0, 0xff, 0x00, 0x00, 0xf0, 0xff, 0x00, 0x00]);
+    config
+}
+
+/// What port and device have in common: identity, power management, and a PCI Express capability of version 2 whose device and
+/// port type is in the upper half of `kind` (7.5.3.2).
+fn express_config(device: u16, kind: u8, speed: u8, width: u8) -> Vec<u8> {
+    let mut config = vec![0; 4096];
+    put(&mut config, 0x00, &0x10deu16.to_le_bytes());
+    put(&mut config, 0x02, &device.to_le_bytes());
+    put(&mut config, 0x06, &0x0010u16.to_le_bytes());
+    put(&mut config, 0x34, &[0x60]);
+    put(&mut config, 0x60, &[0x01, 0x68, 0x03, 0x00]);
+    put(&mut config, 0x68, &[0x10, 0x00, kind | 2, 0x00]);
+    put(&mut config, 0x6c, &0x0000_8fe1u32.to_le_bytes());
+    put(&mut config, 0x74, &((16u32 << 4) | 5).to_le_bytes());
+    put(&mut config, 0x7a, &((u16::from(width) << 4) | u16::from(speed)).to_le_bytes());
+    put(&mut config, 0x94, &0x3eu32.to_le_bytes());
+    config
+}
+
+fn put(config: &mut [u8], offset: usize, bytes: &[u8]) {
+    config[offset..offset + bytes.len()].copy_from_slice(bytes);
 }

@@ -3,22 +3,29 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::Value as Json;
+
+use crate::guests::Images;
+use crate::tpm::{self, Helper};
+
+/// What the kernel says when the emulated timer stood still while it was tried: the machine below was too busy.
+const TIMER_PANIC: &str = "IO-APIC + timer doesn't work";
+const TIMER_ATTEMPTS: usize = 3;
 
 /// What every guest needs.
 pub struct Bench {
     /// `vmlinuz` and `initrd` of the image.
     pub boot: PathBuf,
-    /// The image.
-    pub iso: PathBuf,
     /// The binary inside of the image, run here too.
     pub binary: PathBuf,
     /// Kernel modules and helpers of the test bench.
     pub modules: PathBuf,
+    /// Images that start a run by themselves.
+    pub images: Images,
     /// Longest time of one guest.
     pub limit: Duration,
 }
@@ -29,16 +36,6 @@ pub struct Guest<'a> {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
     helpers: Vec<Helper>,
-}
-
-/// A program beside the guest, ended with it.
-struct Helper(Child);
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
-    }
 }
 
 /// What a guest left.
@@ -54,7 +51,8 @@ impl<'a> Guest<'a> {
     pub fn new(bench: &'a Bench) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join("host"))?;
-        // No hardware virtualisation: it is not to be had everywhere, and the same guests must run everywhere.
+        // No hardware virtualisation: many build machines have none, or one that stops at the kernel's first vector instruction,
+        // and the same guests must run everywhere.
         let arguments = "-M q35 -accel tcg -cpu max -m 512 -nodefaults -no-user-config -display none -no-reboot -serial stdio \
                          -device isa-debug-exit,iobase=0xf4,iosize=0x04";
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
@@ -72,6 +70,12 @@ impl<'a> Guest<'a> {
         self
     }
 
+    /// Adds an argument whose value has blanks.
+    pub fn argument(&mut self, argument: &str, value: &str) -> &mut Self {
+        self.arguments.extend([argument.to_owned(), value.to_owned()]);
+        self
+    }
+
     /// Replaces an argument's value.
     pub fn replace(&mut self, argument: &str, value: &str) -> &mut Self {
         if let Some(at) = self.arguments.iter().position(|it| it == argument)
@@ -84,9 +88,7 @@ impl<'a> Guest<'a> {
 
     /// A file that the guest sees below /host.
     pub fn host_file(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<PathBuf> {
-        let path = self.path("host").join(name);
-        fs::write(&path, content).with_context(|| path.display().to_string())?;
-        Ok(path)
+        self.file(&format!("host/{name}"), content)
     }
 
     /// A file beside the guest.
@@ -96,76 +98,27 @@ impl<'a> Guest<'a> {
         Ok(path)
     }
 
-    /// JSON that the guest wrote below /host.
-    pub fn host_json(&self, name: &str) -> anyhow::Result<Json> {
-        let path = self.path("host").join(name);
-        let text = fs::read(&path).with_context(|| format!("the guest left no {name}"))?;
-        serde_json::from_slice(&text).with_context(|| format!("{name} is no JSON"))
+    /// Text that the guest wrote below /host.
+    pub fn host_text(&self, name: &str) -> anyhow::Result<String> {
+        fs::read_to_string(self.path("host").join(name)).with_context(|| format!("the guest left no {name}"))
     }
 
-    /// A software TPM with an endorsement certificate of its own authority, attached to the guest. Gives that authority's
-    /// certificates in PEM.
+    /// JSON that the guest wrote below /host.
+    pub fn host_json(&self, name: &str) -> anyhow::Result<Json> {
+        serde_json::from_str(&self.host_text(name)?).with_context(|| format!("{name} is no JSON"))
+    }
+
+    /// A software TPM, attached to the guest. Gives the certificate of the vendor who vouches for its key, PEM.
     pub fn tpm(&mut self) -> anyhow::Result<String> {
-        let state = self.path("tpm");
-        fs::create_dir(&state)?;
-        let config = self.path("tpm-config");
-        fs::create_dir(&config)?;
-        let authority = self.path("tpm-authority");
-        fs::create_dir(&authority)?;
-        // swtpm_setup(8), swtpm-localca(8): their authority's keys would otherwise lie in the user's home.
-        let localca = format!(
-            "statedir = {0}\nsigningkey = {0}/signkey.pem\nissuercert = {0}/issuercert.pem\ncertserial = {0}/certserial\n",
-            authority.display()
-        );
-        let localca = self.file("tpm-config/swtpm-localca.conf", localca)?;
-        let options = self.file(
-            "tpm-config/swtpm-localca.options",
-            "--platform-manufacturer Test\n--platform-version 1\n--platform-model Test\n",
-        )?;
-        let setup = self.file(
-            "tpm-config/swtpm_setup.conf",
-            format!(
-                "create_certs_tool = swtpm_localca\ncreate_certs_tool_config = {}\ncreate_certs_tool_options = {}\n\
-                 active_pcr_banks = sha256\n",
-                localca.display(),
-                options.display()
-            ),
-        )?;
-        let made = Command::new("swtpm_setup")
-            .args([
-                "--tpm2",
-                "--create-ek-cert",
-                "--create-platform-cert",
-                "--lock-nvram",
-                "--overwrite",
-                "--tpm-state",
-            ])
-            .arg(&state)
-            .arg("--config")
-            .arg(&setup)
-            .output()
-            .context("swtpm_setup: apt-get install swtpm swtpm-tools")?;
-        if !made.status.success() {
-            bail!("swtpm_setup: {}{}", String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
-        }
-        let socket = self.path("tpm.sock");
-        let child = Command::new("swtpm")
-            .args(["socket", "--tpm2", "--tpmstate", &format!("dir={}", state.display())])
-            .args(["--ctrl", &format!("type=unixio,path={}", socket.display())])
-            .stdout(Stdio::null())
-            .spawn()
-            .context("swtpm: apt-get install swtpm")?;
-        self.helpers.push(Helper(child));
-        wait_for(&socket)?;
+        let folder = self.path("tpm");
+        fs::create_dir(&folder)?;
+        let tpm = tpm::make(&folder)?;
+        self.helpers.push(tpm.process);
         self.arguments(&format!(
             "-chardev socket,id=tpm,path={} -tpmdev emulator,id=tpm0,chardev=tpm -device tpm-tis,tpmdev=tpm0",
-            socket.display()
+            tpm.socket.display()
         ));
-        let mut roots = String::new();
-        for name in ["issuercert.pem", "swtpm-localca-rootca-cert.pem"] {
-            roots += &fs::read_to_string(authority.join(name)).with_context(|| name.to_owned())?;
-        }
-        Ok(roots)
+        Ok(tpm.vendor)
     }
 
     /// UEFI firmware with variables of its own. `secure` has Debian's test keys enrolled and Secure Boot on.
@@ -203,19 +156,29 @@ impl<'a> Guest<'a> {
             self.path("host").display()
         );
         self.arguments(&start);
-        let append = "console=ttyS0 quiet panic=-1 yanji.exit-port";
-        self.arguments.extend(["-append".to_owned(), append.to_owned()]);
+        self.argument("-append", "console=ttyS0 quiet panic=-1 yanji.exit-port");
         self.run()
     }
 
     /// Starts whatever the arguments say.
     pub fn run(&mut self) -> anyhow::Result<Outcome> {
+        for _ in 0..TIMER_ATTEMPTS {
+            let outcome = self.run_once()?;
+            if !outcome.console.contains(TIMER_PANIC) {
+                return Ok(outcome);
+            }
+        }
+        bail!("{TIMER_PANIC}, {TIMER_ATTEMPTS} times")
+    }
+
+    fn run_once(&mut self) -> anyhow::Result<Outcome> {
         let log = self.path("console.log");
+        let console = File::create(&log)?;
         let mut child = Command::new("qemu-system-x86_64")
             .args(&self.arguments)
             .stdin(Stdio::null())
-            .stdout(File::create(&log)?)
-            .stderr(File::options().append(true).open(&log)?)
+            .stdout(console.try_clone()?)
+            .stderr(console)
             .spawn()
             .context("qemu-system-x86_64: apt-get install qemu-system-x86")?;
         let started = Instant::now();
@@ -234,18 +197,27 @@ impl<'a> Guest<'a> {
         if std::env::var_os("XTASK_CONSOLE").is_some() {
             std::io::stderr().write_all(console.as_bytes())?;
         }
+        ensure!(status.is_some(), "not done after {} s: {}", self.bench.limit.as_secs(), last_lines(&console));
         // The exit port gives (value << 1) | 1, and the image adds 16 to its code.
         let code = status.and_then(|status| status.code()).filter(|code| code & 1 == 1).map(|code| (code >> 1) - 16);
         Ok(Outcome { console, code })
     }
 }
 
-fn wait_for(path: &Path) -> anyhow::Result<()> {
-    for _ in 0..100 {
-        if path.exists() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
+impl Outcome {
+    /// Fails when the console does not say that.
+    pub fn says(&self, words: &str) -> anyhow::Result<()> {
+        ensure!(self.console.contains(words), "the console does not say {words:?}: {}", self.tail());
+        Ok(())
     }
-    bail!("{} did not appear", path.display())
+
+    /// The last lines of the console, for an error.
+    pub fn tail(&self) -> String {
+        last_lines(&self.console)
+    }
+}
+
+fn last_lines(console: &str) -> String {
+    let lines: Vec<&str> = console.lines().filter(|line| !line.contains('█')).collect();
+    lines[lines.len().saturating_sub(12)..].join(" | ")
 }

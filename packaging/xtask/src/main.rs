@@ -9,6 +9,7 @@ mod smbios;
 #[path = "../../../tests/it/support/spd.rs"]
 #[allow(dead_code, reason = "shared with the integration tests, which use all of it")]
 mod spd;
+mod tpm;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

@@ -26,10 +26,15 @@ use crate::evidence::Reading;
 use crate::host::tpm::Quoted;
 
 /// Registers that are quoted: firmware and its settings (0 to 3), what was booted (4, 5), Secure Boot (7), the unified
-/// kernel image (11) and the keys of shim (14).
-pub const QUOTED_REGISTERS: [u32; 9] = [0, 1, 2, 3, 4, 5, 7, 11, 14];
+/// kernel image (11), what was handed to it from outside (12) and the keys of shim (14).
+pub const QUOTED_REGISTERS: [u32; 10] = [0, 1, 2, 3, 4, 5, 7, 11, 12, 14];
+/// Registers without which a quote is refused. Earlier versions quoted no others.
+pub const REQUIRED_REGISTERS: [u32; 9] = [0, 1, 2, 3, 4, 5, 7, 11, 14];
 /// The register that a unified kernel image is measured into.
 pub const IMAGE_REGISTER: u32 = 11;
+/// The register that systemd-stub measures a command line into that the firmware handed to it, and credentials that lay beside
+/// it. Without Secure Boot such a command line takes the place of the image's own, which is in [`IMAGE_REGISTER`] all the same.
+pub const HANDED_REGISTER: u32 = 12;
 /// Registers that only firmware and boot loaders extend, and write all of it into the event log.
 pub const FIRMWARE_REGISTERS: std::ops::RangeInclusive<u32> = 0..=7;
 /// Name of the bank that is quoted.

@@ -15,8 +15,8 @@ use crate::attest::tpm::event_log::EventLog;
 use crate::attest::tpm::public_key::PublicKey;
 use crate::attest::tpm::quote::{Attestation, Clock, Said, pcr_digest};
 use crate::attest::tpm::{
-    BANK, FIRMWARE_REGISTERS, IMAGE_REGISTER, KeyBinding, Phase, Platform, QUOTED_REGISTERS, SHA256, SignedQuote,
-    TpmEvidence, nonce,
+    BANK, FIRMWARE_REGISTERS, HANDED_REGISTER, IMAGE_REGISTER, KeyBinding, Phase, Platform, REQUIRED_REGISTERS, SHA256,
+    SignedQuote, TpmEvidence, nonce,
 };
 
 /// Parts in a thousand by which a TPM's clock may be slow without a word being lost about it.
@@ -143,9 +143,9 @@ fn check_quote<'a>(
         return None;
     };
     let registers: Vec<u32> = signed.pcrs.keys().copied().collect();
-    let all = QUOTED_REGISTERS.iter().all(|register| signed.pcrs.contains_key(register));
+    let all = REQUIRED_REGISTERS.iter().all(|register| signed.pcrs.contains_key(register));
     if signed.bank != BANK || !all || *selection != [(SHA256, registers.clone())] {
-        let expected = format!("registers {QUOTED_REGISTERS:?} of bank {BANK}");
+        let expected = format!("registers {REQUIRED_REGISTERS:?} of bank {BANK}");
         let observed = format!("{registers:?} of {:?} beside a quote of {selection:?}", signed.bank);
         report.fail(FailureClass::TpmPcr, &format!("registers in the {what}"), &expected, &observed);
         return None;
@@ -405,7 +405,8 @@ fn check_event_log(
     Some(last.map(|_| log.events))
 }
 
-/// The allowed image that ran from start to end. The outer `None` is a failure.
+/// The allowed image that ran from start to end, and was handed nothing: a command line of somebody else makes another system of
+/// it. The outer `None` is a failure.
 fn check_image(
     policy: Option<&TrustPolicy>,
     quotes: &[Option<Checked<'_>>],
@@ -416,7 +417,18 @@ fn check_image(
         return Some(None);
     }
     let mut ran = BTreeSet::new();
+    let mut handed_nothing = true;
     for quote in quotes.iter().flatten() {
+        match quote.signed.pcrs.get(&HANDED_REGISTER) {
+            None => handed_nothing = false,
+            Some(handed) if *handed.as_bytes() == [0; 32] => {}
+            Some(handed) => {
+                let what = format!("register {HANDED_REGISTER} in the quote of the {}", quote.signed.phase.as_str());
+                let expected = "zero: the image started with its own command line, and with nothing beside it";
+                report.fail(FailureClass::ImageUnknown, &what, expected, &handed.to_string());
+                return None;
+            }
+        }
         let observed = quote.signed.pcrs.get(&IMAGE_REGISTER)?;
         match images.iter().find(|image| image.pcr11 == *observed) {
             Some(image) => _ = ran.insert(format!("{} {}", image.name, image.version)),
@@ -432,7 +444,7 @@ fn check_image(
         }
     }
     // One image at the start and another at the end: a run that went on under another system.
-    Some((quotes.iter().all(Option::is_some) && ran.len() == 1).then(|| ran.pop_first()).flatten())
+    Some((handed_nothing && quotes.iter().all(Option::is_some) && ran.len() == 1).then(|| ran.pop_first()).flatten())
 }
 
 struct Elapsed {
