@@ -29,7 +29,8 @@ pub fn read(files: &[PathBuf], expectations: &Expectations) -> Vec<Found> {
     let withdrawals = files.iter().filter_map(|path| {
         let bytes = small(path, MAX_DOCUMENT_BYTES)?;
         let envelope = Envelope::parse(&bytes).ok()?;
-        if !seen.insert(Digest::of(&envelope.payload)) || !is_withdrawal(&envelope) {
+        // By all of its bytes: a copy with a damaged signature must not hide the one that counts.
+        if !seen.insert(Digest::of(&bytes)) || !is_withdrawal(&envelope) {
             return None;
         }
         let timestamps = small(&timestamp::beside(path), timestamp::MAX_SIDECAR_BYTES);
