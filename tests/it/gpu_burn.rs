@@ -205,7 +205,10 @@ fn told_in_the_end(summary: &Json, seed: u32) {
         assert_eq!(result["seed"], seed, "{result}");
         assert!(result["method"].as_str().is_some_and(|method| method.len() > 10), "{result}");
         let values = &result["distribution"];
-        assert!(values["min"].as_u64() <= values["median"].as_u64() && values["samples"].as_u64() > Some(0), "{result}");
+        assert!(
+            values["min"].as_u64() <= values["median"].as_u64() && values["samples"].as_u64() > Some(0),
+            "{result}"
+        );
         let test = &gpu["kernels"][kernel];
         let digest = format!("{}  {}\n", test["sha256"].as_str().unwrap(), test["file"].as_str().unwrap());
         assert!(sums.contains(&digest) && test["failure"].is_null(), "{test}");
@@ -389,9 +392,15 @@ fn chain(records: impl IntoIterator<Item = (u64, Record)>) -> Vec<u8> {
 }
 
 /// Ten seconds under load.
-fn window(celsius: u64, [thermal, brake]: [u64; 2], [generation, lanes]: [u64; 2], counters: [(&str, u64); 5]) -> Window {
+fn window(
+    celsius: u64,
+    [thermal, brake]: [u64; 2],
+    [generation, lanes]: [u64; 2],
+    counters: [(&str, u64); 5],
+) -> Window {
     let always = |value: u64| Distribution::of(vec![value; 100]);
-    let reasons = [("thermal", thermal), ("hw-power-brake-slowdown", brake), ("hw-slowdown", brake), ("sw-power-cap", 0)];
+    let reasons =
+        [("thermal", thermal), ("hw-power-brake-slowdown", brake), ("hw-slowdown", brake), ("sw-power-cap", 0)];
     Window {
         samples: 100,
         milliseconds: 10_000,
@@ -442,7 +451,12 @@ fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
     let inspection = inspection::assess(builder.finish(), &Signatures::embedded().unwrap());
     let outcome = |rule: &str, address: &str| {
         let part = format!("gpu:{address}");
-        inspection.checks.iter().find(|check| check.id == rule && check.part == part).map(|check| &check.outcome).unwrap()
+        inspection
+            .checks
+            .iter()
+            .find(|check| check.id == rule && check.part == part)
+            .map(|check| &check.outcome)
+            .unwrap()
     };
     for rule in [
         "gpu.burn-not-steady",
