@@ -74,8 +74,6 @@ KERNELS = {
     "tcgen05": [("tcgen05_f16 tcgen05_bf16 tcgen05_tf32 tcgen05_e4m3 tcgen05_e2m1", 100), ("tcgen05_s8", ["100a"])],
 }
 
-# These run beside the warps: what counts is that the other instructions take few of the cycles that the tensor core is busy with one.
-BUSY_CYCLES = {"wgmma_": 128, "tcgen05_": 128}
 LEAST_SHARE = 0.90
 
 # Kernel -> 16-byte loads and stores of its steady loop (at least), most integer instructions for 16 bytes on the longest path.
@@ -227,12 +225,9 @@ def inspect_work(name, target, code):
         return f"{name} sm_{target}: no {wanted} in a loop", None
     work = sum(bool(re.fullmatch(pattern, op)) for _, op, _, _ in loop)
     pauses = sum(op == "NOP" for _, op, _, _ in loop)
-    others = len(loop) - work - pauses
-    busy = BUSY_CYCLES.get(longest_start(BUSY_CYCLES, name))
-    issued = work + others if busy is None else work * busy
-    share = 1 - others / issued
-    unit = f"{work} of {issued} instructions" if busy is None else f"{work} and {others} others in {issued} cycles"
-    line = f"{name:22} sm_{target:5} {share:6.1%}  {unit}, {pauses} NOPs, {wanted}"
+    issued = len(loop) - pauses
+    share = work / issued
+    line = f"{name:22} sm_{target:5} {share:6.1%}  {work} of {issued} instructions, {pauses} NOPs, {wanted}"
     return (f"{line}: below {LEAST_SHARE:.0%}" if share < LEAST_SHARE else None), line
 
 

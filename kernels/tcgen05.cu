@@ -11,6 +11,9 @@
 
 #define THREADS 128u
 #define TENSOR_COLUMNS 512u
+// Iterations with one sum (half as many with two) between two commits. What is not a multiplication (wait, commit, loop, moving descriptors
+// into uniform registers) is there once for all of them.
+#define GROUP 72u
 
 // Instruction descriptors, PTX ISA "Instruction descriptor": type of the sums at bit 4, of A at 7, of B at 10, N / 8 at 17, M / 16 at 24.
 #define DESCRIPTOR(sum, type) ((sum) << 4 | (type) << 7 | (type) << 10 | B_COLUMNS / 8 << 17 | A_ROWS / 16 << 24)
@@ -67,6 +70,14 @@ struct E2m1 : Plain<1> {
 
 DEVICE u32 shared_address(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 
+// Whether this thread is the one of its warp that issues. Asked like this, ptxas knows that only one goes on, and makes no loop over lanes
+// around each instruction.
+DEVICE bool elected() {
+  u32 is;
+  asm volatile("{ .reg .pred p; elect.sync _|p, 0xffffffff; selp.u32 %0, 1, 0, p; }" : "=r"(is));
+  return is;
+}
+
 DEVICE void commit(u32 barrier) {
   asm volatile("tcgen05.commit.cta_group::1.mbarrier::arrive::one.shared::cluster.b64 [%0];" ::"r"(barrier) : "memory");
 }
@@ -88,12 +99,40 @@ DEVICE void set_columns(u32 tensor, u32 first, u32 count, u32 value) {
     asm volatile("tcgen05.st.sync.aligned.32x32b.x8.b32 [%0], {%1,%1,%1,%1,%1,%1,%1,%1};" ::"r"(tensor + column), "r"(value) : "memory");
 }
 
-template <class Op>
-DEVICE void multiply_slot(u32 tensor, u32 sum, u32 slot, u64 a, u64 b) {
+// What the issuing thread holds.
+struct Issue {
+  u32 tensor, barrier, commits;
+  u64 a, b;
+
+  // The newest commit but `age`.
+  __device__ __forceinline__ void wait_for(u32 age) {
+    u32 which = commits - 1 - age;
+    wait(barrier + (which & 1) * 8, which >> 1 & 1);
+  }
+
+  // Two commits in flight: the tensor core has work while the older one is awaited.
+  template <class Op, u32 ITERATIONS>
+  __device__ __forceinline__ void iterate() {
+    if (commits >= 2) wait_for(1);
+#pragma unroll
+    for (u32 i = 0; i < ITERATIONS * SLOTS; i++)
+#pragma unroll
+      for (u32 sum = 0; sum < Op::SUMS; sum++) multiply<Op>(i % SLOTS, sum);
+    commit_all();
+  }
+
   // The second sum is half a round ahead of the first.
-  u32 s = (slot + sum * 4) % SLOTS;
-  Op::multiply(tensor + sum * B_COLUMNS, a + s * (A_SLOT_BYTES >> 4), b + b_slot(s) * (B_SLOT_BYTES >> 4), tensor + B_COLUMNS);
-}
+  template <class Op>
+  __device__ __forceinline__ void multiply(u32 slot, u32 sum) {
+    u32 s = (slot + sum * 4) % SLOTS;
+    Op::multiply(tensor + sum * B_COLUMNS, a + s * (A_SLOT_BYTES >> 4), b + b_slot(s) * (B_SLOT_BYTES >> 4), tensor + B_COLUMNS);
+  }
+
+  __device__ __forceinline__ void commit_all() {
+    commit(barrier + (commits & 1) * 8);
+    commits++;
+  }
+};
 
 template <class Op>
 DEVICE void tcgen05_burn(u64* out, u32 iterations, u32 seed, u32 mode) {
@@ -125,26 +164,22 @@ DEVICE void tcgen05_burn(u64* out, u32 iterations, u32 seed, u32 mode) {
   asm volatile("tcgen05.fence::after_thread_sync;" ::: "memory");
 
   u64 begin_ns = global_ns(), begin = clock_cycles();
-  if (threadIdx.x == 0) {
+  if (threadIdx.x < 32 && elected()) {
     const u32 base = shared_address(tiles);
     // Bit 46: the version of the descriptor.
-    const u64 a = matrix_descriptor(base) | 1ull << 46, b = matrix_descriptor(base + B_BASE) | 1ull << 46;
-    // Two commits in flight: the tensor core has work while the older one is awaited.
+    Issue issue = {tensor, barrier, 0, matrix_descriptor(base) | 1ull << 46, matrix_descriptor(base + B_BASE) | 1ull << 46};
+    const u32 group = GROUP / Op::SUMS;
+    u32 left = iterations;
 #pragma unroll 1
-    for (u32 k = 0; k < iterations; k++) {
-      if (k >= 2) wait(barrier + (k & 1) * 8, (k >> 1) - 1 & 1);
+    for (; left >= group; left -= group) issue.template iterate<Op, group>();
+#pragma unroll 1
+    for (; left; left--) issue.template iterate<Op, 1>();
+    if (issue.commits >= 2) issue.wait_for(1);
 #pragma unroll
-      for (u32 slot = 0; slot < SLOTS; slot++)
-#pragma unroll
-        for (u32 sum = 0; sum < Op::SUMS; sum++) multiply_slot<Op>(tensor, sum, slot, a, b);
-      commit(barrier + (k & 1) * 8);
-    }
-    if (iterations >= 2) wait(barrier + (iterations & 1) * 8, (iterations >> 1) - 1 & 1);
-#pragma unroll
-    for (u32 sum = 0; sum < Op::SUMS; sum++) multiply_slot<Op>(tensor, sum, 0, a, b);
-    commit(barrier + (iterations & 1) * 8);
-    if (iterations) wait(barrier + (iterations - 1 & 1) * 8, iterations - 1 >> 1 & 1);
-    wait(barrier + (iterations & 1) * 8, iterations >> 1 & 1);
+    for (u32 sum = 0; sum < Op::SUMS; sum++) issue.template multiply<Op>(0, sum);
+    issue.commit_all();
+    if (issue.commits >= 2) issue.wait_for(1);
+    issue.wait_for(0);
     asm volatile("tcgen05.fence::before_thread_sync;" ::: "memory");
   }
   __syncthreads();

@@ -66,27 +66,40 @@ DEVICE void commit_and_wait() {
   asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 }
 
+// Iterations between two waits. What is not a multiplication (fence, wait, loop) is there once for all of them.
+#define GROUP 10u
+
+template <class Op, u32 ITERATIONS>
+DEVICE void iterate(typename Op::Sum (&d)[128], u64 a, const u64 (&b)[2]) {
+  fence();
+#pragma unroll
+  for (u32 i = 0; i < ITERATIONS * SLOTS; i++)
+    Op::multiply(d, a + i % SLOTS * (A_SLOT_BYTES >> 4), b[i / 2 % 2] + b_slot(i % SLOTS) * (B_SLOT_BYTES >> 4));
+  commit_and_wait();
+}
+
 template <class Op>
 DEVICE void wgmma_burn(u64* out, u32 iterations, u32 seed, u32 mode) {
   extern __shared__ __align__(1024) char tiles[];
   fill_tiles(tiles, Op::format(), mode, seed);
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
   __syncthreads();
-  const u32 base = (u32)__cvta_generic_to_shared(tiles), group = threadIdx.x >> 7;
-  const u64 a = matrix_descriptor(base + group * (A_SLOT_BYTES / 2)), b = matrix_descriptor(base + B_BASE);
+  // By the shuffle ptxas knows that the descriptors are the same for the whole warp, and keeps them in uniform registers.
+  const u32 base = (u32)__cvta_generic_to_shared(tiles), group = __shfl_sync(0xffffffffu, threadIdx.x >> 7, 0);
+  const u64 a = matrix_descriptor(base + group * (A_SLOT_BYTES / 2));
+  // Twice the same (mode is 0 or 1): one that two slots shared would be copied beside the other half of each one's pair again and again.
+  const u64 b[2] = {matrix_descriptor(base + B_BASE), matrix_descriptor(base + B_BASE + (mode >> 31))};
   typename Op::Sum d[128];
 #pragma unroll
   for (u32 i = 0; i < 128; i++) opaque_zero(d[i]);
   u64 begin_ns = global_ns(), begin = clock_cycles();
+  u32 left = iterations;
 #pragma unroll 1
-  for (u32 k = 0; k < iterations; k++) {
-    fence();
-#pragma unroll
-    for (u32 slot = 0; slot < SLOTS; slot++) Op::multiply(d, a + slot * (A_SLOT_BYTES >> 4), b + b_slot(slot) * (B_SLOT_BYTES >> 4));
-    commit_and_wait();
-  }
+  for (; left >= GROUP; left -= GROUP) iterate<Op, GROUP>(d, a, b);
+#pragma unroll 1
+  for (; left; left--) iterate<Op, 1>(d, a, b);
   fence();
-  Op::multiply(d, a, b);
+  Op::multiply(d, a, b[0]);
   commit_and_wait();
   __syncthreads();
   u64 end = clock_cycles(), end_ns = global_ns(), fold = 0;

@@ -4,11 +4,13 @@
   run_on_gpu.py [--ptx] [LIBCUDA]
 
 Takes the fatbins; with --ptx, or where the driver has no use for them, every PTX module that is shipped. Prints a line for each answer and
-exits with 1 if one differs. Kernels that the GPU does not have are left out and named at the end.
+exits with 1 if one differs. Kernels that the GPU does not have are left out and named at the end. Each file of kernels has a process of its
+own, and each kernel of wgmma and tcgen05: one that breaks its context, or never ends, leaves the others to be tested.
 """
 import ctypes
 import json
 import os
+import signal
 import struct
 import sys
 
@@ -19,6 +21,8 @@ u32, u64 = ctypes.c_uint32, ctypes.c_uint64
 NOT_FOUND = 500
 DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 LOG_WORDS, RECORD_WORDS = 16, 8
+# All answers of a group take a second on a card.
+GROUP_SECONDS = 40
 
 
 class Missing(Exception):
@@ -239,26 +243,78 @@ class Answers:
         return self.memory(answer)
 
 
+def group(answer):
+    """What shares a process: later answers of memory and bandwidth read what earlier ones wrote."""
+    kernel = answer["kernel"]
+    if kernel == "planted errors":
+        return "memory"
+    return kernel if kernel.startswith(("wgmma", "tcgen05")) else kernel.split("_")[0]
+
+
+def run_group(library, ptx_only, answers, seconds):
+    """Prints a line for each answer; the exit status says whether one differs."""
+    # Kills even a process that waits inside of the driver.
+    signal.alarm(seconds)
+    gpu = Gpu(library, ptx_only)
+    run, differing = Answers(gpu), 0
+    for answer in answers:
+        name = " ".join(str(answer[key]) for key in ("kernel", "variant", "mode", "iterations") if key in answer)
+        try:
+            found = run.found(answer)
+        except Missing as what:
+            print(f"missing {what}", flush=True)
+            continue
+        wrong = {key: value for key, value in found.items() if answer[key] != value}
+        if answer["kernel"] == "planted errors":
+            wrong.pop("log", None)
+        differing += bool(wrong)
+        print(f"{'DIFFERS' if wrong else 'same   '} {name} {wrong or ''}", flush=True)
+    return 1 if differing else 0
+
+
+def in_child(work):
+    """Runs work in a process of its own; why it failed, or None."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = work()
+        except SystemExit as end:
+            print(f"BROKEN  {end}", flush=True)
+        finally:
+            # What is left of the driver could hang.
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "never ends" if os.WTERMSIG(status) == signal.SIGALRM else f"dies of signal {os.WTERMSIG(status)}"
+    return None if os.WEXITSTATUS(status) == 0 else "differs or breaks"
+
+
 def main():
     arguments = [a for a in sys.argv[1:] if a != "--ptx"]
-    gpu = Gpu(arguments[0] if arguments else "libcuda.so.1", "--ptx" in sys.argv)
-    print(f"compute capability {gpu.level}, {'PTX' if gpu.ptx_only else 'cubins'}")
-    answers, missing, differing = Answers(gpu), [], 0
+    library, ptx_only = arguments[0] if arguments else "libcuda.so.1", "--ptx" in sys.argv
+    # An interpreter is slower than a card.
+    seconds = GROUP_SECONDS * (5 if ptx_only else 1)
+    groups = {}
     with open(os.path.join(HERE, "known_answers.jsonl")) as f:
         for answer in map(json.loads, f):
-            try:
-                found = answers.found(answer)
-            except Missing as what:
-                missing.append(str(what))
-                continue
-            wrong = {key: value for key, value in found.items() if answer[key] != value}
-            if answer["kernel"] == "planted errors":
-                wrong.pop("log", None)
-            differing += bool(wrong)
-            name = " ".join(str(answer[key]) for key in ("kernel", "variant", "mode", "iterations") if key in answer)
-            print(f"{'DIFFERS' if wrong else 'same   '} {name} {wrong or ''}")
-    print(f"{differing} differ; not on this GPU: {', '.join(sorted(set(missing))) or 'none'}")
-    return 1 if differing else 0
+            groups.setdefault(group(answer), []).append(answer)
+
+    def told():
+        gpu = Gpu(library, ptx_only)
+        print(f"compute capability {gpu.level}, {'PTX' if gpu.ptx_only else 'cubins'}", flush=True)
+        return 0
+
+    if in_child(told):
+        return 1
+    failed = []
+    for name, answers in groups.items():
+        why = in_child(lambda: run_group(library, ptx_only, answers, seconds))
+        if why:
+            failed.append(f"{name} {why}")
+    print(f"{len(failed)} of {len(groups)} groups failed{': ' + '; '.join(failed) if failed else ''}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! What a burn says, as facts.
 
 use super::gpu;
-use super::replay::Summary;
+use super::summary::Summary;
 use crate::evidence::{EvidenceBuilder, FactDef, Kind, Reading, Value};
 
 /// Every fact of a burn.

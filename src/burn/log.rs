@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::BurnError;
 use super::records::{Line, Record, hash};
-use super::replay::{Replay, Summary, replay};
+use super::replay::{Replay, replay};
+use super::summary::Summary;
 
 /// Name of the file in the folder of a run.
 pub const FILE_NAME: &str = "records.jsonl";

@@ -229,6 +229,13 @@ pub enum Record {
         /// Of what.
         measurement: gpu::Measurement,
     },
+    /// How far each SM of a GPU is from each region of its memory. Experimental: never judged.
+    GpuLatencies {
+        /// PCI address.
+        gpu: String,
+        /// A row for each SM that answered.
+        rows: Vec<gpu::SmLatencies>,
+    },
     /// Something that could not be measured.
     GpuMissing {
         /// PCI address.

@@ -1,5 +1,6 @@
 //! `yanji certify`: the main job. Inspect, burn in, sign.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,7 @@ use yanji::attest::timestamp;
 use yanji::attest::tpm::EVENT_LOG_ITEM;
 use yanji::attest::write::{self, WrittenReport};
 use yanji::attest::{self, Claims, Derived, Digest, HOST_ITEM, MAX_DOCUMENT_BYTES, RECORDS_ITEM, SessionStart};
+use yanji::burn::gpu::GpuSummary;
 use yanji::burn::{BurnError, FILE_NAME, Request, Start};
 use yanji::claim::Order;
 use yanji::collect;
@@ -112,6 +114,9 @@ struct Certified<'a> {
     keyid: String,
     files: &'a [PathBuf],
     inspection: &'a Inspection,
+    /// What the burn-in measured of each GPU: units, distributions, methods, seeds, kernels and their self-tests.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    gpus: &'a BTreeMap<String, GpuSummary>,
 }
 
 /// Inspects, burns in, signs, and prints the result. The exit code follows the verdict.
@@ -176,14 +181,14 @@ pub fn run(args: &CertifyArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     let signed = sign(&out, args, order, session, &archive, records, host.as_ref(), platform, &signatures, &key);
     // A recorded machine is not resumed: there is no burn-in whose time would be lost.
-    let (inspection, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
-    if interrupted(&inspection) {
+    let (derived, written) = if args.host.is_some() { signed.map_err(give_up)? } else { signed? };
+    if interrupted(&derived.inspection) {
         eprintln!("interrupted: go on with yanji certify --resume --out {}", out.display());
     } else {
         fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))?;
     }
-    print(&inspection, &written, &signatures, &key, global)?;
-    Ok(inspection.judgement.verdict.into())
+    print(&derived, &written, &signatures, &key, global)?;
+    Ok(derived.inspection.judgement.verdict.into())
 }
 
 /// The patterns of the burn-in follow from the session, so that nobody can choose them.
@@ -366,7 +371,7 @@ fn sign(
     platform: Option<PlatformRun>,
     signatures: &Signatures,
     key: &Key,
-) -> anyhow::Result<(Inspection, WrittenReport)> {
+) -> anyhow::Result<(Derived, WrittenReport)> {
     let claims = Claims {
         order,
         condition: args.condition.and_then(|condition| Some(condition.to_possible_value()?.get_name().to_owned())),
@@ -400,7 +405,7 @@ fn sign(
             None => "make room, then run again with --resume: nothing that was measured is lost",
         })
     })?;
-    Ok((derived.inspection, written))
+    Ok((derived, written))
 }
 
 /// What GPUs are asked to sign before the burn-in.
@@ -427,7 +432,7 @@ fn device_evidence(
 }
 
 fn print(
-    inspection: &Inspection,
+    derived: &Derived,
     written: &WrittenReport,
     signatures: &Signatures,
     key: &Key,
@@ -435,6 +440,9 @@ fn print(
 ) -> anyhow::Result<()> {
     let report_id = &written.statement.predicate.report_id;
     let keyid = key.public().keyid().to_string();
+    let inspection = &derived.inspection;
+    let none = BTreeMap::new();
+    let gpus = derived.burn.as_ref().map_or(&none, |summary| &summary.gpus);
     match global.format {
         Format::Json => output::print_json(&Certified {
             report_id,
@@ -442,12 +450,14 @@ fn print(
             keyid,
             files: &written.files,
             inspection,
+            gpus,
         }),
         Format::Plain | Format::Csv => {
             let mut text = format!("Report {report_id}, signed by key {keyid}\n");
             for file in &written.files {
                 text += &format!("  {}\n", file.display());
             }
+            text += &report::measurements_plain(gpus, output::style());
             text += "\n";
             output::print(&(text + &report::inspection_plain(inspection, signatures, output::style())))
         }

@@ -173,7 +173,8 @@ fn gpu_line(gpu: &GpuProgress) -> String {
     };
     let celsius = gpu.celsius.map_or(String::new(), |celsius| format!("  {celsius} C"));
     let watts = gpu.milliwatts.map_or(String::new(), |milliwatts| format!("  {} W", milliwatts / 1000));
-    format!("gpu {}  {step} ({}){rate}{celsius}{watts}  {} errors", gpu.gpu, gpu.what, gpu.errors)
+    let left = duration(gpu.eta_seconds);
+    format!("gpu {}  {step} ({}){rate}{celsius}{watts}  {} errors  {left} left", gpu.gpu, gpu.what, gpu.errors)
 }
 
 /// What a record of a GPU tells a person; `None` for the routine ones.
@@ -274,4 +275,27 @@ fn phase_end(outcome: &Outcome, counters: Option<&Counters>) -> String {
 fn duration(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}h{minutes:02}m") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_has_phase_rate_heat_power_errors_and_the_time_that_is_left_in_one_line() {
+        let progress = GpuProgress {
+            gpu: "0000:17:00.0".to_owned(),
+            step: Some(gpu::Step::Load),
+            what: "wgmma_f16".to_owned(),
+            rate: 612_345,
+            unit: "TFLOPS".to_owned(),
+            celsius: Some(71),
+            milliwatts: Some(698_500),
+            errors: 2,
+            eta_seconds: 3720,
+            ended: false,
+        };
+        let line = "gpu 0000:17:00.0  load (wgmma_f16)  612.3 TFLOPS  71 C  698 W  2 errors  1h02m left";
+        assert_eq!(gpu_line(&progress), line);
+    }
 }

@@ -2,10 +2,12 @@
 
 use super::blind::blind;
 use super::host_views::{CpuView, DimmView, DriveView};
+use super::measurements::measurements_plain;
 use super::screening::{Document, GpuView};
 use super::style::{Style, Tone};
 use super::table::Table;
 use super::{binary_bytes, for_terminal, value_plain};
+use crate::burn::gpu::Quantity;
 use crate::burn::{Ending, Summary};
 use crate::evidence::{Evidence, Part, Reading};
 use crate::inspection::Inspection;
@@ -397,6 +399,7 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
             text += &section(&title, &table, style);
         }
     }
+    text += &measurements_plain(&summary.gpus, style);
     text += &section("Behaviour of the GPUs", &behaviour(&inspection.evidence, style), style);
     // Without the machine around it, only the rules about the burn-in can say something.
     let of_burn = |check: &&Check| check.id.starts_with("burn.") || check.id.starts_with("gpu.burn-");
@@ -436,11 +439,16 @@ fn behaviour(evidence: &Evidence, style: Style) -> String {
 
 /// What the burn of a GPU says, as a table; `None` where there was none.
 fn gpu_burn(part: &Part, style: Style) -> Option<String> {
-    let mut table = Table::new(&["measured", "value"]);
+    let mut table = Table::new(&["fact", "value"]);
     let mut any = false;
+    // The measurements have a table of their own.
+    let measured = |path: &str| Quantity::ALL.iter().any(|quantity| quantity.fact() == path);
     for (path, fact) in &part.facts {
         let Some(name) = path.as_str().strip_prefix("gpu.burn.") else { continue };
         any = true;
+        if measured(path.as_str()) {
+            continue;
+        }
         let value = match &fact.reading {
             Reading::Known(value) => value_plain(path.as_str(), value, style),
             Reading::Failed(reason) => format!("(not measured: {})", for_terminal(reason, style)),

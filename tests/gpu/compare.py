@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a burn-in measured against what the card can do, and against other tools. compare.py FOLDER KNOWN STATUS [dry]
 
-Reads burn.json (yanji burn --format json), gpu-burn and gemm in the folder; prints one JSON object. Exits with 1 if an aim was missed.
+Reads burn.json (yanji burn --format json), answers (run_on_gpu.py), gpu-burn, gemm and skipped in the folder; prints one JSON object. Exits with
+1 if an aim was missed.
 """
 import json
 import pathlib
@@ -38,10 +39,23 @@ def main():
     for name, value in other.items():
         if value and fastest < value:
             missed.append(f"{name} is {value}, and yanji reaches {fastest}")
-    report = {"ran": True, "simulated": dry, "known_answers": known == 0, "gpus": gpus, **other, "missed": missed}
+    report = {
+        "ran": True, "simulated": dry, "known_answers": answers(folder / "answers", known), "gpus": gpus, **other,
+        "skipped": (folder / "skipped").read_text().splitlines(), "missed": missed,
+    }
     print(json.dumps(report, indent=2))
     # Times of the virtual driver are a model: only that everything ran counts there.
     return bool(known or status or not gpus) if dry else bool(missed)
+
+
+def answers(path, known):
+    """How many of the kernels' answers are right, and each that is not."""
+    lines = path.read_text(errors="replace").splitlines()
+    starting = lambda *words: [line.strip() for line in lines if line.startswith(words)]
+    return {
+        "passed": known == 0, "same": len(starting("same")), "wrong": starting("DIFFERS", "BROKEN"),
+        "not_here": starting("missing"), "summary": lines[-1] if lines else "",
+    }
 
 
 def record(address, gpu, records):
@@ -60,14 +74,15 @@ def fractions(gpu, product):
     bandwidth = max((median(name) or 0 for name in ("read", "copy", "triad")), default=0)
     bus, memory_mhz, sm_mhz = identity.get("bus_width_bits"), clock("memory_mhz"), clock("sm_mhz")
     rate, sms, each = median("rate-fp16"), median("sm-count"), (product or {}).get("fp16")
+    # Multiply-adds in 1000 clocks as the SMs counted them meanwhile: the clock of the whole run is another one.
+    in_clocks = median("ops-fp16")
     share = lambda part, whole: round(part / whole, 3) if part and whole else None
     # MB/s of two transfers a clock; GFLOP/s of a multiply-add as two operations.
     theory = memory_mhz and bus and memory_mhz * 2 * bus / 8
-    limit = sms and each and sm_mhz and 2 * sms * each * sm_mhz / 1000
     return {
         "name": identity.get("name"), "product": product and product["name"],
         "memory_gb_per_second": bandwidth / 1000 or None, "memory_fraction": share(bandwidth, theory),
-        "fp16_tflops": rate and rate / 1000, "fp16_fraction": share(rate, limit),
+        "fp16_tflops": rate and rate / 1000, "fp16_fraction": share(in_clocks, each and each * 1000),
         "sm_mhz": sm_mhz, "memory_mhz": memory_mhz, "sm_count": sms,
         "memory_errors": gpu["totals"]["memory_errors"], "compute_errors": gpu["totals"]["compute_errors"],
         "not_validated": sorted(name for name, test in gpu["kernels"].items() if test["failure"]),

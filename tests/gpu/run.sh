@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything on a real NVIDIA GPU, in less than 8 minutes after the build: known answers of every kernel, a burn-in, and beside
-# them gpu-burn and a cuBLAS matrix multiplication where they can be had. Leaves a JSON file.
+# them gpu-burn and a cuBLAS matrix multiplication where they can be had. Leaves a JSON file, which also says what was skipped and why.
 #
 #   tests/gpu/run.sh [--dry] [OUT.json]     --dry: on the virtual driver, which shows that this script works and nothing else
 #
@@ -29,7 +29,7 @@ if [[ -n $dry ]]; then
   # The tests' build: an unoptimised binary is no matter on a simulated card.
   export VGPU_YANJI=${YANJI:-target/debug/yanji} VGPU_CUDA_MIB=32
   rig=tests/vgpu/rigs/rtx-4090-asus.toml
-  library=$(ls target/debug/deps/libvgpu.so target/debug/libvgpu.so 2>/dev/null | head -1)
+  for library in target/debug/deps/libvgpu.so target/debug/libvgpu.so; do [[ ! -f $library ]] || break; done
   run=(target/debug/vgpu "$rig" --)
   profile="$here/dry.toml"
 else
@@ -39,6 +39,8 @@ else
   profile="$here/card.toml"
 fi
 SECONDS=0
+: >"$work/gpu-burn" >"$work/gemm" >"$work/skipped"
+skipped() { echo "$*" | tee -a "$work/skipped" >&2; }
 
 step "known answers of every kernel"
 if [[ -n $dry ]]; then
@@ -50,20 +52,25 @@ tail -3 "$work/answers" >&2
 
 step "burn-in"
 status=0
-"${run[@]}" burn --profile "$profile" --out "$work/burn" --format json >"$work/burn.json" || status=$?
+# Interrupted, it still tells what it has.
+timeout -s INT 330 "${run[@]}" burn --profile "$profile" --out "$work/burn" --format json >"$work/burn.json" || status=$?
 [[ -s $work/burn.json ]] || { echo "the burn-in gave no result (exit status $status)" >&2; exit 1; }
 
-: >"$work/gpu-burn" >"$work/gemm"
 if [[ -z $dry ]]; then
   step "gpu-burn"
   tool=${GPU_BURN:-$(command -v gpu_burn || true)}
   if [[ -n $tool ]]; then
     (cd "$(dirname "$tool")" && timeout 90 "./$(basename "$tool")" -tc 40) >"$work/gpu-burn" 2>&1 || true
   else
-    echo "skipped: no gpu_burn in PATH and no GPU_BURN" >&2
+    skipped "gpu-burn: not in PATH, and no GPU_BURN"
   fi
   step "cuBLAS"
-  timeout 120 python3 "$here/gemm.py" >"$work/gemm" || true
+  timeout 60 python3 "$here/gemm.py" >"$work/gemm" && gemm=0 || gemm=$?
+  if ((gemm == 3)) && python3 -m venv "$work/venv" 2>/dev/null &&
+    timeout 90 "$work/venv/bin/pip" install -q --retries 0 --timeout 5 nvidia-cublas-cu12 2>/dev/null; then
+    timeout 60 "$work/venv/bin/python" "$here/gemm.py" >"$work/gemm" && gemm=0 || gemm=$?
+  fi
+  ((gemm == 0)) || skipped "cuBLAS: gemm.py ended with $gemm (3: no libcublas here, and its wheel could not be installed in 90 s)"
 fi
 
 step "comparison"

@@ -12,9 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use vgpu::launch::Machine;
-use yanji::burn::gpu::{GpuSummary, Outcome, Quantity, Step};
-use yanji::burn::{self, Ending, FILE_NAME, GPU_FACTS, Summary, replay};
+use yanji::attest::Digest;
+use yanji::burn::gpu::{Distribution, GpuSummary, Outcome, Quantity, Step, Throttle, Window};
+use yanji::burn::{self, Ending, FILE_NAME, FORMAT, GPU_FACTS, Line, Profile, Record, Summary, replay};
 use yanji::evidence::{EvidenceBuilder, Origin, Part, Reading};
+use yanji::inspection;
+use yanji::rule::{self, Signatures};
 
 const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
 const FIRST: &str = "0000:01:00.0";
@@ -58,11 +61,15 @@ impl Bench {
         Self { machine: Machine::of(&text).unwrap(), folder, _alone: alone }
     }
 
-    fn start(&self) -> Child {
+    fn burn(&self) -> Command {
         let mut command = self.machine.command(Path::new(YANJI));
         command.args(["burn", "--profile"]).arg(self.folder.path().join("profile.toml"));
         command.arg("--out").arg(self.folder.path().join("burn"));
-        Self::spawn(command)
+        command
+    }
+
+    fn start(&self) -> Child {
+        Self::spawn(self.burn())
     }
 
     /// Goes on with the burn that was started.
@@ -137,9 +144,13 @@ fn not_measured(bench: &Bench) -> String {
 #[test]
 fn a_good_gpu_is_measured_from_end_to_end_and_its_facts_come_from_the_records() {
     let bench = Bench::new(&card(SMALL), 100, 60);
-    let (code, summary) = bench.run();
+    let events = bench.folder.path().join("events");
+    let output = bench.burn().args(["--format", "json", "--events"]).arg(&events).output().unwrap();
+    let summary = bench.summary();
     let gpu = gpu(&summary, FIRST);
-    assert_eq!(code, Some(0), "{:?} {:?}", gpu.outcome, gpu.done);
+    assert_eq!(output.status.code(), Some(0), "{:?} {:?}", gpu.outcome, gpu.done);
+    told_while_it_ran(&fs::read(events).unwrap());
+    told_in_the_end(&serde_json::from_slice(&output.stdout).unwrap(), summary.seed);
     assert_eq!((summary.ending(), gpu.has_errors()), (Ending::Clean, false));
     assert_eq!(gpu.not_validated(), Vec::<String>::new());
     let part = part(&summary, FIRST);
@@ -157,6 +168,54 @@ fn a_good_gpu_is_measured_from_end_to_end_and_its_facts_come_from_the_records() 
     assert!(part.integer(Quantity::ClocksFp16.fact()).is_some_and(|ops| (200_000..=256_000).contains(&ops)));
     assert_eq!(part.reading(Quantity::RateFp4.fact()), Some(&Reading::Unsupported), "Ada has no FP4");
     assert!(part.integer("gpu.burn.clock.sm_median_mhz") > Some(0));
+}
+
+/// Phase, rate, heat, power, errors and what is left, in the events.
+fn told_while_it_ran(events: &[u8]) {
+    let events = events.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice::<Json>(line).ok());
+    let told: Vec<Json> =
+        events.filter(|event| event["gpus"].is_array()).map(|event| event["gpus"][0].clone()).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    for gpu in &told {
+        assert_eq!((&gpu["gpu"], &gpu["errors"]), (&FIRST.into(), &0.into()));
+        let known = gpu["celsius"].as_u64() > Some(0) && gpu["milliwatts"].as_u64() > Some(0);
+        let left = gpu["eta_seconds"].as_u64().is_some_and(|left| left <= 100);
+        if gpu["rate"].as_u64() > Some(0) && known && left {
+            seen.insert((gpu["unit"].as_str().unwrap(), gpu["step"].as_str().unwrap()));
+        }
+    }
+    for wanted in [("GB/s", "address"), ("TFLOPS", "compute"), ("TFLOPS", "load")] {
+        assert!(seen.contains(&wanted), "{wanted:?}: {seen:?}");
+    }
+}
+
+/// Each result with all that says how it came about.
+fn told_in_the_end(summary: &Json, seed: u32) {
+    let gpu = &summary["gpus"][FIRST];
+    let sums = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/built/SHA256SUMS")).unwrap();
+    for (name, unit, kernel) in [
+        ("read", "MB/s", "bandwidth_read"),
+        ("rate-fp16", "GFLOP/s", "compute_f16"),
+        ("rate-int8", "GOP/s", "compute_s8"),
+        ("slow-small-regions", "permille", "bandwidth_region"),
+        ("memory-latency", "clocks", "fingerprint_latency"),
+    ] {
+        let result = &gpu["measurements"][name];
+        assert_eq!((&result["unit"], &result["kernel"]), (&unit.into(), &kernel.into()), "{result}");
+        assert_eq!(result["seed"], seed, "{result}");
+        assert!(result["method"].as_str().is_some_and(|method| method.len() > 10), "{result}");
+        let values = &result["distribution"];
+        assert!(
+            values["min"].as_u64() <= values["median"].as_u64() && values["samples"].as_u64() > Some(0),
+            "{result}"
+        );
+        let test = &gpu["kernels"][kernel];
+        let digest = format!("{}  {}\n", test["sha256"].as_str().unwrap(), test["file"].as_str().unwrap());
+        assert!(sums.contains(&digest) && test["failure"].is_null(), "{test}");
+    }
+    let rows = gpu["latencies"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["sm"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert!(rows.iter().all(|row| row["clocks"].as_array().unwrap().len() == 16));
 }
 
 #[test]
@@ -177,9 +236,27 @@ fn memory_that_is_not_there_is_found_by_its_first_address() {
 fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
     let rig = card(SMALL)
         + "[[cuda_fault]]\neffect = { bad-multiprocessor = { multiprocessor = 3, one_in = 1 } }\n"
-        + "[[cuda_fault]]\neffect = { stuck-bit = { address = 0x800005, bit = 3, value = true } }\n";
-    let (code, summary) = Bench::brief(&rig, 60).run();
-    assert_eq!(code, Some(1));
+        + "[[cuda_fault]]\neffect = { stuck-bit = { address = 0x800005, bit = 3, value = true } }\n"
+        + "[[cuda_fault]]\neffect = { slow-region = { from = 0x400000, to = 0x800000, factor = 9.0 } }\n";
+    let bench = Bench::brief(&rig, 60);
+    let output = bench.burn().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let summary = bench.summary();
+    // A person sees the errors as they come, and each result with all that says how it came about.
+    let progress = String::from_utf8(output.stderr).unwrap();
+    for words in ["GPU MEMORY ERROR on 0000:01:00.0 at 0x", "GPU COMPUTE ERROR on 0000:01:00.0, SM 3", ": read "] {
+        assert!(progress.contains(words), "{words}: {progress}");
+    }
+    let report = String::from_utf8(output.stdout).unwrap();
+    let row = report.lines().find(|line| line.trim_start().starts_with("read ")).unwrap();
+    assert!(row.contains("MB/s") && row.contains("bandwidth_read") && row.contains("timed by events"), "{row}");
+    for words in ["Measurements of 0000:01:00.0", "(SHA-256 ", "gave their known answers", "behaves like:"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    // An eighth of the memory is slow, by large regions and by small ones.
+    let slow = part(&summary, FIRST).integer(Quantity::SlowSmallRegions.fact());
+    assert!(slow.is_some_and(|permille| (100..=150).contains(&permille)), "{slow:?}");
+    assert!(part(&summary, FIRST).integer(Quantity::SlowestRegion.fact()) < Some(500));
     let part = part(&summary, FIRST);
     assert_eq!(part.reading("gpu.burn.bad_sms"), Some(&Reading::Known(vec!["sm3".to_owned()].into())));
     assert_eq!(part.text("gpu.burn.first_wrong_address"), part.text("gpu.burn.last_wrong_address"));
@@ -299,4 +376,114 @@ fn a_worker_that_is_killed_from_outside_is_a_crash_with_its_step() {
     let outcome = &gpu(&summary, FIRST).outcome;
     assert!(matches!(outcome, Some(Outcome::WorkerCrashed { signal: Some(9), step: Some(_), .. })), "{outcome:?}");
     assert!(part(&summary, FIRST).text("gpu.burn.crashed_step").is_some());
+}
+
+/// A chain of records, each with its active time in seconds.
+fn chain(records: impl IntoIterator<Item = (u64, Record)>) -> Vec<u8> {
+    let (mut chain, mut prev) = (Vec::new(), "0".repeat(64));
+    for (seq, (seconds, record)) in (0..).zip(records) {
+        let at = "2026-01-02T03:04:05Z".to_owned();
+        let line = serde_json::to_vec(&Line { seq, prev, at, elapsed_ms: seconds * 1000, record }).unwrap();
+        prev = Digest::of(&line).to_string();
+        chain.extend(line);
+        chain.push(b'\n');
+    }
+    chain
+}
+
+/// Ten seconds under load.
+fn window(
+    celsius: u64,
+    [thermal, brake]: [u64; 2],
+    [generation, lanes]: [u64; 2],
+    counters: [(&str, u64); 5],
+) -> Window {
+    let always = |value: u64| Distribution::of(vec![value; 100]);
+    let reasons =
+        [("thermal", thermal), ("hw-power-brake-slowdown", brake), ("hw-slowdown", brake), ("sw-power-cap", 0)];
+    Window {
+        samples: 100,
+        milliseconds: 10_000,
+        // One sample that cannot be moves nothing.
+        gpu_celsius: Distribution::of([vec![celsius; 99], vec![255]].concat()),
+        power_milliwatts: always(300_000),
+        sm_mhz: always(1400),
+        throttle: Some(Throttle::from(reasons.map(|(name, time)| (name.to_owned(), time)))),
+        link_generation: always(generation),
+        link_width: always(lanes),
+        counters: counters.map(|(name, count)| (name.to_owned(), count)).into(),
+        ..Window::default()
+    }
+}
+
+#[test]
+fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
+    let profile = Profile::parse("name = \"x\"\nduration_seconds = 320\n[gpu]\n", "x").unwrap();
+    let [sound, failing] = [FIRST, SECOND].map(str::to_owned);
+    let start = Record::Start {
+        format: FORMAT,
+        tool_version: "1".to_owned(),
+        profile,
+        seed: 1,
+        memory_total_bytes: Reading::Known(1 << 34),
+        cpus: 1,
+        boot_id: Reading::Absent,
+    };
+    let mut records = vec![(0, start), (0, Record::Gpus { addresses: vec![sound.clone(), failing.clone()] })];
+    records.extend([&sound, &failing].map(|gpu| (0, Record::GpuStart { gpu: gpu.clone(), pid: 7 })));
+    let names = ["ecc.corrected", "ecc.uncorrected", "remap.rows", "pcie.replays", "nvlink.errors"];
+    for tenth in 0..31 {
+        let sample = |gpu: &String, window: Window| Record::GpuSample {
+            gpu: gpu.clone(),
+            step: Some(Step::Load),
+            counters: None,
+            telemetry: Reading::Known(window),
+        };
+        // Both begin with counts of their lives. The sound one is warm after a minute; the other gains two degrees a minute.
+        let [life, grown] = [0, tenth].map(|grown| names.map(|name| (name, 40 + grown)));
+        let warm = window(40 + 5 * tenth.min(6), [0, 0], [4, 16], life);
+        let rising = window(50 + tenth / 3, [2000, 500], [1, 4], grown);
+        records.extend([(tenth * 10, sample(&sound, warm)), (tenth * 10, sample(&failing, rising))]);
+    }
+    let summary = replay(&chain(records)).unwrap();
+    let mut builder = EvidenceBuilder::new(Origin::Live);
+    burn::add_evidence(&summary, &mut builder);
+    let inspection = inspection::assess(builder.finish(), &Signatures::embedded().unwrap());
+    let outcome = |rule: &str, address: &str| {
+        let part = format!("gpu:{address}");
+        inspection
+            .checks
+            .iter()
+            .find(|check| check.id == rule && check.part == part)
+            .map(|check| &check.outcome)
+            .unwrap()
+    };
+    for rule in [
+        "gpu.burn-not-steady",
+        "gpu.burn-throttled-heat",
+        "gpu.burn-power-brake",
+        "gpu.burn-corrected-errors",
+        "gpu.burn-memory-repairs",
+    ] {
+        assert!(matches!(outcome(rule, SECOND), rule::Outcome::Fires(_)), "{rule}: {:?}", outcome(rule, SECOND));
+        assert_eq!(outcome(rule, FIRST), &rule::Outcome::Clear, "{rule}");
+    }
+    let [sound, failing] = [FIRST, SECOND].map(|address| part(&summary, address));
+    for (path, quiet, loud) in [
+        ("thermal.slope_millicelsius_per_minute", 0, 2000),
+        ("throttle.thermal_permille", 0, 200),
+        ("throttle.power_brake_permille", 0, 50),
+        ("link.generation_under_load", 4, 1),
+        ("link.width_under_load", 16, 4),
+        ("link.replays_growth", 0, 30),
+        ("ecc.volatile_corrected_growth", 0, 30),
+        ("ecc.volatile_uncorrected_growth", 0, 30),
+        ("remap.growth", 0, 30),
+        ("nvlink.errors_growth", 0, 30),
+        ("temperature.gpu_median_celsius", 70, 55),
+    ] {
+        let path = format!("gpu.burn.{path}");
+        let near = |part: &Part, wanted: i64| part.integer(&path).is_some_and(|it| (it - wanted).abs() <= wanted / 20);
+        assert!(near(&sound, quiet) && near(&failing, loud), "{:?} {:?}", sound.reading(&path), failing.reading(&path));
+    }
 }

@@ -117,7 +117,21 @@ fn judge(name: String, text: &str, signatures: &Path) -> Row {
         row.wrong.extend(other.map(|rule| format!("{rule} fires")));
     }
     row.wrong.extend(witnesses(&row.name, inspection));
+    row.wrong.extend(measured(&certified["gpus"]));
     row
+}
+
+/// Every GPU that came to its end has its results beside the facts, and the cache that its driver tells.
+fn measured(gpus: &Json) -> Vec<String> {
+    let ended = gpus.as_object().into_iter().flatten().filter(|(_, gpu)| gpu["outcome"]["outcome"] == "finished");
+    let wrong = ended.filter_map(|(address, gpu)| {
+        let told = gpu["identity"]["l2_bytes"].as_u64().unwrap_or(0);
+        let found = gpu["measurements"]["l2-bytes"]["distribution"]["median"].as_u64().unwrap_or(0);
+        // Rings are half an octave apart.
+        let near = found * 10 >= told * 6 && found * 10 <= told * 12;
+        (!near).then(|| format!("{address} has {told} bytes of cache, and {found} were measured"))
+    });
+    wrong.collect()
 }
 
 /// What some findings have to name.

@@ -16,6 +16,10 @@ const REGIONS: u64 = 128;
 /// A region that fits a cache says nothing about memory, but the beginning of a launch.
 const MIN_REGION_BYTES: u64 = 4 << 20;
 const REGION_RUNS: usize = 3;
+/// Vectors of a small region, 32 KiB; passes over them; the fewest that say something.
+const SMALL_VECTORS: u64 = 2048;
+const SMALL_RUNS: usize = 3;
+const MIN_SMALL_REGIONS: u64 = 16;
 const NO_MEMORY: &str = "the driver gave no memory to test";
 /// Copies in a row.
 const COPIES: u32 = 8;
@@ -70,7 +74,8 @@ pub(super) fn memory(card: &mut Card) -> Result<(), Failure> {
         }
         card.measured(quantity, values, "passes over the memory under test, timed by events on the card", Some(kernel));
     }
-    regions(card)
+    regions(card)?;
+    small_regions(card)
 }
 
 /// Parameters of a launch over a chunk, and the bytes that it moves.
@@ -137,6 +142,47 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
     let permille = u128::from(slowest) * 1000 / u128::from(median.max(1));
     let method = format!("best of {REGION_RUNS} reads of each of {} regions of {region_bytes} bytes", rates.len());
     card.measured(Quantity::SlowestRegion, vec![permille as u64], &method, Some("bandwidth_read"));
+    Ok(())
+}
+
+/// Small regions while every SM reads: channels are interleaved, so a slow one shows as a share of them that takes longer.
+/// Nobody knows yet how they scatter on a sound card, so this is told and never judged.
+fn small_regions(card: &mut Card) -> Result<(), Failure> {
+    const KERNEL: &str = "bandwidth_region";
+    card.enter(Step::Bandwidth, "small regions");
+    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let (Some(function), Some(chunk)) = (card.valid(KERNEL), largest) else {
+        let why = if largest.is_none() { NO_MEMORY.to_owned() } else { card.why_not(KERNEL) };
+        card.missing(Quantity::SlowSmallRegions, Some(why));
+        return Ok(());
+    };
+    // More than the cache holds.
+    let cached = card.device.identity.l2_bytes.unwrap_or(128 << 20) / (SMALL_VECTORS * VECTOR_BYTES * card.scale);
+    let room = (chunk.vectors / SMALL_VECTORS).min(card.staging[1].words() as u64);
+    let count = (4 * cached).max(4 * MIN_SMALL_REGIONS).min(room);
+    if count < MIN_SMALL_REGIONS {
+        card.missing(Quantity::SlowSmallRegions, Some(format!("{count} regions are too few to compare")));
+        return Ok(());
+    }
+    let shape = [card.memory_blocks(count * SMALL_VECTORS), THREADS, 0];
+    let parameters = [chunk.address, count, SMALL_VECTORS, card.staging[1].device, card.out.device];
+    let budget = card.time(BUDGET);
+    let mut best = vec![u64::MAX; count as usize];
+    let start = Instant::now();
+    for run in 0..SMALL_RUNS {
+        if run > 0 && (card.over() || start.elapsed() > budget) {
+            break;
+        }
+        let seconds = card.run(function, shape, &parameters)?;
+        best.iter_mut().enumerate().for_each(|(region, best)| *best = (*best).min(card.staging[1].get(region)));
+        let bytes = count * SMALL_VECTORS * VECTOR_BYTES * card.scale;
+        card.progress("small regions", bytes as f64 / seconds.max(1e-9) / 1e9, "GB/s");
+    }
+    best.sort_unstable();
+    let median = best[best.len() / 2];
+    let slow = best.iter().filter(|&&clocks| clocks > median + median / 2).count() as u64;
+    let method = format!("best of up to {SMALL_RUNS} passes over {count} regions, clocks of the block that read each");
+    card.measured(Quantity::SlowSmallRegions, vec![slow * 1000 / count], &method, Some(KERNEL));
     Ok(())
 }
 

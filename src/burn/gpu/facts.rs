@@ -6,7 +6,7 @@ use super::aggregate::THERMAL;
 use super::measure::{Distribution, Quantity};
 use super::message::{Outcome, Step};
 use super::summary::{GpuSummary, Telemetry};
-use crate::burn::replay::Summary;
+use crate::burn::Summary;
 use crate::burn::telemetry::Growth;
 use crate::evidence::Kind::{Bool, Integer, List, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading, Value};

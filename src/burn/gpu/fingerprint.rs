@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::card::{Card, MAX_BLOCKS, THREADS};
+use super::card::{Card, MAX_BLOCKS, THREADS, send};
 use super::compute;
 use super::cuda::Failure;
 use super::measure::Quantity;
-use super::message::Step;
+use super::message::{Message, SmLatencies, Step};
 
 /// How long each block of the census stays, so that all SMs fill.
 const SPIN_NS: u64 = 500_000;
@@ -20,13 +20,17 @@ const MAX_HOPS: u64 = 4096;
 /// A ring that is no longer in the cache is slower by half.
 const MISS: f64 = 1.5;
 const BUDGET: Duration = Duration::from_secs(6);
+/// Regions of the memory whose distance from each SM is taken, and nodes of the ring in each: few enough to stay in the cache.
+const REGIONS: u64 = 16;
+const REGION_NODES: u64 = 64;
 /// The square wave: 5 Hz, as long up as down.
 const PERIOD_NS: u64 = 200_000_000;
 
 pub(super) fn measure(card: &mut Card) -> Result<(), Failure> {
     census(card)?;
     compute::split(card)?;
-    cache(card)
+    cache(card)?;
+    latencies(card)
 }
 
 /// SMs that run blocks, and their clock.
@@ -82,12 +86,15 @@ fn cache(card: &mut Card) -> Result<(), Failure> {
         card.missing(Quantity::L2Latency, Some(card.why_not(KERNEL)));
         return Ok(());
     };
-    let limit = (chunk.vectors * 16).min(card.device.identity.l2_bytes.unwrap_or(128 << 20).max(1 << 20) * 3);
+    let node_bytes = NODE_WORDS * 4 * card.scale;
+    let told = card.device.identity.l2_bytes.unwrap_or(128 << 20).max(1 << 20);
+    let limit = (chunk.vectors * 16 * card.scale).min(told * 3);
     let start = Instant::now();
     let (mut fastest, mut fits, mut ended) = (u64::MAX, 0, false);
     // 1 MiB, 1.5, 2, 3, 4 …
-    let sizes = (13..23).flat_map(|power| [1u64 << power, 3u64 << (power - 1)]);
-    for nodes in sizes.take_while(|nodes| nodes * NODE_WORDS * 4 <= limit) {
+    let first = ((1 << 20) / node_bytes).max(8).ilog2();
+    let sizes = (first..23).flat_map(|power| [1u64 << power, 3u64 << (power - 1)]);
+    for nodes in sizes.take_while(|nodes| nodes * node_bytes <= limit) {
         if card.over() || start.elapsed() > card.time(BUDGET) {
             break;
         }
@@ -98,7 +105,7 @@ fn cache(card: &mut Card) -> Result<(), Failure> {
             ended = true;
             break;
         }
-        fits = nodes * NODE_WORDS * 4;
+        fits = nodes * node_bytes;
     }
     if fits > 0 {
         card.measured(Quantity::L2Latency, vec![fastest / 1000], "hops of a ring of pointers past L1", Some(KERNEL));
@@ -114,6 +121,54 @@ fn cache(card: &mut Card) -> Result<(), Failure> {
     Ok(())
 }
 
+/// How far each SM is from each region of the memory, through the second-level cache: which partitions it has, and which
+/// are near. Experimental: told, never judged.
+fn latencies(card: &mut Card) -> Result<(), Failure> {
+    const KERNEL: &str = "fingerprint_latency";
+    card.enter(Step::Fingerprint, "latencies");
+    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let (Some(chunk), true) = (largest, card.valid(KERNEL).is_some()) else {
+        card.missing(Quantity::MemoryLatency, Some(card.why_not(KERNEL)));
+        return Ok(());
+    };
+    let region_words = chunk.vectors * 4 / REGIONS / NODE_WORDS * NODE_WORDS;
+    if region_words < REGION_NODES * NODE_WORDS {
+        card.missing(Quantity::MemoryLatency, Some("the memory is too small for its regions".to_owned()));
+        return Ok(());
+    }
+    let Some(rows) = distances(card, chunk.address, region_words)? else { return Ok(()) };
+    let clocks = rows.iter().flat_map(|row| row.clocks.iter().copied()).collect();
+    let method = format!("rings of pointers that stay in the cache, from every SM to {REGIONS} regions");
+    card.measured(Quantity::MemoryLatency, clocks, &method, Some(KERNEL));
+    send(&Message::Latencies { rows });
+    Ok(())
+}
+
+/// A row for each SM that ran a block: mean clocks of a load from each region.
+fn distances(card: &Card, address: u64, region_words: u64) -> Result<Option<Vec<SmLatencies>>, Failure> {
+    let (Some(make), Some(function)) = (kernel(card, "fingerprint_ring"), kernel(card, "fingerprint_latency")) else {
+        return Ok(None);
+    };
+    for region in 0..REGIONS {
+        let ring = address + region * region_words * 4;
+        card.run(make, [1, THREADS, 0], &[ring, REGION_NODES, NODE_WORDS, MULTIPLIER, INCREMENT])?;
+    }
+    let blocks = u64::from(card.device.identity.sm_count).clamp(1, card.out.words() as u64 / (REGIONS + 1));
+    card.out.clear(card.out.words());
+    let parameters = [address, REGIONS, region_words, REGION_NODES, card.out.device, card.out.device + 8 * blocks];
+    card.run(function, [blocks as u32, 32, 0], &parameters)?;
+    let clocks = |block: u64| {
+        let at = blocks + block * REGIONS;
+        (at..at + REGIONS).map(|word| card.out.get(word as usize) / REGION_NODES).collect()
+    };
+    let mut rows: Vec<SmLatencies> = (0..blocks)
+        .map(|block| SmLatencies { sm: card.out.get(block as usize) as u32, clocks: clocks(block) })
+        .collect();
+    rows.sort_by_key(|row| row.sm);
+    rows.dedup_by_key(|row| row.sm);
+    Ok(Some(rows))
+}
+
 /// Known answers: a ring that is walked ends where it should, and all blocks of the others agree with themselves.
 pub(super) fn self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
     let walked = hop(card, scratch, 4096)?;
@@ -124,6 +179,11 @@ pub(super) fn self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
     };
     card.judge("fingerprint_ring", failure.clone());
     card.judge("fingerprint_chase", failure);
+    // Its answer is a time: what can be known is that every SM has one for every region.
+    if let Some(rows) = distances(card, scratch, REGION_NODES * NODE_WORDS)? {
+        let sane = rows.iter().all(|row| row.clocks.iter().all(|&clocks| clocks > 0));
+        card.judge("fingerprint_latency", (!sane).then(|| "an SM has no latency".to_owned()));
+    }
     compute::split_self_test(card)?;
     if let Some(function) = kernel(card, "fingerprint_census") {
         card.out.clear(8);

@@ -67,6 +67,8 @@ pub struct GpuProgress {
     pub milliwatts: Option<u64>,
     /// Errors of memory and arithmetic.
     pub errors: u64,
+    /// Seconds until its time is used; a profile without turns ends sooner.
+    pub eta_seconds: u64,
     /// Whether its worker has ended.
     pub ended: bool,
 }
@@ -273,7 +275,10 @@ impl Fleet {
 
     /// How far each is.
     pub(in crate::burn) fn progress(&self) -> Vec<GpuProgress> {
-        self.gpus.values().map(|gpu| gpu.progress.clone()).collect()
+        let left = self.end.saturating_duration_since(Instant::now()).as_secs();
+        let progress =
+            |gpu: &Gpu| GpuProgress { eta_seconds: if gpu.progress.ended { 0 } else { left }, ..gpu.progress.clone() };
+        self.gpus.values().map(progress).collect()
     }
 
     /// Asks all workers to stop.
@@ -429,6 +434,7 @@ impl Gpu {
             Message::Identity(identity) => records.push(Record::GpuIdentity { gpu, identity }),
             Message::Kernel(test) => records.push(Record::GpuKernel { gpu, test }),
             Message::Measured(measurement) => records.push(Record::GpuMeasurement { gpu, measurement }),
+            Message::Latencies { rows } => records.push(Record::GpuLatencies { gpu, rows }),
             Message::Missing(missing) => records.push(Record::GpuMissing { gpu, missing }),
             Message::MemoryError(error) => records.push(Record::GpuMemoryError { gpu, error }),
             Message::ComputeError(error) => records.push(Record::GpuComputeError { gpu, error }),

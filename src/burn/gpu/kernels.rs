@@ -27,7 +27,14 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "bandwidth",
         ptx: &[(70, "bandwidth.ptx")],
-        kernels: &["bandwidth_read", "bandwidth_write", "bandwidth_copy", "bandwidth_triad", "bandwidth_gate"],
+        kernels: &[
+            "bandwidth_read",
+            "bandwidth_write",
+            "bandwidth_copy",
+            "bandwidth_triad",
+            "bandwidth_region",
+            "bandwidth_gate",
+        ],
     },
     File {
         name: "compute",
@@ -47,7 +54,13 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "fingerprint",
         ptx: &[(70, "fingerprint.ptx")],
-        kernels: &["fingerprint_census", "fingerprint_ring", "fingerprint_chase", "fingerprint_f32_split"],
+        kernels: &[
+            "fingerprint_census",
+            "fingerprint_ring",
+            "fingerprint_chase",
+            "fingerprint_latency",
+            "fingerprint_f32_split",
+        ],
     },
     File { name: "pulse", ptx: &[(70, "pulse.ptx")], kernels: &["pulse"] },
 ];

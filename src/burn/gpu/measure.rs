@@ -11,6 +11,9 @@ pub enum Unit {
     /// 10^9 operations a second; a multiply-add is two.
     #[serde(rename = "GFLOP/s")]
     GigaOperationsPerSecond,
+    /// 10^9 operations with integers a second; a multiply-add is two.
+    #[serde(rename = "GOP/s")]
+    GigaIntegerOperationsPerSecond,
     /// Multiply-adds of one SM in 1000 of its clocks.
     #[serde(rename = "FMA/1000 clocks/SM")]
     PerThousandClocks,
@@ -37,6 +40,7 @@ impl Unit {
         match self {
             Self::MegabytesPerSecond => "MB/s",
             Self::GigaOperationsPerSecond => "GFLOP/s",
+            Self::GigaIntegerOperationsPerSecond => "GOP/s",
             Self::PerThousandClocks => "FMA/1000 clocks/SM",
             Self::Permille => "permille",
             Self::Kilohertz => "kHz",
@@ -93,6 +97,8 @@ quantities! {
         "memory bandwidth of a = b + s x c, bytes read and written added, 10^6 bytes a second",
     SlowestRegion "slowest-region" "gpu.burn.bandwidth.slowest_region_permille" Permille
         "read bandwidth of the slowest region of the memory, in thousandths of the median region's",
+    SlowSmallRegions "slow-small-regions" "gpu.burn.bandwidth.slow_small_regions_permille" Permille
+        "regions of 32 KiB that took half as long again as the median one while all SMs read, in thousandths: a slow channel serves some of them; experimental, never judged",
     HostToDevice "host-to-device" "gpu.burn.bandwidth.host_to_device_mb_per_second" MegabytesPerSecond
         "copies from pinned host memory to the card, 10^6 bytes a second",
     DeviceToHost "device-to-host" "gpu.burn.bandwidth.device_to_host_mb_per_second" MegabytesPerSecond
@@ -111,7 +117,7 @@ quantities! {
         "dense BF16 rate of the tensor cores with FP32 sums, 10^9 operations a second",
     RateTf32 "rate-tf32" "gpu.burn.rate.tf32_gflops" GigaOperationsPerSecond
         "dense TF32 rate of the tensor cores, 10^9 operations a second",
-    RateInt8 "rate-int8" "gpu.burn.rate.int8_gops" GigaOperationsPerSecond
+    RateInt8 "rate-int8" "gpu.burn.rate.int8_gops" GigaIntegerOperationsPerSecond
         "dense INT8 rate of the tensor cores, 10^9 operations a second",
     RateFp8 "rate-fp8" "gpu.burn.rate.fp8_gflops" GigaOperationsPerSecond
         "dense FP8 (E4M3) rate of the tensor cores, 10^9 operations a second",
@@ -145,6 +151,8 @@ quantities! {
         "size of the second-level cache as latency shows it: the largest ring of pointers that still fits, in bytes",
     L2Latency "l2-latency" "gpu.burn.l2_latency_clocks" Clocks
         "clocks of one dependent load that hits the second-level cache",
+    MemoryLatency "memory-latency" "gpu.burn.memory_latency_clocks" Clocks
+        "clocks of one dependent load that hits the second-level cache, median over all SMs and regions of the memory; experimental, never judged",
     PulseBursts "pulse-bursts" "gpu.burn.pulse_bursts" Count
         "bursts of arithmetic of a block in the square wave of power; 0 would mean that there was no wave",
 }

@@ -242,6 +242,16 @@ pub struct Counters {
     pub bad_sms: BTreeSet<u32>,
 }
 
+/// Clocks of a load from regions of the memory, as one SM sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmLatencies {
+    /// The SM.
+    pub sm: u32,
+    /// Mean clocks of a load, a number for each region in the order of addresses.
+    pub clocks: Vec<u64>,
+}
+
 /// Something that has no measurement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -278,6 +288,11 @@ pub enum Message {
     Kernel(KernelTest),
     /// A result.
     Measured(Measurement),
+    /// How far each SM is from each region of the memory. Experimental: never judged.
+    Latencies {
+        /// A row for each SM that answered.
+        rows: Vec<SmLatencies>,
+    },
     /// Something could not be measured.
     Missing(Missing),
     /// A wrong vector in memory.

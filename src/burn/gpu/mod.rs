@@ -33,7 +33,8 @@ pub use facts::FACTS as GPU_FACTS;
 pub use fleet::GpuProgress;
 pub use measure::{Distribution, Measurement, NumberType, Quantity, Unit};
 pub use message::{
-    Assignment, ComputeError, Counters, Identity, KernelForm, KernelTest, MemoryError, Message, Missing, Outcome, Step,
+    Assignment, ComputeError, Counters, Identity, KernelForm, KernelTest, MemoryError, Message, Missing, Outcome,
+    SmLatencies, Step,
 };
 pub use peers::{PeerCopies, run_gpu_peers};
 pub use summary::{GpuSummary, Series, Telemetry, Totals};

@@ -20,6 +20,7 @@ pub(in crate::burn) fn apply(
         Record::GpuIdentity { gpu, identity } => tested(gpus, gpu, false)?.identity(identity)?,
         Record::GpuKernel { gpu, test } => tested(gpus, gpu, false)?.kernel(test)?,
         Record::GpuMeasurement { gpu, measurement } => tested(gpus, gpu, false)?.measured(measurement)?,
+        Record::GpuLatencies { gpu, rows } => tested(gpus, gpu, false)?.latencies(rows)?,
         Record::GpuMissing { gpu, missing } => tested(gpus, gpu, false)?.missing(missing),
         Record::GpuStep { gpu, step, counters } => tested(gpus, gpu, false)?.done(*step, counters)?,
         Record::GpuMemoryError { gpu, .. } => {

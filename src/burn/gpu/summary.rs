@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::aggregate::{Throttle, Window};
 use super::cuda::MAX_SCALE;
 use super::measure::{Distribution, Measurement, Quantity};
-use super::message::{Counters, Identity, KernelTest, Missing, Outcome, Step};
+use super::message::{Counters, Identity, KernelTest, Missing, Outcome, SmLatencies, Step};
 use super::peers::PeerCopies;
 use crate::burn::telemetry::{Counts, Growth};
 use crate::evidence::Reading;
@@ -21,6 +21,7 @@ const STEADY_SLOPE: i64 = 1000;
 /// Measurements, kernels and numbers that one GPU can have: more are not this tool's.
 const MAX_KERNELS: usize = 256;
 const MAX_SMS: usize = 4096;
+const MAX_REGIONS: usize = 64;
 const MAX_XIDS: usize = 64;
 /// Names of the counters that are followed.
 pub(super) const COUNTERS: &[&str] =
@@ -193,6 +194,8 @@ pub struct GpuSummary {
     pub measurements: BTreeMap<Quantity, Measurement>,
     /// What has none, and why; `None` where the chip has no such thing.
     pub missing: BTreeMap<Quantity, Option<String>>,
+    /// Clocks of a load by SM and region of the memory; experimental, never judged.
+    pub latencies: Vec<SmLatencies>,
     /// Steps that have ended.
     pub done: BTreeSet<Step>,
     /// Turns of the steps that are repeated.
@@ -266,6 +269,14 @@ impl GpuSummary {
         }
         self.missing.remove(&result.quantity);
         self.measurements.insert(result.quantity, result.clone());
+        Ok(())
+    }
+
+    pub(in crate::burn) fn latencies(&mut self, rows: &[SmLatencies]) -> Result<(), &'static str> {
+        if rows.len() > MAX_SMS || rows.iter().any(|row| row.clocks.len() > MAX_REGIONS) {
+            return Err("latencies that cannot be");
+        }
+        self.latencies = rows.to_vec();
         Ok(())
     }
 

@@ -306,6 +306,17 @@ fn bandwidth_self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
     let right = sums == answers::read_sums(written.iter().copied());
     card.judge("bandwidth_read", (!right).then(|| "its sums are not those of the data".to_owned()));
 
+    // Two regions, whose sums are those of the data, and whose clocks run.
+    const REGIONS: u64 = 2;
+    const REGION_VECTORS: u64 = 2048;
+    card.out.clear(2);
+    card.log.clear(REGIONS as usize);
+    launch(card, "bandwidth_region", &[scratch, REGIONS, REGION_VECTORS, card.log.device, card.out.device])?;
+    let sums = [card.out.get(0), card.out.get(1)];
+    let read = written.iter().take((REGIONS * REGION_VECTORS) as usize).copied();
+    let right = sums == answers::read_sums(read) && (0..REGIONS as usize).all(|region| card.log.get(region) > 0);
+    card.judge("bandwidth_region", (!right).then(|| "its sums are not those of the data".to_owned()));
+
     launch(card, "bandwidth_copy", &[second, scratch, count])?;
     let copied = read_back(card, second, count)?;
     card.judge("bandwidth_copy", (copied != written).then(|| "its copy differs".to_owned()));

@@ -17,6 +17,8 @@ const AFTERGLOW_NANOSECONDS: u64 = 250_000_000;
 /// Bits of `nvmlClocksEventReasons`.
 const IDLE: u64 = 0x1;
 const POWER_CAP: u64 = 0x4;
+/// The hardware's slowdown, for the reason of the power supply's brake.
+const POWER_BRAKE: u64 = 0x8 | 0x80;
 const THERMAL_SLOWDOWN: u64 = 0x20;
 
 /// The record of one GPU. Zeros are a GPU that nobody has used.
@@ -148,6 +150,11 @@ impl Record {
             // Power goes with about the square of the clock here.
             clock_mhz *= (limit / demand).sqrt();
             reasons |= POWER_CAP;
+        }
+        if gpu.cuda.power_brake {
+            clock_mhz *= 0.5;
+            milliwatts *= 0.6;
+            reasons |= POWER_BRAKE;
         }
         let target = if busy { gpu.cuda.rise_celsius.unwrap_or(40.0) * milliwatts / limit } else { 0.0 };
         let before = f64::from_bits(self.rise.load(Ordering::Relaxed));

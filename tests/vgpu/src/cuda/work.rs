@@ -80,7 +80,10 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
         return;
     }
     let clock_mhz = record.conditions(&card.gpu).clock_mhz;
-    let chip = card.gpu.chip(clock_mhz);
+    let mut chip = card.gpu.chip(clock_mhz);
+    // Caches are to the memory what they are on the card.
+    chip.l1_bytes /= card.scale;
+    chip.l2_bytes /= card.scale;
     let start = time.max(lock(&card.timeline).compute);
     let view = view(runtime, card);
     let launch = Launch {

@@ -22,12 +22,16 @@ pub struct Cuda {
     pub tensor_products: Option<f64>,
     /// FP64 lanes of a multiprocessor.
     pub double_lanes: Option<f64>,
+    /// Lanes of a multiprocessor for multiply-adds in single precision, where they are held down.
+    pub fused_lanes: Option<f64>,
     /// Generation and width of the PCIe link under load; the card's highest without it.
     pub link: Option<[u8; 2]>,
     /// Power that a full load wants; 95 % of the limit without it. Above the limit the clock falls.
     pub demand_milliwatts: Option<u32>,
     /// Degrees above idle at the power limit.
     pub rise_celsius: Option<f64>,
+    /// The power supply holds the card down under load: half the clock, and the bit of the throttle reasons.
+    pub power_brake: bool,
     /// Time constant of the temperature, in seconds of the real clock.
     pub thermal_seconds: Option<f64>,
 }

@@ -26,12 +26,12 @@ pub struct Block<'a> {
     /// Whether this multiprocessor computes wrongly.
     pub is_bad: bool,
     /// Cycles of an instruction, by class.
-    pub costs: [f64; 7],
+    pub costs: [f64; 8],
     /// Warps that compete for the multiprocessor.
     pub warps: f64,
     /// Global memory that was used last.
     pub located: Located,
-    /// The launch is one warp, and its loads take as long as the caches say.
+    /// The launch is one warp for a multiprocessor at most, and its loads take as long as the caches say.
     pub measures_latency: bool,
     pub outcome: &'a mut Outcome,
     /// Threads that only arrived, by barrier.
@@ -256,7 +256,7 @@ impl<'a> Block<'a> {
             costs: chip.lanes.map(|lanes| (warps * LANES as f64 / lanes).max(1.0)),
             warps,
             located: Located::default(),
-            measures_latency: launch.blocks() == 1 && count <= LANES,
+            measures_latency: launch.blocks() <= u64::from(chip.multiprocessors) && count <= LANES,
             outcome,
             arrived: [0; 16],
             is_common: false,
@@ -274,6 +274,7 @@ impl<'a> Block<'a> {
             Class::Special => self.costs[4],
             Class::Memory => self.costs[5],
             Class::Control => self.costs[6],
+            Class::Fused => self.costs[7],
             // Counted with its shape.
             Class::Tensor => 0.0,
             Class::Folded => 0.0,

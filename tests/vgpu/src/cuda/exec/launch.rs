@@ -37,8 +37,8 @@ pub struct Chip {
     /// Threads on a multiprocessor at once.
     pub threads: u32,
     pub clock_mhz: f64,
-    /// Lanes by class: integer, single, double, half, special, memory, control.
-    pub lanes: [f64; 7],
+    /// Lanes by class: integer, single, double, half, special, memory, control, fused.
+    pub lanes: [f64; 8],
     /// FP16 products with sums in single precision.
     pub tensor: f64,
     /// FP64 products in the tensor cores.
@@ -64,7 +64,7 @@ pub struct Launch<'a> {
     pub id: u32,
     /// A multiprocessor that computes wrongly, in one of so many instructions, and how many there were.
     pub bad_multiprocessor: Option<(u32, u64, &'a AtomicU64)>,
-    /// Caches of the GPU, for launches of a single warp.
+    /// Caches of the GPU, for launches of at most one warp for each multiprocessor.
     pub caches: &'a Mutex<Caches>,
     pub stop: &'a AtomicBool,
 }

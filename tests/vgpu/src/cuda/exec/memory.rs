@@ -10,7 +10,7 @@ use super::block::Block;
 use super::lanes::{ALL, LANES};
 use super::launch::{Stop, Trap};
 use super::number::{BF16, F16, Round, round_to_odd, two_sum};
-use super::program::{Access, Address, Atomic, AtomicOp, CopyShared, LoadMatrix, Reg, Space};
+use super::program::{Access, Address, Atomic, AtomicOp, Class, CopyShared, LoadMatrix, Reg, Space};
 use super::warp::Warp;
 use crate::cuda::ptx::{Kind, Ty};
 
@@ -283,6 +283,7 @@ impl Warp {
             && (start..end).contains(&first)
         {
             block.outcome.slow_bytes += (lanes * bytes) as f64 * (factor - 1.0);
+            self.cycles += block.cost(Class::Memory) * (factor - 1.0);
         }
         if block.measures_latency {
             let chip = block.launch.chip;

@@ -33,6 +33,8 @@ pub struct Program {
 pub enum Class {
     Integer,
     Single,
+    /// Multiply-adds in single precision, which mining cards hold down.
+    Fused,
     Double,
     Half,
     /// Roots, logarithms, divisions.
@@ -48,7 +50,7 @@ pub enum Class {
 impl Class {
     /// Whether a broken multiprocessor gets it wrong.
     pub fn is_arithmetic(self) -> bool {
-        matches!(self, Self::Single | Self::Double | Self::Half | Self::Tensor)
+        matches!(self, Self::Single | Self::Fused | Self::Double | Self::Half | Self::Tensor)
     }
 }
 

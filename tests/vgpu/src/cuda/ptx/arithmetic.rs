@@ -168,6 +168,7 @@ fn floating(resolver: &mut Resolver<'_>, words: &mut Words<'_>, ty: Ty) -> Resul
     let class = match words.name {
         "div" | "rcp" | "sqrt" | "rsqrt" | "sin" | "cos" | "ex2" | "lg2" | "tanh" => Class::Special,
         "neg" | "abs" => Class::Folded,
+        "fma" | "mad" if ty.bits == 32 => Class::Fused,
         _ => class(ty),
     };
     let code = lanes(resolver, words, run, bytes, &vec![bytes; sources])?;

@@ -24,7 +24,7 @@ fn chip() -> Chip {
         multiprocessors: 4,
         threads: 2048,
         clock_mhz: 1000.0,
-        lanes: [64.0, 128.0, 64.0, 128.0, 16.0, 32.0, 64.0],
+        lanes: [64.0, 128.0, 64.0, 128.0, 16.0, 32.0, 64.0, 128.0],
         tensor: 1024.0,
         tensor_double: 64.0,
         tensor_integer: 2048.0,
