@@ -19,6 +19,9 @@ _yanji() {
             yanji,accept)
                 cmd="yanji__subcmd__accept"
                 ;;
+            yanji,attest-build)
+                cmd="yanji__subcmd__attest__subcmd__build"
+                ;;
             yanji,burn)
                 cmd="yanji__subcmd__burn"
                 ;;
@@ -162,6 +165,9 @@ _yanji() {
                 ;;
             yanji__subcmd__help,accept)
                 cmd="yanji__subcmd__help__subcmd__accept"
+                ;;
+            yanji__subcmd__help,attest-build)
+                cmd="yanji__subcmd__help__subcmd__attest__subcmd__build"
                 ;;
             yanji__subcmd__help,burn)
                 cmd="yanji__subcmd__help__subcmd__burn"
@@ -404,7 +410,7 @@ _yanji() {
 
     case "${cmd}" in
         yanji)
-            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate help"
+            opts="-v -h -V --format --signatures --verbose --help --version inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate attest-build help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -426,7 +432,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__accept)
-            opts="-o -v -h --as-received --accept-differences --out --key --format --signatures --verbose --help"
+            opts="-o -v -h --as-received --accept-differences --out --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -445,6 +451,52 @@ _yanji() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "plain json csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --signatures)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__attest__subcmd__build)
+            opts="-o -v -h --key --output --format --signatures --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -694,7 +746,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__challenge__subcmd__new)
-            opts="-o -v -h --for --expires --out --key --format --signatures --verbose --help"
+            opts="-o -v -h --for --expires --out --key --for-tpm --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -717,6 +769,10 @@ _yanji() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for-tpm)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -758,13 +814,25 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__cosign)
-            opts="-v -h --key --format --signatures --verbose --help"
+            opts="-v -h --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1012,7 +1080,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__evidence__subcmd__get)
-            opts="-o -v -h --out --key --format --signatures --verbose --help"
+            opts="-o -v -h --out --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1027,6 +1095,18 @@ _yanji() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1102,13 +1182,25 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__evidence__subcmd__list)
-            opts="-v -h --key --format --signatures --verbose --help"
+            opts="-v -h --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1128,7 +1220,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__export)
-            opts="-o -v -h --sigstore --output --pae --signature --format --signatures --verbose --help"
+            opts="-o -v -h --sigstore --output --html --pae --signature --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1139,6 +1231,10 @@ _yanji() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --html)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1254,7 +1350,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help)
-            opts="inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate help"
+            opts="inspect screen capture burn certify worker nvml-reader gpu-worker gpu-peers gpu-telemetry verify cosign accept void history evidence redact timestamp export decode image key challenge trust rules completions generate attest-build help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1268,6 +1364,20 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__help__subcmd__accept)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        yanji__subcmd__help__subcmd__attest__subcmd__build)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1926,13 +2036,25 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__history)
-            opts="-v -h --key --format --signatures --verbose --help"
+            opts="-v -h --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2236,7 +2358,7 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__redact)
-            opts="-o -v -h --hide --out --key --format --signatures --verbose --help"
+            opts="-o -v -h --hide --out --key --trust --tsa-root --device-root --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2255,6 +2377,18 @@ _yanji() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trust)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tsa-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --device-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2850,16 +2984,12 @@ _yanji() {
             return 0
             ;;
         yanji__subcmd__verify)
-            opts="-v -h --key --reveal --known --device-root --trust --challenge --tsa-root --jobs --format --signatures --verbose --help"
+            opts="-v -h --reveal --known --key --trust --tsa-root --device-root --challenge --jobs --format --signatures --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --key)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --reveal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2868,7 +2998,7 @@ _yanji() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --device-root)
+                --key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2876,11 +3006,15 @@ _yanji() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --challenge)
+                --tsa-root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --tsa-root)
+                --device-root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --challenge)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
