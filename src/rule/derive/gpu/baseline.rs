@@ -120,12 +120,12 @@ pub(super) fn plain(name: &str) -> String {
     name.strip_prefix("nvidia ").map_or(name.clone(), str::to_owned)
 }
 
-/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name. Copies nothing: each name is compared with all of the
-/// tables.
+/// `Tesla P100-PCIE-16GB` and `Tesla P100 PCIe 16GB` are one name. Each name is compared with all of the tables: nothing is
+/// copied, and the last word comes first, which is where names differ.
 pub(super) fn same_words(first: &str, second: &str) -> bool {
     let (mut first, mut second) = (words(first), words(second));
     loop {
-        match (first.next(), second.next()) {
+        match (first.next_back(), second.next_back()) {
             (None, None) => return true,
             (Some(one), Some(other)) if one.eq_ignore_ascii_case(other) => {}
             _ => return false,
@@ -133,12 +133,14 @@ pub(super) fn same_words(first: &str, second: &str) -> bool {
     }
 }
 
-fn words(name: &str) -> impl Iterator<Item = &[u8]> {
-    let name = name.trim();
-    let behind_maker = name.split_once(char::is_whitespace).filter(|(maker, _)| maker.eq_ignore_ascii_case("nvidia"));
-    let rest = behind_maker.map_or(name, |(_, rest)| rest).as_bytes();
+fn words(name: &str) -> impl DoubleEndedIterator<Item = &[u8]> {
+    const MAKER: &str = "NVIDIA";
+    let name = name.trim_start();
+    let by_maker = name.get(..MAKER.len()).is_some_and(|start| start.eq_ignore_ascii_case(MAKER));
+    let behind = by_maker.then(|| &name[MAKER.len()..]).filter(|rest| rest.starts_with(char::is_whitespace));
     let brand = |word: &[u8]| word.eq_ignore_ascii_case(b"tesla") || word.eq_ignore_ascii_case(b"geforce");
-    rest.split(|byte| !byte.is_ascii_alphanumeric()).filter(move |word| !word.is_empty() && !brand(word))
+    let words = behind.unwrap_or(name).as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
+    words.filter(move |word| !word.is_empty() && !brand(word))
 }
 
 impl Gpu<'_> {
