@@ -170,7 +170,7 @@ pub fn quote(address: &TpmAddress, nonce: &[u8; 32]) -> Reading<Quoted> {
     reading
 }
 
-/// Has a TPM read the secret of a credential, for the key that [`quote`] signs with.
+/// Has a TPM read the secret of a credential, for the key that [`quote()`] signs with.
 pub fn activate(address: &TpmAddress, credential: &TpmCredential) -> Reading<[u8; 32]> {
     let ask = || -> Result<[u8; 32], TpmError> {
         let Some(transport) = Transport::open(address, DEADLINE)? else {
