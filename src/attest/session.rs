@@ -74,18 +74,19 @@ pub enum SessionError {
 
 /// SHA-256 of the running executable.
 pub fn own_binary_sha256() -> Result<Digest, SessionError> {
-    let hash = || {
-        let mut file = File::open("/proc/self/exe")?;
-        let mut hasher = Hasher::new();
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finish()),
-                length => hasher.update(&buffer[..length]),
-            }
+    file_sha256("/proc/self/exe").map_err(SessionError::OwnBinary)
+}
+
+fn file_sha256(path: &str) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            length => hasher.update(&buffer[..length]),
         }
-    };
-    hash().map_err(SessionError::OwnBinary)
+    }
 }
 
 /// The libraries in this process, in the order of their paths. Whoever exchanged one can hide it, and so only what is found
@@ -97,10 +98,7 @@ fn loaded_libraries() -> Vec<LoadedLibrary> {
     let executable =
         maps.lines().filter(|line| line.split_ascii_whitespace().nth(1).is_some_and(|it| it.contains('x')));
     let paths: BTreeSet<&str> = executable.filter_map(|line| line.find('/').map(|at| &line[at..])).collect();
-    let library = |path: &str| LoadedLibrary {
-        path: path.to_owned(),
-        sha256: std::fs::read(path).ok().map(|bytes| Digest::of(&bytes)),
-    };
+    let library = |path: &str| LoadedLibrary { path: path.to_owned(), sha256: file_sha256(path).ok() };
     paths.into_iter().filter(|path| Path::new(path) != own).take(MAX_LIBRARIES).map(library).collect()
 }
 

@@ -150,7 +150,7 @@ fn regions(card: &mut Card) -> Result<(), Failure> {
 fn small_regions(card: &mut Card) -> Result<(), Failure> {
     const KERNEL: &str = "bandwidth_region";
     card.enter(Step::Bandwidth, "small regions");
-    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let largest = card.largest_chunk();
     let (Some(function), Some(chunk)) = (card.valid(KERNEL), largest) else {
         let why = if largest.is_none() { NO_MEMORY.to_owned() } else { card.why_not(KERNEL) };
         card.missing(Quantity::SlowSmallRegions, Some(why));
@@ -188,7 +188,7 @@ fn small_regions(card: &mut Card) -> Result<(), Failure> {
 
 /// Copies from and to pinned memory of the host. The two directions have streams of their own.
 pub(super) fn transfers(card: &mut Card) -> Result<(), Failure> {
-    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let largest = card.largest_chunk();
     let budget = card.time(BUDGET);
     for (quantity, to, from) in
         [(Quantity::HostToDevice, true, false), (Quantity::DeviceToHost, false, true), (Quantity::BothWays, true, true)]

@@ -262,6 +262,11 @@ impl Card {
         self.kernels.get(name).filter(|kernel| kernel.valid).map(|kernel| kernel.function)
     }
 
+    /// The largest piece of the memory under test, for what needs one that hangs together.
+    pub(super) fn largest_chunk(&self) -> Option<Chunk> {
+        self.chunks.iter().max_by_key(|chunk| chunk.vectors).copied()
+    }
+
     /// Why a kernel's results do not count.
     pub(super) fn why_not(&self, name: &str) -> String {
         match self.kernels.get(name) {

@@ -80,7 +80,7 @@ fn kernel(card: &Card, name: &str) -> Option<super::cuda::Function> {
 fn cache(card: &mut Card) -> Result<(), Failure> {
     const KERNEL: &str = "fingerprint_chase";
     card.enter(Step::Fingerprint, "second-level cache");
-    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let largest = card.largest_chunk();
     let (Some(chunk), true) = (largest, card.valid(KERNEL).is_some()) else {
         card.missing(Quantity::L2Bytes, Some(card.why_not(KERNEL)));
         card.missing(Quantity::L2Latency, Some(card.why_not(KERNEL)));
@@ -126,7 +126,7 @@ fn cache(card: &mut Card) -> Result<(), Failure> {
 fn latencies(card: &mut Card) -> Result<(), Failure> {
     const KERNEL: &str = "fingerprint_latency";
     card.enter(Step::Fingerprint, "latencies");
-    let largest = card.chunks.iter().max_by_key(|chunk| chunk.vectors).copied();
+    let largest = card.largest_chunk();
     let (Some(chunk), true) = (largest, card.valid(KERNEL).is_some()) else {
         card.missing(Quantity::MemoryLatency, Some(card.why_not(KERNEL)));
         return Ok(());

@@ -21,7 +21,7 @@ use crate::evidence::{Evidence, Fact, FactPath, Part, Reading, Value};
 pub(super) use facts::FACTS;
 
 use maker::{Maker, Makers};
-use part_number::{Decoded, Grammars};
+use part_number::Decoded;
 
 /// The table of serial numbers that stand in an SPD where none was programmed.
 const BLANK_SERIALS: &str = "dimm/blank-serials";
@@ -53,8 +53,7 @@ pub(super) fn derive(evidence: &mut Evidence, tables: &Tables) {
 }
 
 fn modules<'a>(evidence: &'a Evidence, makers: &Makers<'_>, tables: &'a Tables) -> Vec<Module<'a>> {
-    let grammars = Grammars::of(tables);
-    evidence.scope("dimm").map(|part| Module::of(part, makers, &grammars, tables)).collect()
+    evidence.scope("dimm").map(|part| Module::of(part, makers, tables)).collect()
 }
 
 fn system_maker(evidence: &Evidence) -> Reading<String> {
@@ -86,7 +85,7 @@ struct Module<'a> {
 }
 
 impl<'a> Module<'a> {
-    fn of(part: &'a Part, makers: &Makers<'_>, grammars: &Grammars<'_>, tables: &Tables) -> Self {
+    fn of(part: &'a Part, makers: &Makers<'_>, tables: &Tables) -> Self {
         let number = |reading: Reading<String>| reading.and_then(|text| legible(text.trim().to_owned(), tables));
         let serial = |reading: Reading<String>| {
             reading.and_then(|text| {
@@ -98,7 +97,7 @@ impl<'a> Module<'a> {
                 legible(text, tables)
             })
         };
-        let decode = |number: &Reading<String>| number.known().and_then(|number| grammars.decode(number));
+        let decode = |number: &Reading<String>| number.known().and_then(|number| Decoded::of(number, tables));
         let mut module = Self {
             part,
             void: void(part),

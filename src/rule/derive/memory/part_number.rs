@@ -10,12 +10,6 @@ use crate::evidence::{Reading, Value};
 /// Speeds are named by a rounded number, and sources round differently.
 pub(super) const SPEED_TOLERANCE_MTS: i64 = 8;
 
-/// The grammars, compiled.
-#[derive(Clone, Copy)]
-pub(super) struct Grammars<'a> {
-    tables: &'a Tables,
-}
-
 /// What a part number says. A field that its codes do not tell is `None`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Decoded {
@@ -31,50 +25,46 @@ pub(super) struct Decoded {
     pub shape_only: bool,
 }
 
-impl<'a> Grammars<'a> {
-    pub fn of(tables: &'a Tables) -> Self {
-        Self { tables }
-    }
-
-    fn patterned(&self, table: &str) -> impl Iterator<Item = (&'a str, &'a Regex, &'a Record)> {
-        self.tables.get(table).into_iter().flat_map(Table::patterned)
-    }
-
+impl Decoded {
     /// What a part number says, or `None` where no grammar is known for it.
-    pub fn decode(&self, number: &str) -> Option<Decoded> {
+    pub fn of(number: &str, tables: &Tables) -> Option<Self> {
         /// An SPD holds 30 characters at most; firmware appends a few.
         const MAX_BYTES: usize = 64;
         let number = number.trim().to_ascii_uppercase();
         if number.len() > MAX_BYTES {
             return None;
         }
-        let mut grammars = self.patterned("dimm/part-grammars");
-        grammars.find_map(|(name, pattern, grammar)| self.read(name, pattern, grammar, &number)).or_else(|| {
-            let is_module = |record: &Record| record.text("kind") == Some("module");
-            let mut shapes = self.patterned("dimm/part-shapes");
-            let (_, _, record) = shapes.find(|(_, pattern, record)| is_module(record) && pattern.is_match(&number))?;
-            Some(Decoded {
-                maker: record.text("maker")?.to_owned(),
-                dram_type: String::new(),
-                module_type: None,
-                capacity_mib: None,
-                ranks: None,
-                device_width_bits: None,
-                speed_mts: None,
-                die: None,
-                shape_only: true,
-            })
-        })
+        let patterned = |table| tables.get(table).into_iter().flat_map(Table::patterned);
+        let mut grammars = patterned("dimm/part-grammars");
+        grammars.find_map(|(name, pattern, grammar)| Self::read(name, pattern, grammar, &number, tables)).or_else(
+            || {
+                let is_module = |record: &Record| record.text("kind") == Some("module");
+                let mut shapes = patterned("dimm/part-shapes");
+                let (_, _, record) =
+                    shapes.find(|(_, pattern, record)| is_module(record) && pattern.is_match(&number))?;
+                Some(Decoded {
+                    maker: record.text("maker")?.to_owned(),
+                    dram_type: String::new(),
+                    module_type: None,
+                    capacity_mib: None,
+                    ranks: None,
+                    device_width_bits: None,
+                    speed_mts: None,
+                    die: None,
+                    shape_only: true,
+                })
+            },
+        )
     }
 
-    fn read(&self, name: &str, pattern: &Regex, grammar: &Record, number: &str) -> Option<Decoded> {
+    fn read(name: &str, pattern: &Regex, grammar: &Record, number: &str, tables: &Tables) -> Option<Self> {
         let found = pattern.captures(number)?;
         let group = |group: &str| found.name(group).map(|text| text.as_str());
         let records: Vec<&Record> = grammar
             .texts("lookups")
             .filter_map(|lookup| {
                 let codes: Option<Vec<&str>> = lookup.split('+').map(group).collect();
-                self.tables.record("dimm/part-codes", &format!("{name} {lookup} {}", codes?.join(" ")))
+                tables.record("dimm/part-codes", &format!("{name} {lookup} {}", codes?.join(" ")))
             })
             .collect();
         let integer = |field: &str| records.iter().find_map(|record| record.integer(field));
@@ -97,9 +87,7 @@ impl<'a> Grammars<'a> {
             shape_only: false,
         })
     }
-}
 
-impl Decoded {
     /// The derived facts, with their values where the number tells them.
     pub fn fields(decoded: Option<&Self>) -> [(&'static str, Option<Value>); 8] {
         let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
