@@ -97,13 +97,13 @@ pub(super) fn allocate(card: &mut Card, percent: u8, max_bytes: Option<u64>) -> 
     Ok(())
 }
 
-/// Own addresses over the whole card before any is looked at, then again with another seed and in reverse: memory that is
-/// not there holds what belongs elsewhere.
+/// Own addresses over the whole card before any is looked at: memory that is not there holds what belongs elsewhere. Then
+/// again inverted and in reverse, so that every cell has held both states and no stuck bit is missed by chance.
 pub(super) fn address(card: &mut Card) -> Result<(), Failure> {
     let mut held = u64::MAX;
-    for (descending, seed) in [(false, card.seed), (true, !card.seed)] {
-        let pass =
-            Pass { kernel: "memory_fill", mode: ADDRESS, seed, descending, step: Step::Address, what: "addresses" };
+    for (descending, mode) in [(false, ADDRESS), (true, ADDRESS | INVERT)] {
+        let seed = card.seed;
+        let pass = Pass { kernel: "memory_fill", mode, seed, descending, step: Step::Address, what: "addresses" };
         run(card, pass)?;
         let (checked, wrong) = run(card, Pass { kernel: "memory_verify", what: "own addresses", ..pass })?;
         held = held.min(checked.saturating_sub(wrong));
