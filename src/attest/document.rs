@@ -93,15 +93,13 @@ impl Document {
         let not_a_statement = |error: StrictJsonError| {
             refused("signed statement", "an in-toto statement with one of this tool's predicates", error.to_string())
         };
-        strict_json::check(payload, MAX_ENVELOPE_BYTES).map_err(not_a_statement)?;
         // Thousands of documents in a row are reports, and large: those are not read twice.
         if let Ok(report) = statement::<Predicate>(payload)
             && (report.statement_type.as_str(), report.predicate_type.as_str()) == (STATEMENT_TYPE, PREDICATE_TYPE)
         {
             return Ok(Self::Report(Box::new(report)));
         }
-        let head: Head =
-            serde_json::from_slice(payload).map_err(|error| not_a_statement(StrictJsonError::Shape(error)))?;
+        let head: Head = strict_json::from_slice(payload, MAX_ENVELOPE_BYTES).map_err(not_a_statement)?;
         if head.statement_type != STATEMENT_TYPE {
             return Err(refused("_type", STATEMENT_TYPE, head.statement_type));
         }
@@ -161,7 +159,6 @@ impl Document {
     }
 }
 
-/// [`Document::read`] has checked the very bytes already.
 fn statement<P: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Statement<P>, StrictJsonError> {
-    serde_json::from_slice(bytes).map_err(StrictJsonError::Shape)
+    strict_json::from_slice(bytes, MAX_ENVELOPE_BYTES)
 }

@@ -477,25 +477,23 @@ impl Statement {
     pub fn contradictions(&self, signers: &[Digest]) -> Vec<Contradiction> {
         let mut found = Vec::new();
         let mut differ = |what: &str, expected: String, observed: String| {
-            if expected != observed {
-                found.push(Contradiction { what: what.to_owned(), expected, observed });
-            }
+            found.push(Contradiction { what: what.to_owned(), expected, observed });
         };
         let predicate = &self.predicate;
-        let units: Vec<_> = self.subject.iter().filter(|subject| subject.name == UNIT_SUBJECT).collect();
-        differ("subjects named unit", "1".to_owned(), units.len().to_string());
-        if let Some(unit) = units.first() {
-            match unit_subject(&predicate.identity) {
-                Ok(expected) => differ(
-                    "digest of the subject unit",
-                    expected.digest.sha256.to_string(),
-                    unit.digest.sha256.to_string(),
-                ),
+        for name in [UNIT_SUBJECT, EVIDENCE_SUBJECT] {
+            let count = self.subject.iter().filter(|subject| subject.name == name).count();
+            if count != 1 {
+                differ(&format!("subjects named {name}"), "1".to_owned(), count.to_string());
+            }
+        }
+        if let Some(unit) = self.subject.iter().find(|subject| subject.name == UNIT_SUBJECT) {
+            let observed = unit.digest.sha256;
+            match unit_subject(&predicate.identity).map(|unit| unit.digest.sha256) {
+                Ok(expected) if expected == observed => {}
+                Ok(expected) => differ("digest of the subject unit", expected.to_string(), observed.to_string()),
                 Err(error) => differ("identity", "an object".to_owned(), error.to_string()),
             }
         }
-        let containers = self.subject.iter().filter(|subject| subject.name == EVIDENCE_SUBJECT).count();
-        differ("subjects named evidence.tar", "1".to_owned(), containers.to_string());
 
         let session = &predicate.session;
         let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
@@ -521,11 +519,14 @@ impl Statement {
                 differ("evidence ids", "each one once".to_owned(), format!("{:?} twice", item.id));
             }
             if let Some(Inline(bytes)) = &item.inline {
-                differ(
-                    &format!("inline bytes of {:?}", item.id),
-                    format!("{} bytes, {}", item.bytes, item.sha256),
-                    format!("{} bytes, {}", bytes.len(), Digest::of(bytes)),
-                );
+                let observed = (bytes.len() as u64, Digest::of(bytes));
+                if observed != (item.bytes, item.sha256) {
+                    differ(
+                        &format!("inline bytes of {:?}", item.id),
+                        format!("{} bytes, {}", item.bytes, item.sha256),
+                        format!("{} bytes, {}", observed.0, observed.1),
+                    );
+                }
             }
         }
         found

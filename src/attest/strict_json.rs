@@ -1,8 +1,10 @@
 //! JSON that means one thing to every reader.
 //!
 //! [`check`] refuses what readers disagree on: duplicate keys (serde_json keeps the last one, others the first), text
-//! that is not UTF-8, anything after the value, and values nested deeper than any report is. It builds nothing;
-//! [`from_slice`] then reads the very same bytes into a type.
+//! that is not UTF-8, anything after the value, and values nested deeper than any report is. It builds nothing.
+//! [`from_slice`] refuses the same while it reads a type, in one pass.
+
+mod typed;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,6 +12,8 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+
+use typed::Strict;
 
 /// Objects and lists inside each other. A statement nests 8 deep.
 pub const MAX_DEPTH: usize = 64;
@@ -49,10 +53,23 @@ pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
     deserializer.end().map_err(StrictJsonError::Malformed)
 }
 
-/// [`check`], then reads the same bytes into a type.
+/// Reads a type from bytes that [`check`] accepts. What `check` refuses is told before what the type lacks.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8], max_bytes: usize) -> Result<T, StrictJsonError> {
-    check(bytes, max_bytes)?;
-    serde_json::from_slice(bytes).map_err(StrictJsonError::Shape)
+    if bytes.len() > max_bytes {
+        return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
+    }
+    // Checked once and not for each string.
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        check(bytes, max_bytes)?;
+        return Err(StrictJsonError::Malformed(de::Error::custom("not UTF-8")));
+    };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(Strict::new(&mut deserializer));
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| match check(bytes, max_bytes) {
+        Ok(()) => StrictJsonError::Shape(error),
+        Err(refused) => refused,
+    })
 }
 
 /// Walks a value that may nest that many more levels.
@@ -117,10 +134,7 @@ impl<'de> Visitor<'de> for Level {
         let inner = self.down()?;
         let mut keys = Keys::default();
         while let Some(key) = entries.next_key_seed(Key)? {
-            if let Err(key) = keys.insert(key) {
-                let shown: String = key.chars().take(SHOWN_CHARS).collect();
-                return Err(de::Error::custom(format_args!("the key {shown:?} is there twice")));
-            }
+            keys.insert(key)?;
             entries.next_value_seed(inner)?;
         }
         Ok(())
@@ -161,10 +175,13 @@ struct Keys<'de> {
 }
 
 impl<'de> Keys<'de> {
-    /// Gives the key back when it is there already.
-    fn insert(&mut self, key: Cow<'de, str>) -> Result<(), Cow<'de, str>> {
+    fn insert<E: de::Error>(&mut self, key: Cow<'de, str>) -> Result<(), E> {
+        if self.few.is_empty() {
+            self.few.reserve(FEW_KEYS / 2);
+        }
         if self.few.contains(&key) || self.many.contains(&key) {
-            return Err(key);
+            let shown: String = key.chars().take(SHOWN_CHARS).collect();
+            return Err(E::custom(format_args!("the key {shown:?} is there twice")));
         }
         if self.few.len() < FEW_KEYS {
             self.few.push(key);
@@ -192,6 +209,72 @@ mod tests {
         let many = (0..100).map(|number| format!("\"k{number}\":0")).collect::<Vec<_>>().join(",");
         assert!(check(format!("{{{many}}}").as_bytes(), 1 << 20).is_ok());
         assert!(refused(format!("{{{many},\"k99\":0}}").as_bytes()).contains("\"k99\" is there twice"));
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Wide {
+        name: Option<String>,
+        #[serde(default)]
+        kinds: Vec<Kind>,
+        #[serde(default)]
+        any: serde_json::Value,
+        #[serde(flatten)]
+        others: std::collections::BTreeMap<String, serde_json::Value>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Plain,
+        Object { size: Size },
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(untagged)]
+    enum Size {
+        Number(u64),
+        Parts { low: i64 },
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Narrow {
+        name: String,
+    }
+
+    #[test]
+    fn a_type_is_read_as_without_the_checks_and_refused_as_with_them() {
+        let wide = br#"{"name":"a\u00e9","kinds":["plain",{"object":{"size":{"low":-1}}},{"object":{"size":7}}],"any":[{"x":1.5},null],"y":{"z":true}}"#;
+        assert_eq!(from_slice::<Wide>(wide, 1 << 20).unwrap(), serde_json::from_slice::<Wide>(wide).unwrap());
+        for json in [
+            r#"{"name":"a","name":"b"}"#,
+            r#"{"name":"a","other":1,"other":2}"#,
+            r#"{"name":"a","other":[{"x":{"y":1,"y":2}}]}"#,
+            r#"{"name":"a","any":{"x":1,"\u0078":2}}"#,
+            r#"{"name":"a","kinds":[{"object":{"size":1,"size":1}}]}"#,
+            r#"{"name":"a","kinds":[{"object":{"size":{"low":1,"low":1}}}]}"#,
+            r#"{"name":1,"other":{"x":1,"x":2}}"#,
+        ] {
+            for refused in [
+                from_slice::<Wide>(json.as_bytes(), 1 << 20).err(),
+                from_slice::<Narrow>(json.as_bytes(), 1 << 20).err(),
+            ] {
+                let refused = refused.unwrap();
+                assert!(matches!(refused, StrictJsonError::Malformed(_)), "{json}: {refused}");
+                assert_eq!(refused.to_string(), check(json.as_bytes(), 1 << 20).unwrap_err().to_string());
+            }
+        }
+        let deep = |depth: usize| format!(r#"{{"name":"a","any":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        for depth in [MAX_DEPTH - 1, MAX_DEPTH] {
+            let deep = deep(depth);
+            let accepted = check(deep.as_bytes(), 1 << 20).is_ok();
+            assert_eq!(accepted, depth < MAX_DEPTH);
+            assert_eq!(from_slice::<Wide>(deep.as_bytes(), 1 << 20).is_ok(), accepted);
+            assert_eq!(from_slice::<Narrow>(deep.as_bytes(), 1 << 20).is_ok(), accepted);
+        }
+        assert!(matches!(from_slice::<Narrow>(b"{\"name\":\"\xff\"}", 99), Err(StrictJsonError::Malformed(_))));
+        assert!(matches!(from_slice::<Narrow>(br#"{"name":"a"} 1"#, 99), Err(StrictJsonError::Malformed(_))));
+        assert!(matches!(from_slice::<Narrow>(br#"{"name":1}"#, 99), Err(StrictJsonError::Shape(_))));
+        assert!(matches!(from_slice::<Narrow>(br#"{"name":"a"}"#, 9), Err(StrictJsonError::TooLarge { .. })));
     }
 
     #[test]

@@ -104,8 +104,8 @@ pub fn run_request(
         &mut |event: &Event<'_>| {
             reporter.report(event);
             if let Some(output) = &mut events {
-                let json = serde_json::to_string(event).map_err(io::Error::from);
-                let written = json.and_then(|json| output.write_all(report::escape_controls(&json).as_bytes()));
+                let json = report::json_line(event).map_err(io::Error::from);
+                let written = json.and_then(|json| output.write_all(json.as_bytes()));
                 // A reader that is gone takes the events with it; the burn and its records go on.
                 if written.and_then(|()| output.write_all(b"\n")).and_then(|()| output.flush()).is_err() {
                     events = None;

@@ -36,12 +36,12 @@ pub fn print(text: &str) -> anyhow::Result<()> {
 
 /// Prints one JSON document.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(report::escape_controls(&serde_json::to_string_pretty(value)?) + "\n"))
+    print(&(report::json_lines(value)? + "\n"))
 }
 
 /// Prints one JSON document on one line.
 pub fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&(report::escape_controls(&serde_json::to_string(value)?) + "\n"))
+    print(&(report::json_line(value)? + "\n"))
 }
 
 /// Whether the reader of standard output went away, as `head` does. That is no failure.

@@ -15,7 +15,7 @@
 //! gave_up   the call did not come back
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -107,8 +107,6 @@ impl Outcome {
     }
 }
 
-type Key = (String, Vec<u64>);
-
 /// All answers of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answers {
@@ -131,12 +129,14 @@ pub struct Device {
 /// Answers by call and arguments.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Calls {
-    outcomes: BTreeMap<Key, Outcome>,
+    /// By the call's name, then by its arguments.
+    outcomes: BTreeMap<String, BTreeMap<Vec<u64>, Outcome>>,
 }
 
 /// Reads all lines. Of two answers to the same call the first one stays.
 pub fn parse(text: &[u8]) -> Answers {
     let mut answers = Answers::default();
+    let mut lost = BTreeSet::new();
     for raw in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
         let Some(mut line) = Line::parse(raw).filter(|line| line.device.is_none_or(|device| device < MAX_DEVICES))
         else {
@@ -144,13 +144,17 @@ pub fn parse(text: &[u8]) -> Answers {
             continue;
         };
         let (device, second) = (line.device, line.reading > 1);
-        let key = (std::mem::take(&mut line.call), std::mem::take(&mut line.args));
+        let (call, args) = (std::mem::take(&mut line.call), std::mem::take(&mut line.args));
         let Some(outcome) = line.outcome() else {
             answers.damaged_lines += 1;
             continue;
         };
         if let Outcome::GaveUp(_) = outcome {
-            answers.gave_up.push((key.0.clone(), device));
+            // Readers that share the GPUs can be lost in the same call.
+            let call = (call.clone(), device);
+            if lost.insert(call.clone()) {
+                answers.gave_up.push(call);
+            }
         }
         let calls = match device {
             None => &mut answers.system,
@@ -159,7 +163,7 @@ pub fn parse(text: &[u8]) -> Answers {
                 if second { &mut device.second } else { &mut device.first }
             }
         };
-        calls.outcomes.entry(key).or_insert(outcome);
+        calls.outcomes.entry(call).or_default().entry(args).or_insert(outcome);
     }
     answers
 }
@@ -201,7 +205,7 @@ impl Answers {
 
     /// Whether there is no NVML library on the machine at all.
     pub fn no_library(&self) -> bool {
-        matches!(self.system.outcomes.get(&(LOAD.to_owned(), Vec::new())), Some(Outcome::Missing(_)))
+        matches!(self.system.outcome(LOAD, &[]), Some(Outcome::Missing(_)))
     }
 
     /// Path, digest and build id of a library; [`Reading::Absent`] where there is no such file.
@@ -213,7 +217,7 @@ impl Answers {
                 other => other.and_then(|()| Reading::Absent),
             };
         }
-        match self.system.outcomes.get(&(call.clone(), Vec::new())) {
+        match self.system.outcome(&call, &[]) {
             Some(Outcome::Missing(_)) => Reading::Absent,
             _ => self.system.get(&call, &[]),
         }
@@ -227,9 +231,13 @@ pub const CUDA_LIBRARY: &str = "libcuda.so.1";
 const LOAD: &str = "dlopen libnvidia-ml.so.1";
 
 impl Calls {
+    fn outcome(&self, call: &str, args: &[u64]) -> Option<&Outcome> {
+        self.outcomes.get(call)?.get(args)
+    }
+
     /// What a call gave.
     pub fn get(&self, call: &str, args: &[u64]) -> Reading<&Json> {
-        match self.outcomes.get(&(call.to_owned(), args.to_vec())) {
+        match self.outcome(call, args) {
             Some(outcome) => outcome.reading(),
             None => Reading::Failed("not asked: the reader ended before".to_owned()),
         }
@@ -243,9 +251,8 @@ impl Calls {
 
     /// Answers to a call by their arguments, in order.
     pub fn all<'a>(&'a self, call: &'a str) -> impl Iterator<Item = (&'a [u64], Reading<&'a Json>)> {
-        let from = (call.to_owned(), Vec::new());
-        let same = self.outcomes.range(from..).take_while(move |((name, _), _)| name == call);
-        same.map(|((_, args), outcome)| (args.as_slice(), outcome.reading()))
+        let same = self.outcomes.get(call).into_iter().flatten();
+        same.map(|(args, outcome)| (args.as_slice(), outcome.reading()))
     }
 
     /// Text of a call.
@@ -260,7 +267,7 @@ impl Calls {
 
     /// Whether the library does not have the call, or not in this form: that says nothing about the board.
     pub fn is_lacking(&self, call: &str) -> bool {
-        let outcome = self.outcomes.get(&(call.to_owned(), Vec::new()));
+        let outcome = self.outcome(call, &[]);
         let lacking = [FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, DEPRECATED];
         match outcome {
             Some(Outcome::Missing(_)) => true,
@@ -282,12 +289,13 @@ impl Calls {
 
     /// Whether the driver said in any call that the GPU is lost or needs a reset.
     pub fn lost(&self) -> bool {
-        self.outcomes.values().any(|outcome| matches!(outcome, Outcome::Error(GPU_IS_LOST | RESET_REQUIRED)))
+        let mut outcomes = self.outcomes.values().flat_map(BTreeMap::values);
+        outcomes.any(|outcome| matches!(outcome, Outcome::Error(GPU_IS_LOST | RESET_REQUIRED)))
     }
 
     /// Whether the call said that the InfoROM is damaged.
     pub fn inforom_corrupted(&self, call: &str) -> bool {
-        let outcome = self.outcomes.get(&(call.to_owned(), Vec::new()));
+        let outcome = self.outcome(call, &[]);
         matches!(outcome, Some(Outcome::Error(CORRUPTED_INFOROM)))
     }
 }
@@ -534,8 +542,10 @@ not a line
             let answers = parse(text.as_bytes());
             let _ = (answers.device_count(), answers.gave_up());
             for (_, device) in answers.devices() {
-                for ((call, args), outcome) in &device.first.outcomes {
-                    let _ = (device.first.text(call), device.first.number(call, args, "total"), outcome.reading());
+                for call in device.first.outcomes.keys() {
+                    for (args, reading) in device.first.all(call) {
+                        let _ = (device.first.text(call), device.first.number(call, args, "total"), reading);
+                    }
                 }
             }
         }

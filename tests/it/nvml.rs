@@ -168,9 +168,9 @@ fn a_library_that_crashes_costs_one_gpu_a_crash() {
         assert_eq!(shown(&evidence, gpu, "gpu.nvml.power.draw_milliwatts"), "46120");
         assert_eq!(shown(&evidence, gpu, "gpu.nvml.unstable"), "");
     }
-    // Four GPUs that each crash it are more than it is tried for.
-    let fake = "count:6 crash:nvmlDeviceGetName:0 crash:nvmlDeviceGetUUID:1 crash:nvmlDeviceGetSerial:2 \
-                crash:nvmlDeviceGetPciInfo_v3:3 crash:nvmlDeviceGetPowerUsage:4";
+    // Five GPUs of one reader that each crash it are more than it is tried for.
+    let fake = "count:10 crash:nvmlDeviceGetName:0 crash:nvmlDeviceGetUUID:2 crash:nvmlDeviceGetSerial:4 \
+                crash:nvmlDeviceGetPciInfo_v3:6 crash:nvmlDeviceGetPowerUsage:8";
     let evidence = Driver::new(fake, &[]).inspect();
     let given_up = shown(&evidence, "driver:nvidia", "driver.nvml.gave_up");
     assert_eq!(given_up.split(", ").count(), 4, "{given_up}");
@@ -306,9 +306,12 @@ fn the_reader_follows_its_assignment() {
     const REPORT: &str = "nvmlDeviceGetConfComputeGpuAttestationReport";
     let driver = Driver::new("report:long count:3", &[]);
     let supervisor = std::process::id();
+    let share = json!({"number": 0, "of": 1});
     let nonce = json!({"s0": "07".repeat(32), "phase": "start", "chain_head": null});
-    let (done, lines) =
-        read(&driver, &json!({"supervisor": supervisor, "finished": [0], "given_up": [2], "nonce": nonce}));
+    let (done, lines) = read(
+        &driver,
+        &json!({"supervisor": supervisor, "finished": [0], "given_up": [2], "share": share, "nonce": nonce}),
+    );
     assert!(done);
     assert_eq!(lines.last().unwrap()["call"], "end");
     let calls = |device: u32, reading: Option<u32>| {
@@ -329,11 +332,27 @@ fn the_reader_follows_its_assignment() {
     let bytes = BASE64_STANDARD.decode(report["value"]["attestationReport"].as_str().unwrap()).unwrap();
     assert_eq!((bytes.len(), &bytes[..33]), (8192, &[&nonce[..], &[0]].concat()[..]));
 
-    let (done, lines) =
-        read(&driver, &json!({"supervisor": supervisor, "finished": [], "given_up": [], "nonce": null}));
+    let (done, lines) = read(
+        &driver,
+        &json!({"supervisor": supervisor, "finished": [], "given_up": [], "share": share, "nonce": null}),
+    );
     assert!(done && lines.iter().all(|line| line["call"] != REPORT));
+    // Of two that share the GPUs each has its own, and what is not about one GPU is asked for once.
+    for number in [0, 1] {
+        let share = json!({"number": number, "of": 2});
+        let (done, lines) = read(
+            &driver,
+            &json!({"supervisor": supervisor, "finished": [], "given_up": [], "share": share, "nonce": null}),
+        );
+        assert!(done);
+        for device in 0..3 {
+            let asked = lines.iter().any(|line| line["device"] == device && line["call"] == "nvmlDeviceGetUUID");
+            assert_eq!(asked, device % 2 == number, "{device} of {number}");
+        }
+        assert_eq!(lines.iter().any(|line| line["call"] == "nvmlSystemGetDriverVersion"), number == 0);
+    }
     for wrong in [
-        json!({"supervisor": 1, "finished": [], "given_up": [], "nonce": null}),
+        json!({"supervisor": 1, "finished": [], "given_up": [], "share": share, "nonce": null}),
         json!({"supervisor": supervisor}),
         json!([]),
     ] {

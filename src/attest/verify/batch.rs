@@ -89,8 +89,7 @@ impl Batch {
             report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
         }
         if !report.is_valid() {
-            report.assurance = None;
-            report.claims.clear();
+            report.establish_nothing();
         }
         report
     }

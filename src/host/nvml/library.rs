@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use libloading::os::unix::{Library, RTLD_LAZY, RTLD_LOCAL};
 use object::Object;
 use object::read::elf::{ElfFile32, ElfFile64};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use serde_json::{Value as Json, json};
 
 /// The largest library that is hashed. `libcuda.so.1` has about 100 MB.
@@ -71,17 +72,27 @@ fn path_of(handle: *mut c_void) -> io::Result<PathBuf> {
 }
 
 fn describe_file(path: &Path) -> io::Result<Json> {
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_LIBRARY_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_LIBRARY_BYTES {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length > MAX_LIBRARY_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let sha256 = hex::encode(ring::digest::digest(&ring::digest::SHA256, &content));
-    Ok(json!({
+    let length = length as usize;
+    // SAFETY: a new mapping, which nothing else knows; it is given back below.
+    let start = unsafe {
+        mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE | MapFlags::POPULATE, &file, 0)?
+    };
+    // SAFETY: it has that many bytes, which nobody writes. A file that is cut meanwhile ends this process, as a library that is
+    // exchanged may anyhow.
+    let content = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), length) };
+    let found = json!({
         "path": path.to_string_lossy(),
-        "sha256": sha256,
-        "build_id": build_id(&content).map(hex::encode),
-    }))
+        "sha256": hex::encode(ring::digest::digest(&ring::digest::SHA256, content)),
+        "build_id": build_id(content).map(hex::encode),
+    });
+    // SAFETY: nothing of it is used any more.
+    unsafe { munmap(start, length)? };
+    Ok(found)
 }
 
 fn build_id(content: &[u8]) -> Option<&[u8]> {

@@ -5,6 +5,7 @@
 //!          ◄─ JSON Lines: the start of a line names the call, its end brings the answer ─
 //! ```
 //!
+//! Two of them share the GPUs where there are processors for both: most of the time goes into waiting for the driver.
 //! The lines are kept raw, units included; `parse::nvml` reads them.
 
 mod calls;
@@ -24,6 +25,24 @@ pub use telemetry::{GpuSample, TelemetryAssignment, run_telemetry};
 /// GPUs that are looked at. The largest machines have 72 in one NVLink domain, and 16 in one operating system.
 const MAX_DEVICES: u32 = crate::parse::nvml::MAX_DEVICES;
 
+/// The GPUs of one of several readers at a time: those whose number leaves `number` over when it is divided by `of`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Share {
+    number: u32,
+    of: u32,
+}
+
+impl Share {
+    fn has(self, device: u32) -> bool {
+        device.checked_rem(self.of) == Some(self.number)
+    }
+
+    fn is_first(self) -> bool {
+        self.number == 0
+    }
+}
+
 /// What a reader has to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +53,8 @@ struct Assignment {
     finished: Vec<u32>,
     /// GPUs on which an earlier reader hung or died: not to be touched again.
     given_up: Vec<u32>,
+    /// Which GPUs are this reader's. What is not about one GPU is the first one's.
+    share: Share,
     /// From what each GPU's nonce for its attestation report is made; without it none is asked for.
     nonce: Option<DeviceNonce>,
 }

@@ -45,7 +45,9 @@ pub fn run_reader() -> io::Result<()> {
     rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     let mut log = Log { output, pending: Vec::new() };
     let nvml = read_nvml(&assignment, &mut log);
-    describe(CUDA, None, &mut log);
+    if assignment.share.is_first() {
+        describe(CUDA, None, &mut log);
+    }
     let _ = log.tell(None, "end", &[], 1, || Ok(json!(true)));
     log.flush();
     // Neither the library's end nor its destructors are of interest, and either could hang.
@@ -145,7 +147,10 @@ fn read_nvml(assignment: &Assignment, log: &mut Log) -> Option<NvmlLib> {
         Ok(json!(true))
     });
     loaded.ok()?;
-    let library = describe(NVML, library, log)?;
+    if assignment.share.is_first() {
+        library = describe(NVML, library, log);
+    }
+    let library = library?;
     let _ = log.tell(None, "dlsym yanji_virtual_driver", &[], 1, || {
         // SAFETY: the symbol's address is compared with nothing and never used.
         let found = unsafe { library.get::<*const u8>(VIRTUAL_DRIVER) };
@@ -262,6 +267,49 @@ impl Caller<'_> {
     }
 
     fn everything(&mut self, assignment: &Assignment) {
+        if assignment.share.is_first() {
+            self.system();
+        }
+        let lib = self.lib;
+        let count = self.call("nvmlDeviceGetCount_v2", &[], &lib.nvmlDeviceGetCount_v2, |get, _| {
+            let mut count = 0;
+            // SAFETY: stores one integer.
+            check(unsafe { get(&mut count) })?;
+            Ok(json!(count))
+        });
+        let count = count.ok().and_then(|count| count.as_u64()).unwrap_or(0).min(MAX_DEVICES.into()) as u32;
+        // Those of other shares too: links between GPUs are asked for by both handles.
+        let mut handles = BTreeMap::new();
+        for device in (0..count).filter(|device| !assignment.given_up.contains(device)) {
+            (self.device, self.handle) = (Some(device), std::ptr::null_mut());
+            let mut handle = std::ptr::null_mut();
+            let found =
+                self.call("nvmlDeviceGetHandleByIndex_v2", &[], &lib.nvmlDeviceGetHandleByIndex_v2, |get, _| {
+                    // SAFETY: stores one pointer, which is only handed back to the library.
+                    check(unsafe { get(device, &mut handle) })?;
+                    Ok(json!(true))
+                });
+            if found.is_ok() {
+                handles.insert(device, handle);
+            }
+        }
+        let own = || handles.iter().filter(|(device, _)| assignment.share.has(**device));
+        for (&device, &handle) in own().filter(|(device, _)| !assignment.finished.contains(device)) {
+            (self.device, self.handle) = (Some(device), handle);
+            let address = self.identity();
+            let nonce = assignment.nonce.zip(address).map(|(nonce, address)| nonce.of(&address));
+            self.all(&handles, nonce);
+            // Tells the supervisor that this one needs no second reader.
+            let _ = self.log.tell(self.device, "end", &[], 1, || Ok(json!(true)));
+        }
+        self.reading = 2;
+        for (&device, &handle) in own() {
+            (self.device, self.handle) = (Some(device), handle);
+            self.identity();
+        }
+    }
+
+    fn system(&mut self) {
         let lib = self.lib;
         self.system_text("nvmlSystemGetDriverVersion", &lib.nvmlSystemGetDriverVersion);
         self.system_text("nvmlSystemGetNVMLVersion", &lib.nvmlSystemGetNVMLVersion);
@@ -281,40 +329,6 @@ impl Caller<'_> {
             check(code)?;
             Ok(json!({"environment": state.environment, "ccFeature": state.ccFeature, "devToolsMode": state.devToolsMode}))
         });
-        let count = self.call("nvmlDeviceGetCount_v2", &[], &lib.nvmlDeviceGetCount_v2, |get, _| {
-            let mut count = 0;
-            // SAFETY: stores one integer.
-            check(unsafe { get(&mut count) })?;
-            Ok(json!(count))
-        });
-        let count = count.ok().and_then(|count| count.as_u64()).unwrap_or(0).min(MAX_DEVICES.into()) as u32;
-        let mut handles = BTreeMap::new();
-        for device in (0..count).filter(|device| !assignment.given_up.contains(device)) {
-            (self.device, self.handle) = (Some(device), std::ptr::null_mut());
-            let mut handle = std::ptr::null_mut();
-            let found =
-                self.call("nvmlDeviceGetHandleByIndex_v2", &[], &lib.nvmlDeviceGetHandleByIndex_v2, |get, _| {
-                    // SAFETY: stores one pointer, which is only handed back to the library.
-                    check(unsafe { get(device, &mut handle) })?;
-                    Ok(json!(true))
-                });
-            if found.is_ok() {
-                handles.insert(device, handle);
-            }
-        }
-        for (&device, &handle) in handles.iter().filter(|(device, _)| !assignment.finished.contains(device)) {
-            (self.device, self.handle) = (Some(device), handle);
-            let address = self.identity();
-            let nonce = assignment.nonce.zip(address).map(|(nonce, address)| nonce.of(&address));
-            self.all(&handles, nonce);
-            // Tells the supervisor that this one needs no second reader.
-            let _ = self.log.tell(self.device, "end", &[], 1, || Ok(json!(true)));
-        }
-        self.reading = 2;
-        for (&device, &handle) in &handles {
-            (self.device, self.handle) = (Some(device), handle);
-            self.identity();
-        }
     }
 
     fn system_text(&mut self, name: &str, symbol: &Symbol<unsafe extern "C" fn(*mut c_char, c_uint) -> nvmlReturn_t>) {

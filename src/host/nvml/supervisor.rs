@@ -1,6 +1,7 @@
 //! The parent's side: starts readers, watches their clock, and joins their lines.
 
 use std::io::{self, Read, Write};
+use std::num::NonZero;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -8,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Assignment;
+use super::{Assignment, Share};
 use crate::attest::device::DeviceNonce;
 use crate::evidence::Reading;
 use crate::host::MAX_FILE_BYTES;
@@ -22,7 +23,9 @@ const TOTAL_DEADLINE: Duration = Duration::from_secs(120);
 const END_DEADLINE: Duration = Duration::from_secs(1);
 /// Between two looks at a reader's output, and at whether it has ended.
 const PIECE_PAUSE: Duration = Duration::from_micros(500);
-/// Readers after the first one, each without the GPU on which the one before it was lost.
+/// Readers that share the GPUs.
+const MAX_AT_A_TIME: usize = 2;
+/// Readers after the first one of a share, each without the GPU on which the one before it was lost.
 const MAX_RESTARTS: usize = 3;
 
 /// How a reader ended.
@@ -39,14 +42,37 @@ enum End {
 /// `nvml-reader`.
 pub(in crate::host) fn ask(program: &Path, nonce: Option<DeviceNonce>) -> Reading<Vec<u8>> {
     let end = Instant::now() + TOTAL_DEADLINE;
+    let of = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_AT_A_TIME);
+    let share = |number: usize| Share { number: number as u32, of: of as u32 };
+    // A reader ends with the thread that started it, so that each thread has one reader after the other.
+    thread::scope(|scope| {
+        let others: Vec<_> =
+            (1..of).map(|number| scope.spawn(move || ask_share(program, nonce, share(number), end))).collect();
+        let mut answer = match ask_share(program, nonce, share(0), end) {
+            Ok(answer) => answer,
+            Err(why) => return Reading::Failed(why),
+        };
+        for other in others {
+            match other.join().unwrap_or_else(|_| Err("the reading panicked".to_owned())) {
+                Ok(lines) => answer.extend(lines),
+                Err(why) => _ = note(&mut answer, &[], &why),
+            }
+        }
+        Reading::Known(answer)
+    })
+}
+
+/// [`ask`], for some of the GPUs.
+fn ask_share(program: &Path, nonce: Option<DeviceNonce>, share: Share, end: Instant) -> Result<Vec<u8>, String> {
     let mut assignment =
-        Assignment { supervisor: std::process::id(), finished: Vec::new(), given_up: Vec::new(), nonce };
+        Assignment { supervisor: std::process::id(), finished: Vec::new(), given_up: Vec::new(), share, nonce };
+    let max_bytes = MAX_FILE_BYTES / share.of as usize - 4096;
     let mut answer = Vec::new();
     for _ in 0..=MAX_RESTARTS {
         let reader = match Reader::start(program, &assignment) {
             Ok(reader) => reader,
             Err(error) if answer.is_empty() => {
-                return Reading::Failed(format!("cannot start {}: {error}", program.display()));
+                return Err(format!("cannot start {}: {error}", program.display()));
             }
             Err(error) => {
                 note(&mut answer, &[], &error.to_string());
@@ -54,7 +80,7 @@ pub(in crate::host) fn ask(program: &Path, nonce: Option<DeviceNonce>) -> Readin
             }
         };
         let start = answer.len();
-        let (result, partial) = reader.run(&mut answer, end);
+        let (result, partial) = reader.run(&mut answer, max_bytes, end);
         let why = match result {
             End::Complete => break,
             End::Lost(why) => why,
@@ -72,7 +98,7 @@ pub(in crate::host) fn ask(program: &Path, nonce: Option<DeviceNonce>) -> Readin
             None => break,
         }
     }
-    Reading::Known(answer)
+    Ok(answer)
 }
 
 /// Closes a line that has only its beginning, and gives the GPU that it is about.
@@ -112,8 +138,8 @@ impl Reader {
         Ok(Self { child, pieces })
     }
 
-    /// Adds whole lines to the answer. Gives what came of the last line as well.
-    fn run(mut self, answer: &mut Vec<u8>, end: Instant) -> (End, Vec<u8>) {
+    /// Adds whole lines to the answer, up to `max_bytes` in all. Gives what came of the last line as well.
+    fn run(mut self, answer: &mut Vec<u8>, max_bytes: usize, end: Instant) -> (End, Vec<u8>) {
         let mut partial = Vec::new();
         let mut complete = false;
         let result = loop {
@@ -130,10 +156,10 @@ impl Reader {
                     if complete {
                         break End::Complete;
                     }
-                    if answer.len() + partial.len() > MAX_FILE_BYTES - 4096 {
-                        answer.truncate(whole_lines(answer, MAX_FILE_BYTES - 4096));
+                    if answer.len() + partial.len() > max_bytes {
+                        answer.truncate(whole_lines(answer, max_bytes));
                         partial.clear();
-                        break End::GiveUp(format!("the answers are larger than {MAX_FILE_BYTES} bytes"));
+                        break End::GiveUp(format!("the answers are larger than {max_bytes} bytes"));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if left < CALL_DEADLINE => {
