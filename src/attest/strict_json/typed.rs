@@ -16,18 +16,20 @@ use super::{Key, Keys, Level, MAX_DEPTH};
 pub(super) struct Strict<T> {
     inner: T,
     left: Level,
+    /// Keys that the type itself refuses to see twice: the fields of a structure.
+    known: &'static [&'static str],
 }
 
 impl<T> Strict<T> {
     pub(super) fn new(inner: T) -> Self {
-        Self { inner, left: Level(MAX_DEPTH) }
+        Self { inner, left: Level(MAX_DEPTH), known: &[] }
     }
 }
 
 macro_rules! watched {
     ($($method:ident($($name:ident: $type:ty),*))*) => {
         $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.$method($($name,)* Strict { inner: visitor, left: self.left })
+            self.inner.$method($($name,)* Strict { inner: visitor, left: self.left, known: &[] })
         })*
     };
 }
@@ -61,9 +63,17 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
         deserialize_map()
-        deserialize_struct(name: &'static str, fields: &'static [&'static str])
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
         deserialize_identifier()
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        known: &'static [&'static str],
+        inner: V,
+    ) -> Result<V::Value, D::Error> {
+        self.inner.deserialize_struct(name, known, Strict { inner, known, left: self.left })
     }
 
     /// What the type has no place for is looked at all the same.
@@ -113,24 +123,28 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_some(Strict { inner, left: self.left })
+        self.inner.visit_some(Strict { inner, left: self.left, known: &[] })
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_newtype_struct(Strict { inner, left: self.left })
+        self.inner.visit_newtype_struct(Strict { inner, left: self.left, known: &[] })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_seq(Strict { inner, left: self.left.down()? })
+        self.inner.visit_seq(Strict { inner, left: self.left.down()?, known: &[] })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        let left = self.left.down()?;
-        self.inner.visit_map(Entries { inner: Strict { inner: entries, left }, keys: Keys::default() })
+        self.inner.visit_map(Entries {
+            inner: entries,
+            left: self.left.down()?,
+            known: self.known,
+            keys: Keys::default(),
+        })
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_enum(Strict { inner, left: self.left })
+        self.inner.visit_enum(Strict { inner, left: self.left, known: &[] })
     }
 }
 
@@ -138,7 +152,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Strict { inner, left: self.left })
+        self.inner.deserialize(Strict { inner, left: self.left, known: &[] })
     }
 }
 
@@ -146,7 +160,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<Option<S::Value>, A::Error> {
-        self.inner.next_element_seed(Strict { inner, left: self.left })
+        self.inner.next_element_seed(Strict { inner, left: self.left, known: &[] })
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -154,9 +168,11 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     }
 }
 
-/// An object, and the keys that were there already.
+/// An object, and the keys that were there already beside the known ones.
 struct Entries<'de, A> {
-    inner: Strict<A>,
+    inner: A,
+    left: Level,
+    known: &'static [&'static str],
     keys: Keys<'de>,
 }
 
@@ -164,8 +180,10 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'de, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
-        let Some(key) = self.inner.inner.next_key_seed(Key)? else { return Ok(None) };
-        self.keys.insert(key.clone())?;
+        let Some(key) = self.inner.next_key_seed(Key)? else { return Ok(None) };
+        if !self.known.contains(&key.as_ref()) {
+            self.keys.insert(key.clone())?;
+        }
         match key {
             Cow::Borrowed(key) => seed.deserialize(BorrowedStrDeserializer::new(key)),
             Cow::Owned(key) => seed.deserialize(StringDeserializer::new(key)),
@@ -174,11 +192,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'de, A> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
-        self.inner.inner.next_value_seed(Strict { inner, left: self.inner.left })
+        self.inner.next_value_seed(Strict { inner, left: self.left, known: &[] })
     }
 
     fn size_hint(&self) -> Option<usize> {
-        self.inner.inner.size_hint()
+        self.inner.size_hint()
     }
 }
 
@@ -188,7 +206,7 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
 
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let (value, inner) = self.inner.variant_seed(seed)?;
-        Ok((value, Strict { inner, left: self.left }))
+        Ok((value, Strict { inner, left: self.left, known: &[] }))
     }
 }
 
@@ -201,14 +219,14 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, inner: S) -> Result<S::Value, A::Error> {
-        self.inner.newtype_variant_seed(Strict { inner, left: self.left.down()? })
+        self.inner.newtype_variant_seed(Strict { inner, left: self.left.down()?, known: &[] })
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, inner: V) -> Result<V::Value, A::Error> {
-        self.inner.tuple_variant(len, Strict { inner, left: self.left.down()? })
+        self.inner.tuple_variant(len, Strict { inner, left: self.left.down()?, known: &[] })
     }
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], inner: V) -> Result<V::Value, A::Error> {
-        self.inner.struct_variant(fields, Strict { inner, left: self.left.down()? })
+        self.inner.struct_variant(fields, Strict { inner, left: self.left.down()?, known: &[] })
     }
 }

@@ -425,6 +425,17 @@ fn a_report_that_its_signer_took_back_is_no_report_to_any_command() {
         let json = verify(files).exits(4).json();
         assert_eq!(json["reports"][0]["failures"][0]["class"], "E_REVOKED", "{json:#}");
     }
+    // Copies of it that somebody damaged do not hide it, whichever is read first.
+    let mut damaged: Json = serde_json::from_slice(&fs::read(place.path("report/withdrawn.json")).unwrap()).unwrap();
+    damaged["signatures"][0]["sig"] = Json::from("A".repeat(86) + "==");
+    for name in ["report/a.json", "report/z.json"] {
+        fs::write(place.path(name), damaged.to_string()).unwrap();
+    }
+    let json = verify(&["report/report.dsse.json"]).exits(4).json();
+    assert_eq!(json["reports"][0]["failures"][0]["class"], "E_REVOKED", "{json:#}");
+    for name in ["report/a.json", "report/z.json"] {
+        fs::remove_file(place.path(name)).unwrap();
+    }
     inspect(&place, &RecordedMachine::server(), "same.json");
     let commands: [&[&str]; 3] = [
         &["cosign", "report", "--key", "buyer.pem", "--key", "seller.pem.pub"],
