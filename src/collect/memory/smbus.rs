@@ -117,7 +117,7 @@ impl Survey {
                     self.failed = true;
                     self.notes.push(format!("{device}: {why}"));
                 }
-                Answer::NoAnswer(Reading::Failed(why)) => {
+                Answer::Refused(Reading::Failed(why)) => {
                     self.failed = true;
                     failures += 1;
                     self.notes.push(format!("{device}: {why}"));
@@ -126,11 +126,11 @@ impl Survey {
                         return;
                     }
                 }
-                Answer::NoAnswer(Reading::Denied) => {
+                Answer::Refused(Reading::Denied) => {
                     self.denied = true;
                     return self.notes.push(format!("/dev/i2c-{bus} is for root only"));
                 }
-                Answer::NoAnswer(_) => {
+                Answer::Refused(_) => {
                     return self
                         .notes
                         .push(format!("there is no /dev/i2c-{bus} that reads single bytes (modprobe i2c-dev)"));
@@ -146,7 +146,7 @@ impl Survey {
 enum Answer {
     Nobody,
     /// The bus cannot be asked, or not now.
-    NoAnswer(Reading<Value>),
+    Refused(Reading<Value>),
     Module(Content),
     /// No module.
     Stranger(&'static str),
@@ -170,7 +170,7 @@ impl Address<'_> {
                 [_, _, kind] => self.eeprom(DramType::of(kind)),
                 _ => Answer::Nobody,
             },
-            other => Answer::NoAnswer(reason(&other)),
+            other => Answer::Refused(reason(&other)),
         }
     }
 
@@ -189,7 +189,7 @@ impl Address<'_> {
             },
             other => return Content::Unread(reason(&other)),
         }
-        let (first, again) = (self.bytes(HUB_PAGE, HUB_PAGE_BYTES, 0), self.bytes(HUB_PAGE, HUB_PAGE_BYTES, 1));
+        let (first, again) = self.twice(HUB_PAGE, HUB_PAGE_BYTES);
         if mode(1) != before {
             return failed("somebody turned the page during the reading".to_owned());
         }
@@ -225,7 +225,7 @@ impl Address<'_> {
                 }
             }
         };
-        let (first, again) = (self.bytes(0, EEPROM_BYTES, 0), self.bytes(0, EEPROM_BYTES, 1));
+        let (first, again) = self.twice(0, EEPROM_BYTES);
         if rest.is_some() && !matches!(self.page(1), Reading::Known(_)) {
             return Answer::Unclear("somebody turned the page during the reading".to_owned());
         }
@@ -248,6 +248,13 @@ impl Address<'_> {
             length if length == usize::from(count) => Reading::Known(bytes),
             length => Reading::Failed(format!("{length} bytes instead of {count}")),
         })
+    }
+
+    /// The same bytes twice; what failed once is not waited for again.
+    fn twice(&self, first: u8, count: u16) -> (Reading<Vec<u8>>, Reading<Vec<u8>>) {
+        let read = self.bytes(first, count, 0);
+        let again = read.as_ref().and_then(|_| self.bytes(first, count, 1));
+        (read, again)
     }
 
     /// Whether page 0 is selected. All EEPROMs of a bus turn together; each module asks anew.
