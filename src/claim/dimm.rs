@@ -277,10 +277,14 @@ pub(super) fn add(claims: &[DimmClaim], evidence: &mut EvidenceBuilder) {
     }
     let modules: Vec<Part> = evidence.so_far().scope("dimm").cloned().collect();
     let mut assigned = vec![0; claims.len()];
+    // Where firmware lists its slots, an image that has none is of one of them, and no module more.
+    let listed = evidence.so_far().part("memory").is_some_and(|it| it.integer("memory.smbios.populated").is_some());
+    let is_slot = |part: &Part| part.facts.keys().any(|path| path.as_str().starts_with("dimm.smbios."));
     for module in &modules {
         let differences = |claim: &DimmClaim| claim.spd(module).0.len() + claim.firmware(module).0.len();
         let Some(index) = nearest(claims, differences) else { continue };
-        assigned[index] += usize::from(!module.id.ends_with(":unread"));
+        let counts = if listed { is_slot(module) } else { !module.id.ends_with(":unread") };
+        assigned[index] += usize::from(counts);
         let claim = &claims[index];
         let ((spd, spd_unread), (firmware, unread)) = (claim.spd(module), claim.firmware(module));
         let has_spd = ["dimm.spd.capacity_mib", "dimm.spd.dram_type"]

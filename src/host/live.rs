@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 
 use super::files::{Files, reading_of};
-use super::{Bmc, Host, MAX_FILE_BYTES, Query, nvml, pci};
+use super::{Bmc, Host, MAX_FILE_BYTES, Query, nvml, pci, smbus};
 use crate::attest::device::DeviceNonce;
 use crate::evidence::{Origin, Reading};
 
@@ -168,6 +168,14 @@ impl LiveHost {
                 self.worker.call(ROM_DEADLINE, move || pci::option_rom(&files, &address))
             }
             Query::FileAgain { path } => self.read(path),
+            Query::SmbusBytes { bus, address, first, count, turn: _ } => {
+                let (files, bus, address, first, count) = (self.files.clone(), *bus, *address, *first, *count);
+                self.worker.call(READ_DEADLINE, move || smbus::bytes(&files, bus, address, first, count))
+            }
+            Query::SmbusPage { bus, turn: _ } => {
+                let (files, bus) = (self.files.clone(), *bus);
+                self.worker.call(READ_DEADLINE, move || smbus::page_status(&files, bus))
+            }
             Query::TotalMemory => {
                 let Ok(mut system) = sysinfo::System::new() else { return Reading::Unsupported };
                 system.refresh_memory_specifics(sysinfo::MemoryRefreshKind::nothing().with_ram());

@@ -12,6 +12,7 @@ mod pci;
 mod recorded;
 mod recording;
 mod redfish;
+mod smbus;
 pub mod tpm;
 
 use crate::evidence::{Origin, Reading};
@@ -122,6 +123,29 @@ pub enum Query {
         /// Absolute path.
         path: String,
     },
+    /// Bytes of a memory module's EEPROM or hub, one after the other, without a kernel driver and without a write to either.
+    /// `Absent` where nothing answers at the address, `Unsupported` without a `/dev/i2c-*`, `Failed` where a kernel driver has
+    /// the address. Needs root and the kernel's i2c-dev module.
+    SmbusBytes {
+        /// Number of the bus: 0 for `/dev/i2c-0`.
+        bus: u32,
+        /// Address, 0x50 to 0x57.
+        address: u8,
+        /// Command of the first byte.
+        first: u8,
+        /// Bytes to read, at most 256.
+        count: u16,
+        /// Number of the reading: a later one is kept beside the first.
+        turn: u8,
+    },
+    /// One byte, of no meaning, where the DDR4 EEPROMs of a bus have page 0 selected (JEDEC 21-C 4.1.6). Otherwise as
+    /// [`Query::SmbusBytes`].
+    SmbusPage {
+        /// Number of the bus: 0 for `/dev/i2c-0`.
+        bus: u32,
+        /// Number of the reading: a later one is kept beside the first.
+        turn: u8,
+    },
     /// Total memory as the sysinfo library counts it: decimal bytes as text.
     TotalMemory,
     /// Effective user id: decimal text.
@@ -151,6 +175,10 @@ impl Query {
             }
             Self::OptionRom { address } => format!("/yanji/pci/{}/rom.bin", file_name(address)),
             Self::FileAgain { path } => format!("/yanji/again/{}", file_name(path)),
+            Self::SmbusBytes { bus, address, first, count, turn } => {
+                format!("/yanji/smbus/{bus}-{address:04x}/{first:02x}-{count}-{turn}.bin")
+            }
+            Self::SmbusPage { bus, turn } => format!("/yanji/smbus/{bus}-page-{turn}.bin"),
             Self::TotalMemory => "/yanji/total-memory-bytes".to_owned(),
             Self::EffectiveUser => "/yanji/effective-user".to_owned(),
         }

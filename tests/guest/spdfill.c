@@ -40,7 +40,8 @@ int main(int count, char **arguments) {
       failed |= write_byte(0x0b, page);
       for (int offset = 0; offset < 128; offset++) failed |= write_byte(0x80 + offset, image[page * 128 + offset]);
     }
-    failed |= write_byte(0x0b, 0) | write_word(0x00, 0x1851) | write_byte(0x02, 0x20);
+    // The stub keeps a word for each register: this one is read as a word by the driver, and as two bytes without it.
+    failed |= write_byte(0x0b, 0) | write_word(0x00, 0x1851) | write_byte(0x01, 0x18) | write_byte(0x02, 0x20);
     failed |= write_byte(0x03, 0x80) | write_byte(0x04, 0xb3) | write_byte(0x05, 0x03);
   } else {
     // A stub without pages: the second half of a DDR4 image never gets in, and reads as the first.

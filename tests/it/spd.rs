@@ -1,6 +1,7 @@
 //! Tests of `decode spd`, of the modules that are in a machine and of images that somebody sent.
 
 mod corpus;
+mod smbus;
 
 use std::fs;
 

@@ -51,15 +51,16 @@ pub const SMBIOS: &[FactDef] = &[
 /// Facts that a module's serial presence detect (SPD) EEPROM tells. Offsets: JESD21-C 4.1.2.L (DDR4), 4.1.2.11 (DDR3),
 /// JESD400-5C (DDR5).
 pub const SPD: &[FactDef] = &[
-    FactDef::new("dimm.spd.image_bytes", Integer, "length of the image"),
-    FactDef::new("dimm.spd.sha256", Text, "SHA-256 of the image"),
+    FactDef::new("dimm.spd.image_bytes", Integer, "length of the image, or of what was read of it"),
+    FactDef::new("dimm.spd.sha256", Text, "SHA-256 of the whole image"),
     FactDef::new("dimm.spd.page_alias", Bool, "whether upper pages repeat lower ones: the reading is void then"),
     FactDef::new("dimm.spd.stable", Bool, "whether two readings gave the same bytes"),
     FactDef::new(
         "dimm.spd.paired_by",
         Text,
         "how image and slot of the SMBIOS table were matched: serial; remainder (one of each was left over); order (as \
-         many of each, all of the same size and part number); absent where the image has no slot",
+         many of each, all of the same size and part number); alike (as many of each, and first pages that all say the \
+         same); absent where the image has no slot",
     ),
     FactDef::new("dimm.spd.dram_type", Text, "DRAM type: DDR3, DDR4, DDR5, LPDDR4"),
     FactDef::new("dimm.spd.module_type", Text, "module type: RDIMM, UDIMM, SO-DIMM, LRDIMM, MRDIMM"),

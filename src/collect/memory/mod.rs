@@ -2,10 +2,11 @@
 //!
 //! Reads SMBIOS types 16, 17 and 19 (root only), the memory controllers' own driver (`/sys/devices/system/edac/mc/`),
 //! `/proc/meminfo`, the sysinfo library's total, the memory blocks in `/sys/devices/system/memory/`, and the modules' own
-//! EEPROMs where a kernel driver shows them.
+//! EEPROMs: where a kernel driver shows them, and else as far as an SMBus gives them without a write.
 
 mod facts;
 pub(crate) mod pairing;
+mod smbus;
 pub(crate) mod spd;
 
 use std::collections::BTreeMap;
@@ -37,7 +38,11 @@ const TOTALS: &[FactDef] = &[
     FactDef::new("memory.edac.uncorrected_errors", Integer, "uncorrected errors since the driver was loaded"),
     FactDef::new("memory.meminfo.total_bytes", Integer, "MemTotal: memory that the kernel manages, in bytes"),
     FactDef::new("memory.sysinfo.total_bytes", Integer, "total memory as the sysinfo library counts it, in bytes"),
-    FactDef::new("memory.spd.images", Integer, "modules whose EEPROM was read; its source says why where none was"),
+    FactDef::new(
+        "memory.spd.images",
+        Integer,
+        "modules whose EEPROM was read, at least its first page; its source says why where none was",
+    ),
     FactDef::new("memory.blocks.total_bytes", Integer, "memory blocks that the kernel knows, in bytes"),
 ];
 

@@ -22,6 +22,9 @@ pub(crate) enum Reason {
     Remainder,
     /// As many images as slots were left over, and in their order all have the same size and part number.
     Order,
+    /// As many images as slots were left over, and the images are first pages that all say the same: any order is right. The
+    /// slots have their size.
+    Alike,
 }
 
 impl Reason {
@@ -31,6 +34,7 @@ impl Reason {
             Self::Serial => "serial",
             Self::Remainder => "remainder",
             Self::Order => "order",
+            Self::Alike => "alike",
         }
     }
 }
@@ -42,6 +46,8 @@ pub(crate) struct Key {
     serials: Vec<String>,
     part: Option<String>,
     size_mib: Option<i64>,
+    /// Everything that an image says which has neither serial nor part number.
+    says: Vec<(String, String)>,
 }
 
 type Facts = BTreeMap<FactPath, Fact>;
@@ -60,10 +66,17 @@ impl Key {
         let text = |path: &str| known(facts, path).and_then(Value::as_text).map(plain);
         let serial = text("dimm.spd.serial").filter(|serial| serial.len() == 8 && !is_blank(serial));
         let swapped = serial.as_ref().map(|serial| [&serial[6..], &serial[4..6], &serial[2..4], &serial[..2]].concat());
+        let serials: Vec<String> = [serial, swapped, text("dimm.spd.long_serial")].into_iter().flatten().collect();
+        let part = text("dimm.spd.part_number");
+        let says = match (serials.is_empty(), &part) {
+            (true, None) => facts.iter().filter_map(|(path, fact)| Some((path, fact.reading.known()?))).collect(),
+            _ => Vec::new(),
+        };
         Self {
-            serials: [serial, swapped, text("dimm.spd.long_serial")].into_iter().flatten().collect(),
-            part: text("dimm.spd.part_number"),
+            serials,
+            part,
             size_mib: known(facts, "dimm.spd.capacity_mib").and_then(Value::as_integer),
+            says: says.into_iter().map(|(path, value)| (path.to_string(), value.to_string())).collect(),
         }
     }
 
@@ -75,6 +88,7 @@ impl Key {
             serials: serial.into_iter().collect(),
             part: text("dimm.smbios.part_number"),
             size_mib: known(facts, "dimm.smbios.size_bytes").and_then(Value::as_integer).map(|bytes| bytes >> 20),
+            says: Vec::new(),
         }
     }
 
@@ -92,6 +106,12 @@ impl Key {
             _ => false,
         };
         part && self.size_mib.is_some() && self.size_mib == slot.size_mib
+    }
+
+    /// Whether this image, which has nothing of its own, says what the other one does, and may be in the slot.
+    fn same_page(&self, other: &Self, slot: &Self) -> bool {
+        let size_fits = self.size_mib.zip(slot.size_mib).is_none_or(|(own, slot)| own == slot);
+        !self.says.is_empty() && self.says == other.says && size_fits
     }
 }
 
@@ -129,6 +149,9 @@ pub(crate) fn pair(images: &[Key], slots: &[Key]) -> Vec<Option<(usize, Reason)>
     let reason = match rest.len() {
         1 => Reason::Remainder,
         _ if rest.iter().zip(&free).all(|(image, slot)| images[*image].same_kind(&slots[*slot])) => Reason::Order,
+        _ if rest.iter().zip(&free).all(|(image, slot)| images[*image].same_page(&images[rest[0]], &slots[*slot])) => {
+            Reason::Alike
+        }
         _ => return pairs,
     };
     for (image, slot) in rest.into_iter().zip(free) {
@@ -143,11 +166,16 @@ mod tests {
 
     fn image(serial: &str, part: &str) -> Key {
         let swapped = [&serial[6..], &serial[4..6], &serial[2..4], &serial[..2]].concat();
-        Key { serials: vec![serial.to_owned(), swapped], part: Some(part.to_owned()), size_mib: Some(65536) }
+        Key {
+            serials: vec![serial.to_owned(), swapped],
+            part: Some(part.to_owned()),
+            size_mib: Some(65536),
+            ..Key::default()
+        }
     }
 
     fn slot(serial: &str, part: &str) -> Key {
-        Key { serials: vec![serial.to_owned()], part: Some(part.to_owned()), size_mib: Some(65536) }
+        Key { serials: vec![serial.to_owned()], part: Some(part.to_owned()), size_mib: Some(65536), ..Key::default() }
     }
 
     fn paired(images: &[Key], slots: &[Key]) -> Vec<Option<usize>> {
@@ -188,5 +216,23 @@ mod tests {
         assert_eq!(paired(&images, &[smaller, slots[1].clone()]), [None, None]);
         assert_eq!(paired(&images, &[slots[0].clone()]), [None, None]);
         assert_eq!(paired(&[], &slots), []);
+    }
+
+    #[test]
+    fn first_pages_are_joined_in_any_order_where_none_differs() {
+        let page = |mts: &str| Key {
+            says: vec![("dimm.spd.speed_mts".to_owned(), mts.to_owned())],
+            size_mib: Some(65536),
+            ..Key::default()
+        };
+        let slots = [slot("42B2BF08", "M321R8GA0"), slot("1949395D", "M393A8G40")];
+        let alike = |index| Some((index, Reason::Alike));
+        assert_eq!(pair(&[page("3200"), page("3200")], &slots), [alike(0), alike(1)]);
+        assert_eq!(paired(&[page("3200"), page("2933")], &slots), [None, None]);
+        assert_eq!(paired(&[page("3200"), page("3200"), page("3200")], &slots), [None, None, None]);
+        let smaller = [Key { size_mib: Some(32768), ..slots[0].clone() }, slots[1].clone()];
+        assert_eq!(paired(&[page("3200"), page("3200")], &smaller), [None, None]);
+        // Nothing is known of these: they may be anything.
+        assert_eq!(paired(&[Key::default(), Key::default()], &slots), [None, None]);
     }
 }

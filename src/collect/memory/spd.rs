@@ -1,25 +1,28 @@
 //! The modules' own EEPROMs, `dimm.spd.*`.
 //!
-//! Reads `/sys/bus/i2c/devices/<bus>-005[0-7]/eeprom` (drivers ee1004, spd5118, at24 and eeprom; root only), twice. Nothing is
-//! ever written to the bus: without a kernel driver, the upper pages of DDR4 and DDR5 could be read by switching the page
-//! only, which is a write to a bus that the memory controller and the BMC use. `/dev/i2c-*` is therefore left alone.
+//! Reads `/sys/bus/i2c/devices/<bus>-005[0-7]/eeprom` (drivers ee1004, spd5118, at24 and eeprom; root only), twice. Where no
+//! driver has an address, `/dev/i2c-*` gives what can be read without a write to the bus; see [`super::smbus`].
+
+use std::collections::BTreeSet;
 
 use super::UNREAD_DIMM;
 use super::facts::SPD;
 use super::pairing::{self, Key};
+use super::smbus::{self, Content, Survey};
 use crate::collect::{NOT_OBSERVABLE, fill};
 use crate::evidence::{EvidenceBuilder, Origin, Part, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::jep106::MakerId;
 use crate::parse::spd::{self, Date, DramType, Spd};
 
-const DEVICES: &str = "/sys/bus/i2c/devices";
+/// I2C buses, and the devices on them that the kernel knows.
+pub(super) const DEVICES: &str = "/sys/bus/i2c/devices";
 /// Modules that are read of one machine.
 const MAX_IMAGES: usize = 256;
 /// Controllers that are named where nothing was found.
 const MAX_NAMED: usize = 4;
 
-/// Reads every EEPROM that has a driver, and adds what it says to the module that SMBIOS names, or to a part of its own.
+/// Reads every EEPROM that can be read, and adds what it says to the module that SMBIOS names, or to a part of its own.
 pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
     let (images, why) = images(host);
     let slots: Vec<Part> = out.so_far().scope("dimm").filter(|part| part.id != UNREAD_DIMM).cloned().collect();
@@ -33,9 +36,17 @@ pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
         }
         part.fact(PAIRED_BY, pair.map(|(_, reason)| reason.as_str()), DEVICES);
     }
-    let read = if images.is_empty() { why.reading.clone() } else { Reading::Known((images.len() as u64).into()) };
+    // What cannot be read has the reason in every fact.
+    let was_read = |part: &&Part| part.facts.values().any(|fact| matches!(fact.reading, Reading::Known(_)));
+    let read = match images.iter().filter(was_read).count() as u64 {
+        _ if images.is_empty() => why.reading.clone(),
+        count => Reading::Known(count.into()),
+    };
     out.part("memory", "memory").fact("memory.spd.images", read, &*why.text);
-    let unmatched = nothing(Reading::Unsupported, NO_IMAGE);
+    let unmatched = match &why.unread {
+        None => nothing(Reading::Unsupported, NO_IMAGE),
+        Some(unread) => nothing(Reading::Unsupported, &format!("{NO_IMAGE}; {unread}")),
+    };
     let why = if images.is_empty() { &why } else { &unmatched };
     let rest: Vec<String> = out.so_far().scope("dimm").map(|part| part.id.clone()).collect();
     for id in rest {
@@ -46,10 +57,12 @@ pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
 const PAIRED_BY: &str = "dimm.spd.paired_by";
 const NO_IMAGE: &str = "no SPD image could be matched with this slot";
 
-/// Why there is no image, for a person.
+/// Where the images are from, or why there is none, for a person.
 struct Why {
     reading: Reading<Value>,
     text: String,
+    /// What could not be read beside them.
+    unread: Option<String>,
 }
 
 /// Every image, as a part of its own; where there is none, why.
@@ -66,6 +79,8 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
     };
     let mut found = EvidenceBuilder::new(Origin::Live);
     let (mut without, mut denied) = (Vec::new(), false);
+    // Devices that the second source has nothing to say of.
+    let mut taken = BTreeSet::new();
     for device in devices.iter().filter(|name| is_spd_address(name)).take(MAX_IMAGES) {
         let path = format!("{DEVICES}/{device}/eeprom");
         let driver = host.link(&format!("{DEVICES}/{device}/driver")).into_known();
@@ -73,6 +88,9 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
         let source = format!("{path} (driver {driver})");
         let first = host.read(&path);
         let is_memory = matches!(driver, "ee1004" | "spd5118");
+        if first != Reading::Absent {
+            taken.insert(device.as_str());
+        }
         match first {
             Reading::Known(bytes) => {
                 // Other EEPROMs have these addresses too: displays, network modules, boards.
@@ -81,15 +99,7 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
                 }
                 let again = host.ask(&Query::FileAgain { path: path.clone() });
                 let mut part = found.part("dimm", &format!("dimm:spd-{device}"));
-                let stable = again.map(|again| again == bytes);
-                if stable == Reading::Known(false) {
-                    let differ = Reading::Failed("two readings differ".to_owned());
-                    part.fact("dimm.spd.stable", false, &*source);
-                    fill(&mut part, SPD, "dimm.spd.", &differ, &source);
-                } else {
-                    part.fact("dimm.spd.stable", stable, &*source);
-                    add(&mut part, &bytes, &source);
-                }
+                add_twice(&mut part, &bytes, again, None, &source);
             }
             Reading::Absent => without.push(format!("{device} (driver {driver})")),
             other if is_memory => {
@@ -102,9 +112,20 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
             }
         }
     }
+    let Survey { modules, mut notes, denied: refused, failed } = smbus::survey(host, &devices, &taken);
+    for module in modules {
+        let mut part = found.part("dimm", &format!("dimm:spd-{}", module.device));
+        match module.content {
+            Content::Image { first, again, rest } => add_twice(&mut part, &first, again, rest, &module.source),
+            Content::Unread(why) => fill(&mut part, SPD, "dimm.spd.", &why, &module.source),
+        }
+    }
+    notes.truncate(MAX_NAMED);
     let found = found.finish().parts;
     if !found.is_empty() {
-        return (found, Why { reading: Reading::Unsupported, text: format!("{DEVICES}/*-005[0-7]/eeprom") });
+        let unread = (!notes.is_empty()).then(|| notes.join("; "));
+        let text = read_from(&found);
+        return (found, Why { reading: Reading::Unsupported, text, unread });
     }
     let controllers: Vec<String> = devices
         .iter()
@@ -126,11 +147,28 @@ fn images(host: &dyn Host) -> (Vec<Part>, Why) {
             listed(&controllers)
         ),
     };
-    (Vec::new(), nothing(if denied { Reading::Denied } else { Reading::Unsupported }, &text))
+    notes.insert(0, text);
+    let reading = match (denied || refused, failed) {
+        (true, _) => Reading::Denied,
+        (false, true) => Reading::Failed(notes[1..].join("; ")),
+        (false, false) => Reading::Unsupported,
+    };
+    (Vec::new(), nothing(reading, &notes.join("; ")))
+}
+
+/// Where images came from.
+fn read_from(parts: &[Part]) -> String {
+    let sources = parts.iter().flat_map(|part| part.facts.values()).map(|fact| &*fact.source);
+    let (drivers, buses): (Vec<&str>, Vec<&str>) = sources.partition(|source| source.starts_with(DEVICES));
+    let named = [
+        (!drivers.is_empty()).then(|| format!("{DEVICES}/*-005[0-7]/eeprom")),
+        (!buses.is_empty()).then(|| "/dev/i2c-*, without a write to the bus".to_owned()),
+    ];
+    named.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn nothing(reading: Reading<Value>, why: &str) -> Why {
-    Why { reading, text: format!("{NOT_OBSERVABLE}{why}") }
+    Why { reading, text: format!("{NOT_OBSERVABLE}{why}"), unread: None }
 }
 
 fn listed(names: &[String]) -> String {
@@ -146,19 +184,51 @@ fn is_spd_address(name: &str) -> bool {
     })
 }
 
+/// Adds everything that an image says which was read twice.
+fn add_twice(
+    part: &mut PartBuilder<'_>,
+    first: &[u8],
+    again: Reading<Vec<u8>>,
+    rest: Option<&'static str>,
+    source: &str,
+) {
+    let stable = again.map(|again| again == first);
+    if stable == Reading::Known(false) {
+        part.fact("dimm.spd.stable", false, source);
+        let differ = Reading::Failed("two readings differ".to_owned());
+        fill(part, SPD, "dimm.spd.", &differ, source);
+    } else {
+        part.fact("dimm.spd.stable", stable, source);
+        add_image(part, first, rest, source);
+    }
+}
+
 /// Adds everything that an image says.
 pub(crate) fn add(part: &mut PartBuilder<'_>, bytes: &[u8], source: &str) {
+    add_image(part, bytes, None, source);
+}
+
+/// Adds what an image says, or a first page of it; `rest` is why the others were not read.
+fn add_image(part: &mut PartBuilder<'_>, bytes: &[u8], rest: Option<&'static str>, source: &str) {
     part.fact("dimm.spd.image_bytes", bytes.len(), source);
-    let spd = match spd::parse(bytes) {
-        Ok(spd) => spd,
-        Err(error) => {
-            return fill(part, SPD, "dimm.spd.", &Reading::Failed(error.to_string()), source);
-        }
+    let decoded = spd::parse(bytes).map_err(|error| error.to_string()).and_then(|spd| match rest {
+        // What other pages would say is no matter then.
+        Some(_) if spd.page_alias => Err("one half of the page repeats the other".to_owned()),
+        _ => Ok(Image { spd, rest }),
+    });
+    let image = match decoded {
+        Ok(image) => image,
+        Err(why) => return fill(part, SPD, "dimm.spd.", &Reading::Failed(why), source),
     };
-    part.fact("dimm.spd.sha256", spd::sha256(bytes), source);
-    structure(part, &spd, source);
-    identity(part, &spd, source);
-    traces(part, &spd, source);
+    // Modules of one kind have one first page, and one digest of it.
+    let digest = match rest {
+        None => Reading::Known(spd::sha256(bytes)),
+        Some(why) => Reading::Failed(why.to_owned()),
+    };
+    part.fact("dimm.spd.sha256", digest, source);
+    structure(part, &image, source);
+    identity(part, &image, source);
+    traces(part, &image, source);
     // What this generation does not have.
     let rest: Vec<&str> = SPD.iter().map(|fact| fact.path).filter(|path| !READ_APART.contains(path)).collect();
     for path in rest {
@@ -169,31 +239,49 @@ pub(crate) fn add(part: &mut PartBuilder<'_>, bytes: &[u8], source: &str) {
 /// Facts that are not of an image alone.
 const READ_APART: &[&str] = &["dimm.spd.stable", PAIRED_BY];
 
-/// Why a field that this generation has was not read.
-fn missing<T>(spd: &Spd<'_>) -> Reading<T> {
-    let whole = match spd.dram {
-        DramType::Ddr | DramType::Ddr2 => 128,
-        DramType::Ddr3 => 256,
-        DramType::Ddr4 => 512,
-        _ => 1024,
-    };
-    if spd.page_alias {
-        Reading::Failed("upper pages repeat lower ones, so that this was not read".to_owned())
-    } else if spd.ddimm || !spd.dram.is_decoded() {
-        Reading::Unsupported
-    } else if spd.size_bytes < whole {
-        Reading::Failed(format!("the image ends after {} bytes", spd.size_bytes))
-    } else {
-        Reading::Failed("the image has a code that no standard has".to_owned())
+/// A decoded image.
+struct Image<'a> {
+    spd: Spd<'a>,
+    /// Why it ends early, where that is known.
+    rest: Option<&'static str>,
+}
+
+impl Image<'_> {
+    /// Bytes of a whole image.
+    fn whole_bytes(&self) -> usize {
+        match self.spd.dram {
+            DramType::Ddr | DramType::Ddr2 => 128,
+            DramType::Ddr3 => 256,
+            DramType::Ddr4 => 512,
+            _ => 1024,
+        }
+    }
+
+    /// Why a field that this generation has was not read.
+    fn missing<T>(&self) -> Reading<T> {
+        let spd = &self.spd;
+        if spd.page_alias {
+            Reading::Failed("upper pages repeat lower ones, so that this was not read".to_owned())
+        } else if let Some(why) = self.rest {
+            Reading::Failed(why.to_owned())
+        } else if spd.ddimm || !spd.dram.is_decoded() {
+            Reading::Unsupported
+        } else if spd.size_bytes < self.whole_bytes() {
+            Reading::Failed(format!("the image ends after {} bytes", spd.size_bytes))
+        } else {
+            Reading::Failed("the image has a code that no standard has".to_owned())
+        }
     }
 }
 
-fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
+fn structure(part: &mut PartBuilder<'_>, image: &Image<'_>, source: &str) {
+    let spd = &image.spd;
     let (geometry, timing) = (&spd.geometry, &spd.timing);
     let old = matches!(spd.dram, DramType::Ddr | DramType::Ddr2);
-    let number = |value: Option<u64>| value.map_or_else(|| missing(spd), Reading::Known).value();
+    let number = |value: Option<u64>| value.map_or_else(|| image.missing(), Reading::Known).value();
     let small = |value: Option<u8>| number(value.map(u64::from));
-    part.fact("dimm.spd.page_alias", spd.page_alias, source)
+    let page_alias = if image.rest.is_some() { image.missing() } else { Reading::Known(spd.page_alias) };
+    part.fact("dimm.spd.page_alias", page_alias, source)
         .fact("dimm.spd.dram_type", spd.dram.name(), source)
         .fact("dimm.spd.spd_revision", spd.spd_revision_text(), source)
         .fact("dimm.spd.ranks", small(geometry.ranks), source)
@@ -203,7 +291,7 @@ fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
         .fact("dimm.spd.ecc_bits", number(geometry.ecc_bits.map(u64::from)), source);
     let module_type = match spd.module_type {
         None if spd.dram == DramType::Ddr => Reading::Absent,
-        None => missing(spd),
+        None => image.missing(),
         Some(name) => Reading::Known(name),
     };
     part.fact("dimm.spd.module_type", module_type, source);
@@ -217,7 +305,7 @@ fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
     if !old {
         part.fact("dimm.spd.die_density_mbit", number(geometry.die_density_mbit.map(u64::from)), source);
         if spd.dram != DramType::Ddr3 {
-            let fits = geometry.addressing_fits.map_or_else(|| missing(spd), Reading::Known);
+            let fits = geometry.addressing_fits.map_or_else(|| image.missing(), Reading::Known);
             part.fact("dimm.spd.addressing_fits", fits, source);
         }
         // DDR3 may leave it open.
@@ -246,12 +334,13 @@ fn structure(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
     }
     let bad: Vec<String> = spd.checksums().filter(|sum| !sum.fits()).map(|sum| sum.range()).collect();
     let checked = spd.checksums().next().is_some();
-    part.fact("dimm.spd.crc_bad", if checked { Reading::Known(bad) } else { missing(spd) }, source);
+    part.fact("dimm.spd.crc_bad", if checked { Reading::Known(bad) } else { image.missing() }, source);
 }
 
-fn identity(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
+fn identity(part: &mut PartBuilder<'_>, image: &Image<'_>, source: &str) {
+    let spd = &image.spd;
     let old = matches!(spd.dram, DramType::Ddr | DramType::Ddr2);
-    let text = |text: Option<String>| text.map_or_else(|| missing(spd), Reading::Known);
+    let text = |text: Option<String>| text.map_or_else(|| image.missing(), Reading::Known);
     for (name, id_path, id) in [
         ("dimm.spd.module_maker", "dimm.spd.module_maker_id", spd.module_maker()),
         ("dimm.spd.dram_maker", "dimm.spd.dram_maker_id", spd.dram_maker()),
@@ -259,7 +348,7 @@ fn identity(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
         if old && name == "dimm.spd.dram_maker" {
             continue;
         }
-        let id: Reading<MakerId> = id.map_or_else(|| missing(spd), Reading::Known);
+        let id: Reading<MakerId> = id.map_or_else(|| image.missing(), Reading::Known);
         let id = id.and_then(|id| if id.is_programmed() { Reading::Known(id) } else { Reading::Absent });
         let maker = id.clone().and_then(|id| match id.name() {
             Some(name) => Reading::Known(name),
@@ -267,7 +356,7 @@ fn identity(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
         });
         part.fact(name, maker, source).fact(id_path, id.map(|id| id.to_string()), source);
     }
-    let ids = |list: Vec<String>| if spd.module_maker().is_some() { Reading::Known(list) } else { missing(spd) };
+    let ids = |list: Vec<String>| if spd.module_maker().is_some() { Reading::Known(list) } else { image.missing() };
     part.fact("dimm.spd.parity_bad", ids(spd.parity_bad()), source).fact(
         "dimm.spd.unknown_makers",
         ids(spd.unknown_makers()),
@@ -277,14 +366,14 @@ fn identity(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
     let part_number =
         part_number.and_then(|number| if number.is_empty() { Reading::Absent } else { Reading::Known(number) });
     let date = match spd.date() {
-        None => missing(spd),
+        None => image.missing(),
         Some(Date::NotProgrammed) => Reading::Absent,
         Some(date @ Date::Week(..)) => Reading::Known(date.to_string()),
         Some(date @ Date::Invalid(_)) => Reading::Failed(date.to_string()),
     };
     let written = spd.module_maker().is_some_and(MakerId::is_programmed) && !spd.serial_is_blank();
     let module_id = match spd.module_id() {
-        None => missing(spd),
+        None => image.missing(),
         // What nobody wrote is no id, and many modules share it.
         Some(_) if !written => Reading::Absent,
         Some(id) => Reading::Known(hex::encode_upper(id)),
@@ -298,9 +387,10 @@ fn identity(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
         .fact("dimm.spd.revision", text(spd.revision().map(|bytes| format!("0x{}", hex::encode_upper(bytes)))), source);
 }
 
-fn traces(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
+fn traces(part: &mut PartBuilder<'_>, image: &Image<'_>, source: &str) {
+    let spd = &image.spd;
     if spd.page_alias || spd.part_number_bytes().is_none() {
-        let why: Reading<Value> = missing(spd);
+        let why: Reading<Value> = image.missing();
         for path in [
             "dimm.spd.lot",
             "dimm.spd.lot_maker",
@@ -313,9 +403,10 @@ fn traces(part: &mut PartBuilder<'_>, spd: &Spd<'_>, source: &str) {
             part.fact(path, why.clone(), source);
         }
     }
-    if spd.page_alias && spd.dram == DramType::Ddr5 {
+    // Up to byte 247.
+    if spd.readable_bytes() < 248 && spd.dram == DramType::Ddr5 {
         for path in ["dimm.spd.hub_id", "dimm.spd.pmic_id", "dimm.spd.rcd_id"] {
-            part.fact(path, missing::<Value>(spd), source);
+            part.fact(path, image.missing::<Value>(), source);
         }
     }
     let chip = |chip: Option<spd::Chip>| chip.map(|chip| chip.to_string());

@@ -52,7 +52,8 @@ pub enum DramType {
 }
 
 impl DramType {
-    fn of(code: u8) -> Option<Self> {
+    /// By the code in byte 2.
+    pub fn of(code: u8) -> Option<Self> {
         Some(match code {
             0x07 => Self::Ddr,
             0x08 => Self::Ddr2,

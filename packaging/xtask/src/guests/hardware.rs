@@ -25,10 +25,16 @@ fn findings(inspection: &Json) -> impl Iterator<Item = (&str, &str)> {
 
 /// Runs `yanji inspect` after a script, and gives its JSON. Files `*.bin` of the guest's folder are firmware there.
 fn inspect(guest: &mut Guest<'_>, script: &str) -> anyhow::Result<Json> {
+    inspect_then(guest, script, "")
+}
+
+/// The same, with a script that runs afterwards.
+fn inspect_then(guest: &mut Guest<'_>, before: &str, after: &str) -> anyhow::Result<Json> {
     let outcome = guest.run_script(&format!(
         "mkdir -p /lib/firmware; cp /host/*.bin /lib/firmware/ 2>/dev/null\n\
-         {script}\n\
-         yanji inspect --format json >/host/inspect.json 2>/host/inspect.log"
+         {before}\n\
+         yanji inspect --format json >/host/inspect.json 2>/host/inspect.log\n\
+         {after}"
     ))?;
     guest
         .host_json("inspect.json")
@@ -62,12 +68,18 @@ fn bring(guest: &Guest<'_>, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Script that finds the bus of that name.
+fn find_bus(name: &str) -> String {
+    format!("bus=$(grep -l '{name}' /sys/bus/i2c/devices/i2c-*/name | sed 's/.*i2c-\\([0-9]*\\).*/\\1/')")
+}
+
 /// Script that announces modules on the bus of that name, as firmware or the bus's own driver does, and loads what answers to
 /// the name; `fill` is run for each before, with `$bus` and `$n`.
 fn announce(bus: &str, driver: &str, count: usize, fill: &str) -> String {
     let numbers: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    let find_bus = find_bus(bus);
     format!(
-        "bus=$(grep -l '{bus}' /sys/bus/i2c/devices/i2c-*/name | sed 's/.*i2c-\\([0-9]*\\).*/\\1/')\n\
+        "{find_bus}\n\
          for n in {}; do {fill}\n echo {driver} 0x5$n >/sys/bus/i2c/devices/i2c-$bus/new_device; done\n\
          modprobe -b $(cat /sys/bus/i2c/devices/$bus-0050/modalias)",
         numbers.join(" ")
@@ -125,6 +137,43 @@ pub fn page_alias(bench: &Bench) -> anyhow::Result<String> {
     let aliased = parts_of(&inspection, "dimm.page-alias");
     ensure!(aliased.len() == 1, "dimm.page-alias on {aliased:?}, {} modules read", read_modules(&inspection));
     Ok(format!("dimm.page-alias on {}", aliased.join(", ")))
+}
+
+/// A DDR3 module, the first page of a DDR4 one and of a DDR5 hub, on a bus without EEPROM drivers. The kernel's own trace of
+/// the bus says whether anything was written.
+pub fn no_driver(bench: &Bench) -> anyhow::Result<String> {
+    const TRACE: &str = "/sys/kernel/tracing";
+    let mut guest = Guest::new(bench)?;
+    write_modules(&guest, &[SpdImage::ddr3_rdimm(), SpdImage::ddr4_rdimm(), SpdImage::ddr5_rdimm()])?;
+    bring(&guest, "spdfill")?;
+    // What answers at 36h is the page of the DDR4 module.
+    let script = format!(
+        "modprobe i2c-stub functionality=0x7f0000 chip_addr=0x50,0x51,0x52,0x36 bank_reg=0,0,0x0b,0 bank_mask=0,0,7,0 \
+         bank_start=0,0,0x80,0 bank_end=0,0,0xff,0\n\
+         {}\n\
+         for n in 0 1 2; do /host/spdfill /dev/i2c-$bus 0x5$n /host/spd-$n.bin; done\n\
+         mount -t tracefs tracefs {TRACE}\n\
+         echo 1 >{TRACE}/events/smbus/enable; echo 1 >{TRACE}/events/i2c/enable",
+        find_bus("SMBus stub")
+    );
+    let inspection = inspect_then(&mut guest, &script, &format!("cat {TRACE}/trace >/host/trace"))?;
+    let modules = inspection["dimms"].as_array().map_or(&[][..], Vec::as_slice);
+    // QEMU has a slot of its own, of type RAM.
+    let kinds = modules.iter().filter_map(|module| module["type"].as_str()).filter(|kind| kind.starts_with("DDR"));
+    let kinds: Vec<&str> = kinds.collect();
+    let trace = guest.host_text("trace")?;
+    let events = |name: &str| trace.lines().filter(|line| line.contains(name)).count();
+    let (reads, writes) = (events("smbus_read:"), events("smbus_write:") + events("i2c_write:"));
+    let read = read_modules(&inspection);
+    ensure!(
+        kinds == ["DDR3", "DDR4", "DDR5"] && read == 1 && reads > 1000 && writes == 0,
+        "{kinds:?}, {read} identities, {reads} reads, {writes} writes"
+    );
+    // Three generations are no kit, and nothing else is to be said of them.
+    let accuses = |rule: &str| rule.starts_with("dimm.") && rule != "dimm.kit-mixed";
+    let accused: Vec<_> = findings(&inspection).filter(|(rule, _)| accuses(rule)).collect();
+    ensure!(accused.is_empty(), "accused: {accused:?}");
+    Ok(format!("{} in {reads} reads, 0 writes", kinds.join(", ")))
 }
 
 pub fn pci_h100(bench: &Bench) -> anyhow::Result<String> {

@@ -52,7 +52,7 @@ struct Test {
     run: fn(&Bench) -> anyhow::Result<String>,
 }
 
-const GUESTS: [Test; 15] = [
+const GUESTS: [Test; 16] = [
     Test {
         name: "smbios-twins",
         what: "16 modules by SMBIOS, two with one serial number",
@@ -76,6 +76,12 @@ const GUESTS: [Test; 15] = [
         what: "a bus that cannot turn pages",
         expected: "dimm.page-alias",
         run: hardware::page_alias,
+    },
+    Test {
+        name: "spd-no-driver",
+        what: "DDR3, DDR4 and DDR5 on a bus without EEPROM drivers",
+        expected: "read as far as it needs no write; 0 writes",
+        run: hardware::no_driver,
     },
     Test {
         name: "pci-h100",

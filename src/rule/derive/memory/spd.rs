@@ -102,7 +102,11 @@ fn is_server_part(module: &Module<'_>) -> Reading<bool> {
         if kind != "DDR4" {
             return Reading::Known(false);
         }
-        let tuned = module.spd_list("dimm.spd.profiles").into_known().is_some_and(|profiles| !profiles.is_empty());
+        let tuned = match module.spd_list("dimm.spd.profiles") {
+            // The page with the profiles was not read.
+            Reading::Failed(why) => return Reading::Failed(why),
+            profiles => profiles.into_known().is_some_and(|profiles| !profiles.is_empty()),
+        };
         let ecc = module.spd_integer("dimm.spd.ecc_bits").into_known().is_some_and(|bits| bits > 0);
         module.spd_text("dimm.spd.module_type").map(|kind| !tuned && (ecc || matches!(&*kind, "RDIMM" | "LRDIMM")))
     })
