@@ -75,6 +75,11 @@ fi
 root=$cache/root
 kernel_version=$(basename "$root"/lib/modules/*)
 kernel=$root/boot/vmlinuz-$kernel_version
+if [ -n "$nvidia_pack" ]; then
+  command -v unsquashfs >/dev/null || fail "install this first: apt-get install squashfs-tools"
+  packed_for=$(unsquashfs -cat "$nvidia_pack" kernel 2>/dev/null) || fail "$nvidia_pack is not what nvidia-pack.sh makes"
+  [ "$packed_for" = "$kernel_version" ] || fail "$nvidia_pack is for kernel $packed_for, and the image has $kernel_version: make it anew"
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

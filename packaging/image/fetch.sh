@@ -15,6 +15,10 @@ fail() { echo "fetch.sh: $*" >&2; exit 1; }
 command -v apt-get >/dev/null || fail "needs apt-get (a Debian or Ubuntu machine); or give a folder made elsewhere"
 [ -r "$keyring" ] || fail "$keyring is missing: install debian-archive-keyring, or name another with DEBIAN_KEYRING"
 
+# The lists are asked again on request only, so the same wish has the same answer.
+wish="$release ${COMPONENTS:-main} ${PACKAGES:-$(cat "$here/packages.txt")}"
+if [ "${REFRESH:-no}" != yes ] && [ -e "$folder/unpacked" ] && [ "$(cat "$folder/wish" 2>/dev/null)" = "$wish" ]; then exit 0; fi
+
 mirror=${DEBIAN_MIRROR:-}
 if [ -z "$mirror" ]; then
   mirror=$(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
@@ -68,7 +72,10 @@ if ! sha256sum --check --status "$folder/sums" 2>/dev/null; then
 fi
 
 # What is unpacked already is not unpacked again.
-cmp -s "$folder/sums" "$folder/unpacked" && exit 0
+if cmp -s "$folder/sums" "$folder/unpacked"; then
+  echo "$wish" >"$folder/wish"
+  exit 0
+fi
 rm -rf "$folder/root" "$folder/unpacked"
 mkdir -p "$folder/root"
 while read -r digest file; do
@@ -81,3 +88,4 @@ kernel=$(cd "$folder/root/boot" 2>/dev/null && echo vmlinuz-* | sed s/vmlinuz-//
 [ -z "$kernel" ] || PATH=$PATH:/sbin:/usr/sbin depmod -b "$folder/root" "$kernel"
 mv "$folder/packages.tsv.new" "$folder/packages.tsv"
 cp "$folder/sums" "$folder/unpacked"
+echo "$wish" >"$folder/wish"

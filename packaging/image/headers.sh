@@ -13,18 +13,23 @@ if [ $# -ge 3 ]; then
   [ "$(cat "$out/made-from" 2>/dev/null)" = "$version $sources" ] && exit 0
 fi
 base=${version%-amd64}
-# Unpacked anew each time, since paths in them are changed below.
-rm -f "$folder/headers/unpacked"
-PACKAGES="linux-headers-$version linux-headers-$base-common linux-kbuild-$base" "$here/fetch.sh" "$folder/headers"
 headers=$folder/headers/root/usr/src
-# The packages know each other by absolute paths.
-kbuild=$(basename "$folder"/headers/root/usr/lib/linux-kbuild-*)
-sed -i "s#/usr/src/#$headers/#g; s#/usr/lib/$kbuild#$folder/headers/root/usr/lib/$kbuild#g" "$headers/linux-headers-$version/Makefile" \
-  "$headers/linux-headers-$base-common/Makefile"
-for link in scripts tools; do
-  [ -d "$folder/headers/root/usr/lib/$kbuild/$link" ] || continue
-  ln -sfn "$folder/headers/root/usr/lib/$kbuild/$link" "$headers/linux-headers-$base-common/$link"
-done
+# Paths in them are changed below, once: those that were changed elsewhere are unpacked anew.
+changed=$folder/headers/root/changed-for
+[ "$(cat "$changed" 2>/dev/null)" = "$headers" ] || rm -f "$folder/headers/unpacked"
+PACKAGES="linux-headers-$version linux-headers-$base-common linux-kbuild-$base" "$here/fetch.sh" "$folder/headers" ||
+  fail "the headers of kernel $version are not to be had: Debian keeps those of its newest kernel, which REFRESH=yes packaging/image/build.sh takes"
+if [ ! -e "$changed" ]; then
+  # The packages know each other by absolute paths.
+  kbuild=$(basename "$folder"/headers/root/usr/lib/linux-kbuild-*)
+  sed -i "s#/usr/src/#$headers/#g; s#/usr/lib/$kbuild#$folder/headers/root/usr/lib/$kbuild#g" "$headers/linux-headers-$version/Makefile" \
+    "$headers/linux-headers-$base-common/Makefile"
+  for link in scripts tools; do
+    [ -d "$folder/headers/root/usr/lib/$kbuild/$link" ] || continue
+    ln -sfn "$folder/headers/root/usr/lib/$kbuild/$link" "$headers/linux-headers-$base-common/$link"
+  done
+  echo "$headers" >"$changed"
+fi
 [ $# -ge 3 ] || exit 0
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT

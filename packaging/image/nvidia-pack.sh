@@ -1,14 +1,32 @@
 #!/usr/bin/env bash
-# nvidia-pack.sh DRIVER OUT [--cache FOLDER]: packs an NVIDIA driver for the boot image into the squashfs OUT and prints its SHA-256.
+# nvidia-pack.sh DRIVER OUT [--cache FOLDER] [--sign-key FILE --sign-cert FILE]: packs an NVIDIA driver for the boot image into the
+# squashfs OUT and prints its SHA-256.
 #
 # DRIVER is NVIDIA's own installer (NVIDIA-Linux-x86_64-570.86.15.run), a folder with what `sh DRIVER.run --extract-only` leaves, or
 # "debian" for the open modules and the libraries of Debian 13 (non-free). The kernel modules are compiled for the kernel that fetch.sh
 # put into the cache, with its headers. Nothing is installed on this machine. The same driver and the same kernel give the same bytes.
+#
+#   --sign-key FILE     private key, PEM, with which the kernel modules are signed: under Secure Boot the kernel takes no others
+#   --sign-cert FILE    its certificate, PEM, which is enrolled in the firmware
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 fail() { echo "nvidia-pack.sh: $*" >&2; exit 1; }
-[ $# = 2 ] || { [ $# = 4 ] && [ "$3" = --cache ]; } || fail "usage: nvidia-pack.sh DRIVER.run|FOLDER|debian OUT [--cache FOLDER]"
-driver=$1 out=$2 cache=${4:-${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image}
+usage="usage: nvidia-pack.sh DRIVER.run|FOLDER|debian OUT [--cache FOLDER] [--sign-key FILE --sign-cert FILE]"
+[ $# -ge 2 ] || fail "$usage"
+driver=$1 out=$2 cache=${XDG_CACHE_HOME:-$HOME/.cache}/yanji-image sign_key="" sign_cert=""
+shift 2
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || fail "$usage"
+  case "$1" in
+    --cache) cache=$2 ;;
+    --sign-key) sign_key=$2 ;;
+    --sign-cert) sign_cert=$2 ;;
+    *) fail "$usage" ;;
+  esac
+  shift 2
+done
+for file in "$sign_key" "$sign_cert"; do [ -z "$file" ] || [ -r "$file" ] || fail "$file cannot be read"; done
+[ -z "$sign_key$sign_cert" ] || { [ -n "$sign_key" ] && [ -n "$sign_cert" ]; } || fail "--sign-key and --sign-cert go together"
 export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C TZ=UTC
 umask 022
 missing=()
@@ -16,30 +34,55 @@ for pair in mksquashfs:squashfs-tools gcc:gcc make:make modprobe:kmod objdump:bi
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 [ ${#missing[@]} = 0 ] || fail "install these first: apt-get install ${missing[*]}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir "$work/source"
+
+if [ "$driver" != debian ]; then
+  [ -e "$driver" ] || fail "$driver does not exist"
+  files=$(realpath "$driver")
+  if [ -f "$driver" ]; then
+    files=$work/driver
+    sh "$(realpath "$driver")" --extract-only --target "$files" >"$work/extract.log" 2>&1 && [ -d "$files" ] ||
+      { tail -n 5 "$work/extract.log" >&2; fail "$driver is no installer of NVIDIA's: it did not unpack itself"; }
+  fi
+  [ -d "$files/kernel-open" ] || fail "$driver has no open kernel modules (kernel-open), which NVIDIA ships since version 515"
+  cp -r "$files/kernel-open/." "$work/source/"
+fi
 "$here/fetch.sh" "$cache"
 cache=$(cd "$cache" && pwd)
 kernel=$(basename "$cache"/root/lib/modules/*)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+if [ "$driver" = debian ]; then
+  RELEASE=trixie COMPONENTS="main contrib non-free non-free-firmware" PACKAGES="nvidia-open-kernel-source libnvidia-ml1 libcuda1
+    libnvidia-ptxjitcompiler1 firmware-nvidia-gsp" "$here/fetch.sh" "$cache/nvidia"
+  files=$cache/nvidia/root
+  tar -C "$work/source" -xf "$files/usr/src/nvidia-open-kernel.tar.xz" --strip-components=2
+fi
 
-mkdir "$work/source"
-case "$driver" in
-  debian)
-    RELEASE=trixie COMPONENTS="main contrib non-free non-free-firmware" PACKAGES="nvidia-open-kernel-source libnvidia-ml1 libcuda1
-      libnvidia-ptxjitcompiler1 firmware-nvidia-gsp" "$here/fetch.sh" "$cache/nvidia"
-    files=$cache/nvidia/root
-    tar -C "$work/source" -xf "$files/usr/src/nvidia-open-kernel.tar.xz" --strip-components=2
-    ;;
-  *)
-    files=$driver
-    if [ -f "$driver" ]; then
-      files=$work/driver
-      sh "$driver" --extract-only --target "$files" >/dev/null
-    fi
-    [ -d "$files/kernel-open" ] || fail "$driver is no driver with open kernel modules"
-    cp -r "$files/kernel-open/." "$work/source/"
-    ;;
+pack=$work/pack
+mkdir -p "$pack/lib" "$pack/modules" "$pack/firmware"
+# The libraries that yanji opens, and those of the driver that they ask for in turn. Those of the same name for 32-bit programs lie in a
+# folder of their own.
+library_files() { find "$files" -path "$files/32" -prune -o -name "$1" -type f -print; }
+version=$(library_files 'libnvidia-ml.so.*.*' | sed 's/.*libnvidia-ml\.so\.//' | sort -u)
+case $version in
+  "") fail "$driver has no libnvidia-ml.so" ;;
+  *$'\n'*) fail "$driver has libraries of several versions:" $version ;;
 esac
+add_library() {
+  local found name
+  found=$(library_files "$1.$version" | sort | head -n 1)
+  [ -n "$found" ] || fail "$driver has no $1.$version"
+  [ ! -e "$pack/lib/$1.1" ] || return 0
+  install -m 644 "$found" "$pack/lib/$1.1"
+  for name in $(objdump -p "$found" | sed -n "s/^ *NEEDED *\(libnvidia.*\)\.so\.$version$/\1.so/p"); do
+    add_library "$name"
+    ln -sf "$name.1" "$pack/lib/$name.$version"
+  done
+}
+for name in libnvidia-ml.so libcuda.so libnvidia-ptxjitcompiler.so; do add_library "$name"; done
+find "$files" -path "*firmware*" -name 'gsp_*.bin' -type f -exec install -m 644 {} "$pack/firmware/" \;
+ls "$pack"/firmware/gsp_*.bin >/dev/null 2>&1 || fail "$driver has no GSP firmware, which open modules need"
 
 echo "== kernel modules"
 "$here/headers.sh" "$cache"
@@ -50,8 +93,6 @@ make -s -j"$(nproc)" -C "$work/source" SYSSRC="$headers/linux-headers-${kernel%-
   KCFLAGS="-ffile-prefix-map=$work/source=. -ffile-prefix-map=$cache=." modules >"$work/make.log" 2>&1 ||
   { tail -n 20 "$work/make.log" >&2; fail "the kernel modules could not be compiled for $kernel"; }
 
-pack=$work/pack
-mkdir -p "$pack/lib" "$pack/modules" "$pack/firmware"
 # What the driver's modules stand on comes first; the image has only what an inspection needs.
 for module in nvidia nvidia-uvm; do
   [ -f "$work/source/$module.ko" ] || fail "the driver made no $module.ko"
@@ -69,22 +110,13 @@ done
 touch "$pack/modules/below"
 cp "$work/source/nvidia.ko" "$work/source/nvidia-uvm.ko" "$pack/modules/"
 
-version=$(modinfo -F version "$work/source/nvidia.ko")
-# The libraries that yanji opens, and those of the driver that they ask for in turn.
-add_library() {
-  local found name
-  found=$(find "$files" -name "$1.$version" -type f | LC_ALL=C sort | head -n 1)
-  [ -n "$found" ] || fail "the driver has no $1.$version: modules and libraries have to be of one version"
-  [ ! -e "$pack/lib/$1.1" ] || return 0
-  install -m 644 "$found" "$pack/lib/$1.1"
-  for name in $(objdump -p "$found" | sed -n "s/^ *NEEDED *\(libnvidia.*\)\.so\.$version$/\1.so/p"); do
-    add_library "$name"
-    ln -sf "$name.1" "$pack/lib/$name.$version"
-  done
-}
-for name in libnvidia-ml.so libcuda.so libnvidia-ptxjitcompiler.so; do add_library "$name"; done
-find "$files" -path "*firmware*" -name 'gsp_*.bin' -type f -exec install -m 644 {} "$pack/firmware/" \;
-ls "$pack"/firmware/gsp_*.bin >/dev/null 2>&1 || fail "the driver has no GSP firmware, which open modules need"
+if [ -n "$sign_key" ]; then
+  sign_file=$(echo "$cache"/headers/root/usr/lib/linux-kbuild-*/scripts/sign-file)
+  for module in nvidia nvidia-uvm; do "$sign_file" sha256 "$sign_key" "$sign_cert" "$pack/modules/$module.ko"; done
+fi
+
+compiled=$(modinfo -F version "$work/source/nvidia.ko")
+[ "$compiled" = "$version" ] || fail "the kernel modules are of version $compiled, the libraries of $version: they have to be of one"
 echo "$version" >"$pack/version"
 echo "$kernel" >"$pack/kernel"
 
@@ -97,7 +129,10 @@ mkdir -p "$firmware"
 for file in $pack/firmware/*; do ln -sf "$file" "$firmware/"; done
 # Some may be there already.
 while read -r module; do insmod "$pack/modules/$module" 2>/dev/null; done <$pack/modules/below
-for module in nvidia nvidia-uvm; do insmod $pack/modules/$module.ko || exit 1; done
+for module in nvidia nvidia-uvm; do
+  # The kernel's own words say more than an error number, and it was told to be quiet.
+  insmod $pack/modules/$module.ko || { dmesg | grep NVRM | tail -n 4; exit 1; }
+done
 major() { sed -n "s/^ *\([0-9]*\) $1\$/\1/p" /proc/devices | head -n 1; }
 gpus=$(major nvidia)
 [ -n "$gpus" ] || gpus=$(major nvidia-frontend)

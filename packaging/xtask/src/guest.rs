@@ -35,6 +35,7 @@ pub struct Guest<'a> {
     pub bench: &'a Bench,
     folder: tempfile::TempDir,
     arguments: Vec<String>,
+    typed: Vec<(&'static str, String)>,
     helpers: Vec<Helper>,
 }
 
@@ -56,7 +57,7 @@ impl<'a> Guest<'a> {
         let arguments = "-M q35 -accel tcg -cpu max -m 512 -nodefaults -no-user-config -display none -no-reboot -serial stdio \
                          -device isa-debug-exit,iobase=0xf4,iosize=0x04";
         let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-        Ok(Self { bench, folder, arguments, helpers: Vec::new() })
+        Ok(Self { bench, folder, arguments, typed: Vec::new(), helpers: Vec::new() })
     }
 
     /// Folder of this guest.
@@ -83,6 +84,12 @@ impl<'a> Guest<'a> {
         {
             value.clone_into(old);
         }
+        self
+    }
+
+    /// Types a line on the serial console once that appears on it, behind everything that was waited for before.
+    pub fn types(&mut self, prompt: &'static str, line: &str) -> &mut Self {
+        self.typed.push((prompt, format!("{line}\n")));
         self
     }
 
@@ -176,15 +183,24 @@ impl<'a> Guest<'a> {
         let console = File::create(&log)?;
         let mut child = Command::new("qemu-system-x86_64")
             .args(&self.arguments)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(console.try_clone()?)
             .stderr(console)
             .spawn()
             .context("qemu-system-x86_64: apt-get install qemu-system-x86")?;
+        let mut keyboard = child.stdin.take().context("no standard input")?;
+        let (mut typed, mut seen) = (self.typed.iter(), 0);
+        let mut next = typed.next();
         let started = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break Some(status);
+            }
+            if let Some((prompt, line)) = next
+                && let Some(end) = end_of(&fs::read(&log)?, seen, prompt.as_bytes())
+            {
+                keyboard.write_all(line.as_bytes())?;
+                (next, seen) = (typed.next(), end);
             }
             if started.elapsed() > self.bench.limit {
                 _ = child.kill();
@@ -215,6 +231,12 @@ impl Outcome {
     pub fn tail(&self) -> String {
         last_lines(&self.console)
     }
+}
+
+/// Where a text ends that begins so far into a console or later.
+fn end_of(console: &[u8], from: usize, text: &[u8]) -> Option<usize> {
+    let at = console.get(from..)?.windows(text.len()).position(|window| window == text)?;
+    Some(from + at + text.len())
 }
 
 fn last_lines(console: &str) -> String {

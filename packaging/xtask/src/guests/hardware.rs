@@ -1,5 +1,6 @@
 //! Guests whose hardware is made up: the image's kernel is started directly, and a script runs the binary in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context, ensure};
@@ -21,6 +22,14 @@ fn parts_of(inspection: &Json, rule: &str) -> Vec<String> {
 fn findings(inspection: &Json) -> impl Iterator<Item = (&str, &str)> {
     let findings = inspection["findings"].as_array().map_or(&[][..], Vec::as_slice);
     findings.iter().filter_map(|finding| Some((finding["rule"].as_str()?, finding["part"].as_str()?)))
+}
+
+/// Parts on which a rule could not be checked for want of a fact, in order.
+fn parts_without(inspection: &Json, fact: &str) -> Vec<String> {
+    let open = inspection["inconclusive"].as_array().map_or(&[][..], Vec::as_slice);
+    let lacks = |it: &&Json| it["missing"].as_array().is_some_and(|missing| missing.iter().any(|it| it == fact));
+    let parts: BTreeSet<&str> = open.iter().filter(lacks).filter_map(|it| it["part"].as_str()).collect();
+    parts.into_iter().map(str::to_owned).collect()
 }
 
 /// Runs `yanji inspect` after a script, and gives its JSON. Files `*.bin` of the guest's folder are firmware there.
@@ -191,7 +200,10 @@ pub fn pci_h100(bench: &Bench) -> anyhow::Result<String> {
     let speed = parts_of(&inspection, "gpu.link-speed-reduced");
     let degraded = ["gpu:9999:02:00.0"];
     ensure!(named == 2 && width == degraded && speed == degraded, "{named} H100, width {width:?}, speed {speed:?}");
-    Ok(format!("2 H100; link width and speed reduced on {}", degraded[0]))
+    // What only a driver tells is open, and not fine.
+    let open = parts_without(&inspection, "gpu.memory_permille");
+    ensure!(open == ["gpu:9999:01:00.0", "gpu:9999:02:00.0"], "the memory is open on {open:?}");
+    Ok(format!("2 H100; link width and speed reduced on {}; memory open on both", degraded[0]))
 }
 
 /// Adds the images of two empty drives, for the backends `a` and `b`.

@@ -28,14 +28,18 @@ const TEST_CERTIFICATE: &str = "/usr/share/ovmf/PkKek-1-snakeoil.pem";
 pub struct Images {
     folder: tempfile::TempDir,
     build: Vec<String>,
+    cache: PathBuf,
+    /// A pack that nvidia-pack.sh made of NVIDIA's driver; `None` where one for tests has to do.
+    pub real_pack: Option<PathBuf>,
     genuine: OnceLock<Result<PathBuf, String>>,
     changed: OnceLock<Result<PathBuf, String>>,
     signed: OnceLock<Result<PathBuf, String>>,
+    test_pack: OnceLock<Result<PathBuf, String>>,
 }
 
 impl Images {
     /// Builds nothing yet.
-    pub fn new(binary: &Path, initrd: &Path, cache: &Path) -> anyhow::Result<Self> {
+    pub fn new(binary: &Path, initrd: &Path, cache: &Path, real_pack: Option<PathBuf>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let profile = folder.path().join("short.toml");
         fs::write(&profile, SHORT_PROFILE)?;
@@ -43,8 +47,8 @@ impl Images {
         for (option, path) in [("--binary", binary), ("--initrd", initrd), ("--cache", cache), ("--add", &profile)] {
             build.extend([option.to_owned(), path.display().to_string()]);
         }
-        let [genuine, changed, signed] = [(); 3].map(|()| OnceLock::new());
-        Ok(Self { folder, build, genuine, changed, signed })
+        let [genuine, changed, signed, test_pack] = [(); 4].map(|()| OnceLock::new());
+        Ok(Self { folder, build, cache: cache.to_owned(), real_pack, genuine, changed, signed, test_pack })
     }
 
     /// The image that a policy allows.
@@ -62,23 +66,53 @@ impl Images {
         })
     }
 
-    /// The genuine one, signed with Debian's test key.
+    /// The genuine one, signed with Debian's test key, and with an NVIDIA pack whose modules that key signed.
     fn signed(&self) -> anyhow::Result<&Path> {
         made(&self.signed, || {
             let key = self.folder.path().join("test.key").display().to_string();
             // Its passphrase is public.
             run(Command::new("openssl").args(["rsa", "-in", TEST_KEY, "-passin", "pass:snakeoil", "-out", &key]))
                 .context("apt-get install ovmf")?;
-            self.build("signed", &["--cmdline", CERTIFY, "--sign-key", &key, "--sign-cert", TEST_CERTIFICATE])
+            let folder = self.folder.path().join("signed-pack");
+            let driver = project().join("tests/guest/driver/make.sh");
+            run(Command::new(driver).args([&virtual_driver()?, &folder]))?;
+            let pack = folder.join("nvidia.squashfs");
+            let signed = ["--sign-key", &key, "--sign-cert", TEST_CERTIFICATE];
+            let mut command = Command::new(project().join("packaging/image/nvidia-pack.sh"));
+            command.args([&folder.join("driver.run"), &pack]).arg("--cache").arg(&self.cache).args(signed);
+            run(&mut command)?;
+            let words = ["--cmdline", CERTIFY, "--nvidia-pack", &pack.display().to_string()];
+            self.build("signed", &[&words[..], &signed].concat())
         })
     }
 
-    fn build(&self, name: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
+    /// An NVIDIA pack for tests, of the test driver.
+    pub fn test_pack(&self) -> anyhow::Result<&Path> {
+        made(&self.test_pack, || {
+            let pack = self.folder.path().join("pack");
+            let mut command = Command::new(project().join("packaging/image/nvidia_pack_check.sh"));
+            run(command.args([&virtual_driver()?, &pack, &self.cache]))?;
+            Ok(pack.join("nvidia.squashfs"))
+        })
+    }
+
+    /// Builds an image, in a folder of that name.
+    pub fn build(&self, name: &str, options: &[&str]) -> anyhow::Result<PathBuf> {
         let folder = self.folder.path().join(name);
         let mut command = Command::new(project().join("packaging/image/build.sh"));
         run(command.args(&self.build).args(options).arg("--out").arg(folder.join("yanji.iso")))?;
         Ok(folder)
     }
+}
+
+/// The library of `tests/vgpu` as Cargo built it with this program.
+fn virtual_driver() -> anyhow::Result<PathBuf> {
+    const NAME: &str = "libvgpu.so";
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("no folder of this program")?;
+    // What tests depend on stays in `deps`; a copy one folder up may be an older one.
+    let found = [folder.join("deps").join(NAME), folder.join(NAME)].into_iter().find(|path| path.exists());
+    found.with_context(|| format!("there is no {NAME} in {}: cargo build -p vgpu", folder.display()))
 }
 
 /// Builds on the first call; guests that run beside it wait.
@@ -261,5 +295,7 @@ pub fn secure_boot(bench: &Bench) -> anyhow::Result<String> {
     let image = bench.images.signed()?;
     let (verified, outcome) = Machine::new(bench, image, true)?.run(image, Some("pcr4SecureBoot"))?;
     outcome.says("Secure Boot is on")?;
+    // The kernel takes no module that nobody signed.
+    outcome.says(": driver 550.1.2 is loaded")?;
     genuine(&verified)
 }

@@ -2,6 +2,7 @@
 
 mod hardware;
 mod image;
+mod pack;
 mod report;
 mod stick;
 
@@ -32,6 +33,9 @@ pub struct GuestTestArgs {
     /// Where packages are kept between runs: the folder that build.sh was given
     #[arg(long)]
     pub cache: Option<PathBuf>,
+    /// The NVIDIA pack of the guest "nvidia-pack", as nvidia-pack.sh makes it of a driver; without one it is made of a driver for tests
+    #[arg(long)]
+    pub nvidia_pack: Option<PathBuf>,
     /// Longest time of one guest in seconds
     #[arg(long, default_value_t = 300)]
     pub limit_seconds: u64,
@@ -86,7 +90,7 @@ const GUESTS: [Test; 16] = [
     Test {
         name: "pci-h100",
         what: "two H100 below root ports, one with a degraded link",
-        expected: "2 H100, link reduced on one",
+        expected: "2 H100, link reduced on one, the rest open",
         run: hardware::pci_h100,
     },
     Test {
@@ -120,6 +124,12 @@ const GUESTS: [Test; 16] = [
         run: image::iso_bios,
     },
     Test {
+        name: "nvidia-pack",
+        what: "from a CD by BIOS: an NVIDIA pack with the right digest, and the menu on the serial console",
+        expected: "pack verified, modules loaded, library asked",
+        run: pack::nvidia_pack,
+    },
+    Test {
         name: "iso-usb",
         what: "from a USB disk by BIOS, with a challenge on it",
         expected: "valid, answers the challenge, no image proven",
@@ -145,7 +155,7 @@ const GUESTS: [Test; 16] = [
     },
     Test {
         name: "secure-boot",
-        what: "the same, signed, under Secure Boot",
+        what: "the same, signed, under Secure Boot, with an NVIDIA pack of signed modules",
         expected: "genuine image proven, PCR 4 and 11 predicted",
         run: image::secure_boot,
     },
@@ -205,7 +215,8 @@ fn bench(args: &GuestTestArgs) -> anyhow::Result<Bench> {
     let headers = project().join("packaging/image/headers.sh");
     let made = Command::new(&headers).arg(&cache).arg(project().join("tests/guest")).arg(&modules).status();
     ensure!(made.context("headers.sh")?.success(), "the test bench's kernel modules could not be compiled");
-    let images = Images::new(&binary, &boot.join("initrd"), &cache)?;
+    let real_pack = args.nvidia_pack.as_ref().map(absolute);
+    let images = Images::new(&binary, &boot.join("initrd"), &cache, real_pack)?;
     Ok(Bench { boot, binary, modules, images, limit: Duration::from_secs(args.limit_seconds) })
 }
 
