@@ -208,7 +208,7 @@ fn a_machine_without_a_driver_has_no_driver_part() {
     }
     let begun = Instant::now();
     let evidence = driver.inspect();
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!(ids(&evidence), [""; 0]);
 }
 
