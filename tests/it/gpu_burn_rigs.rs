@@ -21,7 +21,7 @@ const YANJI: &str = env!("CARGO_BIN_EXE_yanji");
 const CUDA_MIB: &str = "24";
 /// Everything once and nothing twice: no turns, and little time for what can be cut short.
 const BRIEF: &str = "name = \"brief\"\nduration_seconds = 400\ntelemetry_interval_seconds = 1\nwatchdog_seconds = 10\n\
-                     [gpu]\npatterns_seconds = 0\nload_seconds = 0\npulse_seconds = 0\nmeasure_seconds = 6\n";
+                     [gpu]\npatterns_seconds = 0\nload_seconds = 0\npulse_seconds = 0\nmeasure_seconds = 1\n";
 
 /// What one rig led to.
 struct Row {
