@@ -138,7 +138,6 @@ fn telemetry_is_what_the_driver_says_and_counters_grow_under_load() {
         assert_eq!(second.integer(&format!("gpu.burn.{path}")), Some(value), "{path}");
     }
     let capped = [&first, &second].map(|part| part.integer("gpu.burn.throttle.power_cap_permille").unwrap());
-    println!("capped {capped:?}");
     assert!(capped[0] == 0 && capped[1] > 500, "{capped:?}");
     for quantity in [Quantity::HostToDevice, Quantity::DeviceToHost] {
         let rate = |part: &yanji::evidence::Part| part.integer(quantity.fact()).unwrap();
