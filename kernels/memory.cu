@@ -166,7 +166,7 @@ KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_fill(uint4* base, u64 count, u
 
 // memory_verify(base, count, first_index, mode, seed, descending, log)
 // Reads and compares. LOG_CHECKED grows by count. The capacity proof: fill every allocation with PATTERN_ADDRESS before any is verified,
-// then the same with another seed and descending = 1. Retention: fill, wait, verify, verify again.
+// then again with PATTERN_INVERT and descending = 1. Retention: fill, wait, verify, verify again.
 KERNEL __launch_bounds__(BLOCK_THREADS, 3) memory_verify(uint4* base, u64 count, u64 first_index, u32 mode, u32 seed, u32 descending, u64* log) {
   sweep<true, false>(base, count, first_index, mode, seed, descending, log);
 }

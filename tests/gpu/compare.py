@@ -98,8 +98,11 @@ def gpu_burn(path):
 
 
 def number(path):
-    text = path.read_text().strip()
-    return float(text) if text else None
+    """The number that a tool left, if it came so far."""
+    try:
+        return float(path.read_text())
+    except ValueError:
+        return None
 
 
 if __name__ == "__main__":

@@ -39,8 +39,13 @@ else
   profile="$here/card.toml"
 fi
 SECONDS=0
-: >"$work/gpu-burn" >"$work/gemm" >"$work/skipped"
+touch "$work"/{answers,gpu-burn,gemm,skipped}
 skipped() { echo "$*" | tee -a "$work/skipped" >&2; }
+# gemm COMMAND...: a cuBLAS multiplication; leaves its rate, what it said, and its exit status.
+gemm() {
+  ended=0
+  timeout 60 "$@" >"$work/gemm" 2>"$work/gemm-said" || ended=$?
+}
 
 step "known answers of every kernel"
 if [[ -n $dry ]]; then
@@ -54,24 +59,39 @@ step "burn-in"
 status=0
 # Interrupted, it still tells what it has.
 timeout -s INT 330 "${run[@]}" burn --profile "$profile" --out "$work/burn" --format json >"$work/burn.json" || status=$?
-[[ -s $work/burn.json ]] || { echo "the burn-in gave no result (exit status $status)" >&2; exit 1; }
-
-if [[ -z $dry ]]; then
-  step "gpu-burn"
-  tool=${GPU_BURN:-$(command -v gpu_burn || true)}
-  if [[ -n $tool ]]; then
-    (cd "$(dirname "$tool")" && timeout 90 "./$(basename "$tool")" -tc 40) >"$work/gpu-burn" 2>&1 || true
-  else
-    skipped "gpu-burn: not in PATH, and no GPU_BURN"
-  fi
-  step "cuBLAS"
-  timeout 60 python3 "$here/gemm.py" >"$work/gemm" && gemm=0 || gemm=$?
-  if ((gemm == 3)) && python3 -m venv "$work/venv" 2>/dev/null &&
-    timeout 90 "$work/venv/bin/pip" install -q --retries 0 --timeout 5 nvidia-cublas-cu12 2>/dev/null; then
-    timeout 60 "$work/venv/bin/python" "$here/gemm.py" >"$work/gemm" && gemm=0 || gemm=$?
-  fi
-  ((gemm == 0)) || skipped "cuBLAS: gemm.py ended with $gemm (3: no libcublas here, and its wheel could not be installed in 90 s)"
+if [[ ! -s $work/burn.json ]]; then
+  echo "the burn-in gave no result (exit status $status)" >&2
+  echo "{\"gpus\": {}, \"ran\": false, \"reason\": \"the burn-in gave no result (exit status $status)\"}" >"$out"
+  exit 1
 fi
+
+step "gpu-burn"
+tool=${GPU_BURN:-$(command -v gpu_burn || true)}
+if [[ -n $dry ]]; then
+  skipped "gpu-burn: it needs a real card"
+elif [[ -n $tool ]]; then
+  (cd "$(dirname "$tool")" && timeout 90 "./$(basename "$tool")" -tc 40) >"$work/gpu-burn" 2>&1 || true
+else
+  skipped "gpu-burn: not in PATH, and no GPU_BURN"
+fi
+
+step "cuBLAS"
+if [[ -n $dry ]]; then
+  # At full scale: its matrices have a size of their own.
+  VGPU_YANJI=$(command -v python3) gemm env -u VGPU_CUDA_MIB target/debug/vgpu "$rig" -- "$here/gemm.py"
+else
+  gemm python3 "$here/gemm.py"
+  if ((ended == 3)) && python3 -m venv "$work/venv" 2>/dev/null &&
+    timeout 90 "$work/venv/bin/pip" install -q --retries 0 --timeout 5 nvidia-cublas-cu12 2>/dev/null; then
+    gemm "$work/venv/bin/python" "$here/gemm.py"
+  fi
+fi
+case $ended in
+  0) ;;
+  3) skipped "cuBLAS: $(tail -n 1 "$work/gemm-said"), and its wheel $([[ -n $dry ]] && echo "is not fetched for a dry run" || echo "could not be installed in 90 s")" ;;
+  124) skipped "cuBLAS: gemm.py was stopped after 60 s" ;;
+  *) skipped "cuBLAS: gemm.py ended with $ended: $(tail -n 1 "$work/gemm-said")" ;;
+esac
 
 step "comparison"
 python3 "$here/compare.py" "$work" "$known" "$status" "${dry:+dry}" >"$out" && result=0 || result=$?

@@ -151,23 +151,27 @@ fn all_works(card: &Card) -> Vec<Work> {
 /// Known answers of every kernel, on every SM. One SM that is wrong is a bad SM; all of them wrong are a bad kernel.
 pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
     for work in all_works(card) {
-        let mut failure = None;
+        let (mut failure, mut answers) = (None, Vec::new());
         card.suspect = (work.shared_bytes > 0).then_some(work.kernel);
         for iterations in TEST_ITERATIONS {
             let (iterations, mode) = work.known(iterations);
             let known = work.answer(card.seed, iterations);
             let blocks = launch(card, &work, 1, iterations, mode)?.1;
-            let right = blocks.iter().filter(|block| block.fold == known).count();
-            if right == 0 {
+            if blocks.iter().all(|block| block.fold != known) {
                 failure = Some(format!(
                     "all SMs give {:016x} instead of {known:016x}",
                     blocks.first().map_or(0, |it| it.fold)
                 ));
                 break;
             }
+            answers.push((blocks, known));
         }
         card.suspect = None;
+        let valid = failure.is_none();
         card.judge(work.kernel, failure);
+        for (blocks, known) in answers.iter().filter(|_| valid) {
+            accuse(card, &work, blocks, *known, true);
+        }
     }
     Ok(())
 }
@@ -207,6 +211,11 @@ fn check(card: &mut Card, work: &Work, blocks: &[Block], known: Option<u64>, ref
         *reference = Some(expected);
     }
     card.counters.checked_blocks += blocks.len() as u64;
+    accuse(card, work, blocks, expected, known.is_some());
+}
+
+/// Counts and tells the blocks that did not give an answer that others gave.
+fn accuse(card: &mut Card, work: &Work, blocks: &[Block], expected: u64, known_answer: bool) {
     for block in blocks.iter().filter(|block| block.fold != expected) {
         card.counters.compute_errors += 1;
         card.counters.bad_sms.insert(block.sm);
@@ -216,7 +225,7 @@ fn check(card: &mut Card, work: &Work, blocks: &[Block], known: Option<u64>, ref
                 sm: block.sm,
                 expected: format!("{expected:016x}"),
                 found: format!("{:016x}", block.fold),
-                known_answer: known.is_some(),
+                known_answer,
             }));
         }
     }
@@ -228,7 +237,8 @@ fn calibrate(card: &mut Card, work: &Work) -> Result<u32, Failure> {
     let mut shortest = None;
     loop {
         let start = Instant::now();
-        let (seconds, _) = launch(card, work, 1, iterations, FULL)?;
+        let (seconds, blocks) = launch(card, work, 1, iterations, FULL)?;
+        check(card, work, &blocks, None, &mut None);
         card.progress(work.kernel, 0.0, "");
         let shortest = *shortest.get_or_insert(seconds);
         let long = seconds >= TIMES_SHORTEST * shortest && start.elapsed() > card.time(MAX_LAUNCH / 4);
@@ -343,6 +353,7 @@ pub(super) fn split(card: &mut Card) -> Result<(), Failure> {
     card.enter(Step::Fingerprint, KERNEL);
     let iterations = calibrate(card, &work)?;
     let (_, blocks) = launch(card, &work, 1, iterations, FULL)?;
+    check(card, &work, &blocks, None, &mut None);
     let done = work.per_iteration as f64 * f64::from(iterations);
     let values = blocks.iter().map(|block| (done * 1000.0 / block.clocks.max(1) as f64) as u64).collect();
     card.measured(

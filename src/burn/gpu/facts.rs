@@ -166,7 +166,11 @@ const OWN: &[FactDef] = &[
     FactDef::new("gpu.burn.link.replays_growth", Integer, "PCIe packets that were sent again during the burn"),
     FactDef::new("gpu.burn.ecc.volatile_corrected_growth", Integer, "corrected ECC errors during the burn"),
     FactDef::new("gpu.burn.ecc.volatile_uncorrected_growth", Integer, "uncorrected ECC errors during the burn"),
-    FactDef::new("gpu.burn.remap.growth", Integer, "memory rows remapped during the burn"),
+    FactDef::new(
+        "gpu.burn.remap.growth",
+        Integer,
+        "memory rows remapped during the burn, or pages retired by a chip that has no spare rows",
+    ),
     FactDef::new("gpu.burn.nvlink.errors_growth", Integer, "errors of all NVLinks during the burn"),
     FactDef::new("gpu.burn.xids", List, "XIDs that the driver told during the burn, as numbers in text"),
 ];

@@ -27,7 +27,7 @@ const DEVICES: &str = "/sys/bus/pci/devices";
 /// How long a worker may take to end after it was asked to, or after its last line.
 const END: Duration = Duration::from_secs(5);
 /// A driver tells XIDs and error counters a moment after the failure that they explain.
-const AFTERMATH: Duration = Duration::from_millis(1500);
+const AFTERMATH: Duration = Duration::from_secs(3);
 /// The watching process says something ten times a second.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(15);
 /// How often it is started again.

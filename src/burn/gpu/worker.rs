@@ -117,7 +117,12 @@ fn set_up(assignment: &Assignment, control: Control) -> Result<Card, End> {
         _ => ": end the processes that use the GPU, and switch MIG off, then burn again",
     };
     let device = Device::open(device, identity).map_err(refused(help))?;
-    let mut card = Card::new(device, control, assignment.seed, assignment.measure_seconds).map_err(refused(help))?;
+    let pinned =
+        ": the host could not lock so much of its memory; free some, or raise the container's limit, then burn again";
+    let mut card = Card::new(device, control, assignment.seed, assignment.measure_seconds).map_err(|failure| {
+        // Nothing has asked for the card's own memory yet.
+        refused(if failure.is_out_of_memory() { pinned } else { help })(failure)
+    })?;
     let missing = card.load_kernels(&assignment.avoid);
     if card.kernels.is_empty() {
         return Err(End::NotMeasured(format!("the driver takes no kernel: {}", missing.join("; "))));

@@ -271,6 +271,10 @@ fn slow(look: &mut Looker<'_>) -> GpuSample {
         let rows = u64::from(corrected) + u64::from(uncorrected) + u64::from(pending);
         counters.extend(look.check(code).map(|()| ("remap.rows".to_owned(), rows)));
     }
+    if !counters.contains_key("remap.rows") {
+        let pages = [0, 1].map(|cause| retired_pages(look, cause));
+        counters.extend(pages.into_iter().sum::<Option<u64>>().map(|pages| ("remap.rows".to_owned(), pages)));
+    }
     counters.extend(look.get(&lib.nvmlDeviceGetPcieReplayCounter).map(|count| ("pcie.replays".to_owned(), count)));
     let mut links = None;
     if let Ok(get) = &lib.nvmlDeviceGetNvLinkErrorCounter {
@@ -304,6 +308,17 @@ fn slow(look: &mut Looker<'_>) -> GpuSample {
         fan_percent: (0..fans).filter_map(|fan| look.of(&lib.nvmlDeviceGetFanSpeed_v2, fan)).max(),
         counters,
         ..GpuSample::default()
+    }
+}
+
+/// Pages that were retired for a cause: what chips before Ampere do instead of remapping rows.
+fn retired_pages(look: &mut Looker<'_>, cause: nvmlPageRetirementCause_t) -> Option<u64> {
+    let get = look.lib.nvmlDeviceGetRetiredPages.as_ref().ok()?;
+    let mut count = 0;
+    // SAFETY: the handle is the library's own; with a count of 0 it stores the number of pages only.
+    match unsafe { get(look.handle, cause, &mut count, std::ptr::null_mut()) } {
+        nvmlReturn_enum_NVML_SUCCESS | nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE => Some(count.into()),
+        code => look.check(code).map(|()| 0),
     }
 }
 

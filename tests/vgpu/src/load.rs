@@ -14,6 +14,9 @@ use crate::rig::{Gpu, MAX_GPUS};
 /// A GPU counts as busy for so long after a launch.
 const AFTERGLOW_NANOSECONDS: u64 = 250_000_000;
 
+/// Pages of each cause that a board can retire.
+const MAX_RETIRED_PAGES: u64 = 64;
+
 /// Bits of `nvmlClocksEventReasons`.
 const IDLE: u64 = 0x1;
 const POWER_CAP: u64 = 0x4;
@@ -37,6 +40,8 @@ pub struct Record {
     pub used_bytes: AtomicU64,
     pub corrected: AtomicU64,
     pub uncorrected: AtomicU64,
+    /// Repairs of the memory after corrected errors, and after uncorrected ones.
+    pub repairs: [AtomicU64; 2],
     /// Whether it fell off the bus.
     pub lost: AtomicU64,
     /// The last XID, and how many there were.
@@ -44,7 +49,7 @@ pub struct Record {
     pub xids: AtomicU64,
     /// Millijoules spent since the record began.
     millijoules: AtomicU64,
-    _reserved: [AtomicU64; 5],
+    _reserved: [AtomicU64; 3],
 }
 
 /// What a GPU is like at a moment.
@@ -70,11 +75,12 @@ pub fn record(ordinal: usize) -> &'static Record {
             used_bytes: AtomicU64::new(0),
             corrected: AtomicU64::new(0),
             uncorrected: AtomicU64::new(0),
+            repairs: [const { AtomicU64::new(0) }; 2],
             lost: AtomicU64::new(0),
             xid: AtomicU64::new(0),
             xids: AtomicU64::new(0),
             millijoules: AtomicU64::new(0),
-            _reserved: [const { AtomicU64::new(0) }; 5],
+            _reserved: [const { AtomicU64::new(0) }; 3],
         }
     }; MAX_GPUS];
     let shared = RECORDS.get_or_init(map);
@@ -209,6 +215,14 @@ impl Record {
             *ecc.aggregate_corrected.entry(dram).or_default() += corrected;
             *ecc.volatile_uncorrected.entry(dram).or_default() += uncorrected;
             *ecc.aggregate_uncorrected.entry(dram).or_default() += uncorrected;
+        }
+        let [corrected, uncorrected] = [0, 1].map(|cause| self.repairs[cause].load(Ordering::Relaxed));
+        if let Some(rows) = &mut gpu.remapped_rows {
+            rows.corrected = rows.corrected.saturating_add(corrected as u32);
+            rows.uncorrected = rows.uncorrected.saturating_add(uncorrected as u32);
+        } else if let Some(pages) = &mut gpu.retired_pages {
+            pages.single_bit.extend((0..corrected.min(MAX_RETIRED_PAGES)).map(|page| 0x10000 + page));
+            pages.double_bit.extend((0..uncorrected.min(MAX_RETIRED_PAGES)).map(|page| 0x20000 + page));
         }
         gpu
     }

@@ -32,8 +32,8 @@ pub struct Card {
     /// Memory that is not to be had: the context's own, and what other programs hold.
     pub kept: u64,
     allocations: Mutex<BTreeMap<u64, u64>>,
-    /// Allocations so far.
-    asked: AtomicU64,
+    /// Allocations so far: of the card's memory, and of the host's.
+    asked: [AtomicU64; 2],
     pub faults: Arc<MemoryFaults>,
     effects: Vec<CudaFault>,
     pub launches: AtomicU64,
@@ -80,7 +80,7 @@ impl Card {
             base,
             kept: (own + others).min(total),
             allocations: Mutex::default(),
-            asked: AtomicU64::new(0),
+            asked: Default::default(),
             faults: Arc::new(memory_faults(&effects, base, scale)),
             effects,
             launches: AtomicU64::new(0),
@@ -100,9 +100,17 @@ impl Card {
         record(self.ordinal)
     }
 
+    /// Whether the host has memory for one more page-locked allocation of this GPU's context.
+    pub fn may_lock_pages(&self) -> Result<(), Failure> {
+        let number = self.asked[1].fetch_add(1, Ordering::Relaxed) + 1;
+        let refused =
+            |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfHostMemory { allocation } if number >= allocation);
+        if self.effects.iter().any(refused) { Err(OUT_OF_MEMORY) } else { Ok(()) }
+    }
+
     /// Takes memory.
     pub fn allocate(&self, bytes: u64) -> Result<u64, Failure> {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let number = self.asked[0].fetch_add(1, Ordering::Relaxed) + 1;
         let refused =
             |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfMemory { allocation } if number >= allocation);
         if self.effects.iter().any(refused) {

@@ -58,6 +58,10 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
                 record.corrected.fetch_add(*corrected, Ordering::Relaxed);
                 record.uncorrected.fetch_add(*uncorrected, Ordering::Relaxed);
             }
+            CudaEffect::MemoryRepairs { corrected, uncorrected } => {
+                record.repairs[0].fetch_add(*corrected, Ordering::Relaxed);
+                record.repairs[1].fetch_add(*uncorrected, Ordering::Relaxed);
+            }
             CudaEffect::Hang => loop {
                 std::thread::sleep(Duration::from_secs(3600));
             },

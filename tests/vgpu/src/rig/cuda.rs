@@ -111,6 +111,16 @@ pub enum CudaEffect {
         #[serde(default)]
         uncorrected: u64,
     },
+    /// Repairs that every launch adds: memory rows that are replaced, or pages that are retired where the chip has no spare
+    /// rows.
+    MemoryRepairs {
+        /// After corrected errors.
+        #[serde(default)]
+        corrected: u64,
+        /// After uncorrected ones.
+        #[serde(default)]
+        uncorrected: u64,
+    },
     /// The launch fails with an XID, and the context with it.
     Xid {
         /// The XID that NVML's events tell.
@@ -124,6 +134,11 @@ pub enum CudaEffect {
     Hang,
     /// No memory for that allocation, the first being 1, and later ones.
     OutOfMemory {
+        /// Its number.
+        allocation: u64,
+    },
+    /// The same of page-locked memory of the host.
+    OutOfHostMemory {
         /// Its number.
         allocation: u64,
     },

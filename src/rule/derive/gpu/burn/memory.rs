@@ -90,7 +90,7 @@ fn repairs(part: &Part) -> Reading {
     let mut found = Shortfalls::default();
     let counts = [
         ("gpu.burn.ecc.volatile_uncorrected_growth", "uncorrected ECC errors"),
-        ("gpu.burn.remap.growth", "rows remapped"),
+        ("gpu.burn.remap.growth", "rows remapped or pages retired"),
     ];
     let readings = counts.map(|(path, words)| (integer(part, path), words));
     // A card without ECC counts neither.
@@ -101,7 +101,7 @@ fn repairs(part: &Part) -> Reading {
         match reading {
             Reading::Known(0) => found.looked(),
             Reading::Known(count) => found.found(format!("{count} {words}")),
-            // Older cards retire pages instead of rows.
+            // Not every card with ECC repairs.
             Reading::Unsupported => {}
             unread => found.missing(unread.value()),
         }

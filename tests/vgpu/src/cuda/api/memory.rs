@@ -16,10 +16,11 @@ fn layout(bytes: usize) -> Result<Layout, Failure> {
 
 fn allocate_host(to: *mut *mut u8, bytes: usize) -> Result<(), Failure> {
     let runtime = runtime()?;
-    runtime.current()?;
+    let card = runtime.current()?;
     if bytes == 0 {
         return Err(INVALID_VALUE);
     }
+    card.may_lock_pages()?;
     let layout = layout(bytes)?;
     // SAFETY: the layout is not empty; the caller answers for its pointer.
     unsafe {
