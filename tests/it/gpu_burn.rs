@@ -1,6 +1,7 @@
 //! The burn of GPUs: the built binary on rigs of the virtual driver.
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -68,19 +69,19 @@ impl Bench {
         command
     }
 
-    pub(crate) fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Running {
         Self::spawn(self.burn())
     }
 
     /// Goes on with the burn that was started.
-    fn resume(&self) -> Child {
+    fn resume(&self) -> Running {
         let mut command = self.machine.command(Path::new(YANJI));
         command.args(["burn", "--resume"]).arg(self.folder.path().join("burn"));
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Child {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    fn spawn(mut command: Command) -> Running {
+        Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
     fn records(&self) -> Vec<u8> {
@@ -114,6 +115,30 @@ impl Bench {
             assert!(start.elapsed() < Duration::from_secs(200), "waited in vain");
             thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// A burn that ends with the test: one that goes on takes the time of the tests behind it.
+pub(crate) struct Running(Child);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -56,7 +56,7 @@ struct Test {
     run: fn(&Bench) -> anyhow::Result<String>,
 }
 
-const GUESTS: [Test; 16] = [
+const GUESTS: [Test; 17] = [
     Test {
         name: "smbios-twins",
         what: "16 modules by SMBIOS, two with one serial number",
