@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::Value as Json;
 
 use super::report::{
-    SHORT_PROFILE, Verified, challenge, copy_out, predicted, quoted, reports_in, trust_policy, verify,
+    SHORT_PROFILE, Verified, answers, challenge, copy_out, predicted, quoted, reports_in, trust_policy, verify,
 };
 use crate::guest::{Bench, Guest, Outcome};
 use crate::project;
@@ -19,6 +19,8 @@ use crate::tpm::run;
 const CERTIFY: &str = "yanji.run=certify yanji.profile=short.toml";
 /// A digest that no pack has.
 const WRONG_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Digits that a buyer may give.
+pub(super) const CHALLENGE: &str = "c4a11e46ec4a11e46ec4a11e46ec4a11e46ec4a11e46ec4a11e46ec4a11e46e0";
 /// Debian's test key for Secure Boot and its certificate, which the firmware's test variables know.
 const TEST_KEY: &str = "/usr/share/ovmf/PkKek-1-snakeoil.key";
 const TEST_CERTIFICATE: &str = "/usr/share/ovmf/PkKek-1-snakeoil.pem";
@@ -56,12 +58,13 @@ impl Images {
         made(&self.genuine, || self.build("genuine", &["--cmdline", CERTIFY]))
     }
 
-    /// The same with another command line: it asks for an NVIDIA pack, and the one on the medium is not that.
+    /// The same with another command line: it asks for an NVIDIA pack, and the one on the medium is not that; for an address;
+    /// and that a challenge is answered.
     fn changed(&self) -> anyhow::Result<&Path> {
         made(&self.changed, || {
             let pack = self.folder.path().join("nvidia.squashfs");
             fs::write(&pack, [0x5a; 4096])?;
-            let words = format!("{CERTIFY} yanji.nvidia={WRONG_DIGEST}");
+            let words = format!("{CERTIFY} yanji.nvidia={WRONG_DIGEST} yanji.net=dhcp yanji.challenge={CHALLENGE}");
             self.build("changed", &["--cmdline", &words, "--add", &pack.display().to_string()])
         })
     }
@@ -155,6 +158,7 @@ pub fn iso_bios(bench: &Bench) -> anyhow::Result<String> {
     let mut guest = Guest::new(bench)?;
     guest.replace("-m", "256");
     guest.arguments(&format!("-cdrom {}", bench.images.changed()?.join("yanji.iso").display()));
+    guest.arguments("-nic user,model=virtio-net-pci");
     let outcome = guest.run()?;
     let result = result_of(&outcome)?;
     ensure!(result == "3", "exit code {result}: {}", outcome.tail());
@@ -162,9 +166,11 @@ pub fn iso_bios(bench: &Bench) -> anyhow::Result<String> {
     outcome.says("no hardware root: this machine has no TPM")?;
     outcome.says("in memory only: no file system is labelled YANJI")?;
     outcome.says(" UNDECIDED")?;
+    // The first address that QEMU gives out.
+    outcome.says(" has 10.0.2.15")?;
     // The code to be photographed.
     outcome.says("█▀▀▀")?;
-    Ok("undecided, in memory, pack refused, no TPM, code shown".to_owned())
+    Ok("undecided, in memory, pack refused, no TPM, address, code shown".to_owned())
 }
 
 /// Puts a copy of an image into a USB disk from which the guest starts; gives the disk.
@@ -219,6 +225,8 @@ struct Machine<'a> {
     guest: Guest<'a>,
     vendor: String,
     disk: PathBuf,
+    /// Digits that the report has to answer.
+    challenge: Option<&'static str>,
 }
 
 impl<'a> Machine<'a> {
@@ -228,7 +236,7 @@ impl<'a> Machine<'a> {
         guest.uefi(secure)?;
         guest.replace("-m", "768");
         let disk = attach(&mut guest, image)?;
-        Ok(Self { guest, vendor, disk })
+        Ok(Self { guest, vendor, disk, challenge: None })
     }
 
     /// Starts the machine, and verifies its report under a policy that trusts the TPM's vendor and allows the genuine image.
@@ -237,6 +245,9 @@ impl<'a> Machine<'a> {
         let outcome = self.guest.run()?;
         result_of(&outcome)?;
         let report = report_on(&self.guest, &self.disk, &outcome)?;
+        if let Some(challenge) = self.challenge {
+            answers(&report, challenge)?;
+        }
         let expected = [(11, Some(["pcr11", "stub"].as_slice())), (4, register_4.as_ref().map(std::slice::from_ref))];
         for (register, path) in expected.into_iter().filter_map(|(register, path)| Some((register, path?))) {
             let (predicted, quoted) = (predicted(&image.join("image.json"), path)?, quoted(&report, register)?);
@@ -275,7 +286,9 @@ pub fn iso_uefi(bench: &Bench) -> anyhow::Result<String> {
 
 pub fn uefi_cmdline(bench: &Bench) -> anyhow::Result<String> {
     let image = bench.images.changed()?;
-    let (verified, _) = Machine::new(bench, image, false)?.run(image, Some("pcr4"))?;
+    let machine = Machine { challenge: Some(CHALLENGE), ..Machine::new(bench, image, false)? };
+    let (verified, outcome) = machine.run(image, Some("pcr4"))?;
+    outcome.says("network: no cable leads to an address")?;
     unknown(&verified)
 }
 

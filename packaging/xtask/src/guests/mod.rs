@@ -119,14 +119,14 @@ const GUESTS: [Test; 17] = [
     },
     Test {
         name: "iso-bios",
-        what: "from a CD by BIOS: 256 MiB, no TPM, no storage, an NVIDIA pack with a wrong digest",
-        expected: "undecided, in memory, pack refused, no TPM",
+        what: "from a CD by BIOS: 256 MiB, DHCP, no TPM, no storage, an NVIDIA pack with a wrong digest",
+        expected: "undecided, in memory, pack refused, no TPM, address",
         run: image::iso_bios,
     },
     Test {
         name: "nvidia-pack",
         what: "from a CD by BIOS: an NVIDIA pack with the right digest, and the menu on the serial console",
-        expected: "pack verified, modules loaded, library asked",
+        expected: "pack verified, modules loaded, report on a stick",
         run: pack::nvidia_pack,
     },
     Test {

@@ -101,9 +101,20 @@ pub fn predicted(image: &Path, path: &[&str]) -> anyhow::Result<String> {
     Ok(value.as_str().with_context(|| format!("image.json has no {path:?}"))?.to_owned())
 }
 
+fn statement(report: &Path) -> anyhow::Result<Json> {
+    Ok(serde_json::from_slice(&fs::read(report.join("report.json"))?)?)
+}
+
+/// Whether a report answers those 64 digits.
+pub fn answers(report: &Path, challenge: &str) -> anyhow::Result<()> {
+    let found = &statement(report)?["predicate"]["challenge"]["value"];
+    ensure!(found == challenge, "the report answers {found}, not {challenge}");
+    Ok(())
+}
+
 /// What the TPM showed of a register at the start and at the end.
 pub fn quoted(report: &Path, register: u32) -> anyhow::Result<Vec<String>> {
-    let statement: Json = serde_json::from_slice(&fs::read(report.join("report.json"))?)?;
+    let statement = statement(report)?;
     let quotes = statement["predicate"]["platform"]["tpm"]["quotes"].as_array().context("no quotes")?;
     let value = |quote: &Json| quote["pcrs"][register.to_string()].as_str().map(str::to_owned);
     quotes.iter().map(|quote| value(quote).with_context(|| format!("register {register} is not quoted"))).collect()

@@ -69,7 +69,7 @@ umount /run/stick
 "#;
 
 /// Adds an empty stick of that name to the guest; gives the file.
-fn add_stick(guest: &mut Guest<'_>, name: &str, options: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn add_stick(guest: &mut Guest<'_>, name: &str, options: &str) -> anyhow::Result<PathBuf> {
     let file = guest.file(&format!("{name}.img"), vec![0; STICK_BYTES])?;
     let path = format!("PATH={}:/sbin:/usr/sbin", std::env::var("PATH").unwrap_or_default());
     run(Command::new("env").args([&path, "mkfs.vfat", "-n", "YANJI"]).arg(&file))

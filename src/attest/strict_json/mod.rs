@@ -218,8 +218,22 @@ mod tests {
         kinds: Vec<Kind>,
         #[serde(default)]
         any: serde_json::Value,
+        #[serde(default)]
+        by_number: std::collections::BTreeMap<u32, String>,
+        #[serde(default)]
+        by_kind: std::collections::BTreeMap<Named, Word>,
         #[serde(flatten)]
         others: std::collections::BTreeMap<String, serde_json::Value>,
+    }
+
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+    struct Named(Word);
+
+    #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Word {
+        One,
+        Two,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -243,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_type_is_read_as_without_the_checks_and_refused_as_with_them() {
-        let wide = br#"{"name":"a\u00e9","kinds":["plain",{"object":{"size":{"low":-1}}},{"object":{"size":7}}],"any":[{"x":1.5},null],"y":{"z":true}}"#;
+        let wide = br#"{"name":"a\u00e9","kinds":["plain",{"object":{"size":{"low":-1}}},{"object":{"size":7}}],"any":[{"x":1.5},null],"y":{"z":true},"by_number":{"0":"a","23":"b"},"by_kind":{"one":"two"}}"#;
         assert_eq!(from_slice::<Wide>(wide, 1 << 20).unwrap(), serde_json::from_slice::<Wide>(wide).unwrap());
         for json in [
             r#"{"name":"a","name":"b"}"#,
@@ -253,6 +267,7 @@ mod tests {
             r#"{"name":"a","kinds":[{"object":{"size":1,"size":1}}]}"#,
             r#"{"name":"a","kinds":[{"object":{"size":{"low":1,"low":1}}}]}"#,
             r#"{"name":1,"other":{"x":1,"x":2}}"#,
+            r#"{"name":"a","by_number":{"1":"a","1":"b"}}"#,
         ] {
             for refused in [
                 from_slice::<Wide>(json.as_bytes(), 1 << 20).err(),
@@ -262,6 +277,9 @@ mod tests {
                 assert!(matches!(refused, StrictJsonError::Malformed(_)), "{json}: {refused}");
                 assert_eq!(refused.to_string(), check(json.as_bytes(), 1 << 20).unwrap_err().to_string());
             }
+        }
+        for json in [r#"{"name":"a","by_number":{"01":"a"}}"#, r#"{"name":"a","by_number":{"+1":"a"}}"#] {
+            assert!(matches!(from_slice::<Wide>(json.as_bytes(), 99), Err(StrictJsonError::Shape(_))), "{json}");
         }
         let deep = |depth: usize| format!(r#"{{"name":"a","any":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         for depth in [MAX_DEPTH - 1, MAX_DEPTH] {
