@@ -30,7 +30,8 @@ pub fn nvidia_pack(bench: &Bench) -> anyhow::Result<String> {
     let mut guest = Guest::new(bench)?;
     // The pack is copied into memory.
     guest.replace("-m", "1024");
-    guest.arguments(&format!("-cdrom {}", image.join("yanji.iso").display()));
+    // From the CD, whatever is on the stick.
+    guest.arguments(&format!("-boot order=d -cdrom {}", image.join("yanji.iso").display()));
     let ask = format!(
         "dmesg | grep NVRM: ; echo below: $(cat /run/nvidia/modules/below) ; VGPU_RIG=/run/medium/{RIG} yanji inspect | grep ' gpu:.* MiB' ; exit"
     );
