@@ -21,6 +21,9 @@ use crate::evidence::{Origin, Reading};
 const READ_DEADLINE: Duration = Duration::from_secs(3);
 /// `smartctl` on a drive that has to spin up.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a program may take to end after its output did, and between two looks at it.
+const END_DEADLINE: Duration = Duration::from_secs(2);
+const END_PAUSE: Duration = Duration::from_millis(1);
 /// A megabyte through a slow bus.
 const ROM_DEADLINE: Duration = Duration::from_secs(30);
 /// Leaves in a CPUID dump, subleaves included. Real processors have about 100.
@@ -144,7 +147,10 @@ impl LiveHost {
                 self.worker.call(READ_DEADLINE, move || msr(&files, cpu, register))
             }
             Query::Command { .. } if !self.files.are_the_machines() => Reading::Unsupported,
-            Query::Command { program, args } => run(program, args),
+            Query::Command { program, args } => match find_program(program) {
+                Some(path) => run(&path, args, COMMAND_DEADLINE),
+                None => Reading::Absent,
+            },
             Query::Nvml => {
                 let begun = self.nvml_begun().take();
                 match begun {
@@ -191,8 +197,7 @@ impl LiveHost {
 
 /// Runs a program without a shell, with an empty standard input, and keeps its standard output. The exit status is
 /// not judged: `smartctl` sets bits in it for a failing drive.
-fn run(program: &str, args: &[String]) -> Reading<Vec<u8>> {
-    let Some(path) = find_program(program) else { return Reading::Absent };
+fn run(path: &Path, args: &[String], deadline: Duration) -> Reading<Vec<u8>> {
     let child = Command::new(path)
         .args(args)
         .env("LC_ALL", "C")
@@ -212,19 +217,24 @@ fn run(program: &str, args: &[String]) -> Reading<Vec<u8>> {
         // The receiver is gone when the deadline has passed.
         let _ = sender.send(result);
     });
-    let reading = match receiver.recv_timeout(COMMAND_DEADLINE) {
+    let reading = match receiver.recv_timeout(deadline) {
         Ok(Ok(output)) if output.len() > MAX_FILE_BYTES => {
             Reading::Failed(format!("printed more than {MAX_FILE_BYTES} bytes"))
         }
         Ok(Ok(output)) => Reading::Known(output),
         Ok(Err(error)) => reading_of(&error),
-        Err(_) => Reading::Failed(format!("no answer within {} s", COMMAND_DEADLINE.as_secs())),
+        Err(_) => Reading::Failed(format!("no answer within {} s", deadline.as_secs())),
     };
+    let end = Instant::now() + END_DEADLINE;
     if !matches!(reading, Reading::Known(_)) {
         // Already gone is fine.
         let _ = child.kill();
     }
-    let _ = child.wait();
+    // A process that waits in the kernel for a dead drive takes no signal, and is left behind.
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+        thread::sleep(END_PAUSE);
+    }
+    let _ = child.kill();
     reading
 }
 
@@ -456,6 +466,17 @@ fn spawn_worker() -> Sender<Job> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_hangs_or_outlives_its_output_holds_nobody_up() {
+        let shell = |script: &str, deadline| run(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], deadline);
+        let begun = Instant::now();
+        let hung = shell("echo begun; exec sleep 600", Duration::from_secs(1));
+        assert_eq!(hung, Reading::Failed("no answer within 1 s".to_owned()));
+        assert_eq!(shell("echo done; exec sleep 600 >&-", READ_DEADLINE), Reading::Known(b"done\n".to_vec()));
+        assert_eq!(shell("echo bad; exit 4", READ_DEADLINE), Reading::Known(b"bad\n".to_vec()));
+        assert!(begun.elapsed() < Duration::from_secs(300));
+    }
 
     #[test]
     fn a_stuck_or_panicking_read_is_given_up_and_the_next_one_works() {

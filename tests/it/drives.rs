@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use serde_json::{Value as Json, json};
 use yanji::collect::collect;
-use yanji::evidence::{Evidence, EvidenceBuilder, Part, Reading};
-use yanji::host::{Capture, Query, RecordedHost};
+use yanji::evidence::{Evidence, EvidenceBuilder, Origin, Part, Reading};
+use yanji::host::{Capture, Host, Query, RecordedHost};
 use yanji::import;
 use yanji::inspection::{self, Inspection, fact_catalogue};
 use yanji::report::Document;
@@ -393,6 +394,90 @@ fn smartctl(arguments: &[&str]) -> String {
 
 fn log_page(page: u8, length: u32) -> String {
     Query::NvmeLog { controller: "nvme0".to_owned(), page, length }.path()
+}
+
+/// A machine from which a drive is gone after so many questions about it, or on which its smartctl never answers.
+struct Failing {
+    machine: RecordedHost,
+    drive: &'static str,
+    questions: usize,
+    asked: AtomicUsize,
+}
+
+impl Failing {
+    fn inspect(&self) -> Inspection {
+        self.asked.store(0, Relaxed);
+        assess(collect(self))
+    }
+
+    fn or<T>(&self, path: &str, answer: impl FnOnce() -> Reading<T>) -> Reading<T> {
+        if path.contains(self.drive) && self.asked.fetch_add(1, Relaxed) >= self.questions {
+            Reading::Failed("No such device (os error 19)".to_owned())
+        } else {
+            answer()
+        }
+    }
+}
+
+impl Host for Failing {
+    fn origin(&self) -> Origin {
+        Origin::Live
+    }
+
+    fn read(&self, path: &str) -> Reading<Vec<u8>> {
+        self.or(path, || self.machine.read(path))
+    }
+
+    fn list(&self, path: &str) -> Reading<Vec<String>> {
+        self.or(path, || self.machine.list(path))
+    }
+
+    fn link(&self, path: &str) -> Reading<String> {
+        self.or(path, || self.machine.link(path))
+    }
+
+    fn ask(&self, query: &Query) -> Reading<Vec<u8>> {
+        self.or(&query.path(), || self.machine.ask(query))
+    }
+}
+
+#[test]
+fn a_drive_that_vanishes_is_missing_from_then_on_and_nothing_is_made_up() {
+    const HOURS: &str = "drive.smart.power_on_hours";
+    let nvme = || Drive::pm9a3("nvme0n1", "0000:05:00.0");
+    for (drive, one) in
+        [("nvme0", Drive { smartctl: false, ..nvme() }), ("nvme0", nvme()), ("sda", Drive::exos("sda", "0000:00:17.0"))]
+    {
+        let id = format!("drive:{}", one.name);
+        let other = Drive {
+            serial: "S64HNT0W301999".to_owned(),
+            wwid: "eui.36344830573019990025384100000001".to_owned(),
+            ..Drive::pm9a3("nvme1n1", "0000:06:00.0")
+        };
+        let machine = machine(vec![one, other]).host();
+        let mut host = Failing { machine, drive, questions: usize::MAX, asked: AtomicUsize::new(0) };
+        let whole = host.inspect();
+        assert_eq!(firing(&whole), BTreeSet::new());
+        let questions = host.asked.load(Relaxed);
+        assert!(questions > 5, "{questions}");
+        let mut open = 0;
+        for left in 0..questions {
+            host.questions = left;
+            let inspection = host.inspect();
+            assert_eq!(firing(&inspection), BTreeSet::new(), "{left} of {questions}");
+            let part = inspection.evidence.part(&id);
+            for (path, fact) in part.into_iter().flat_map(|part| &part.facts) {
+                let Some(known) = fact.reading.known() else { continue };
+                // The kernel cuts the name of a SATA drive, which stands for what smartctl says no more.
+                let before = show(whole.evidence.part(&id).unwrap(), path.as_str());
+                assert!(before.starts_with(&known.to_string()), "{path} after {left}: {known}, not {before}");
+            }
+            open += usize::from(part.is_none_or(|part| !matches!(part.reading(HOURS), Some(Reading::Known(_)))));
+            // The other one is there all the same.
+            assert!(inspection.evidence.part("drive:nvme1n1").is_some());
+        }
+        assert!(open > 0);
+    }
 }
 
 #[test]
