@@ -227,6 +227,8 @@ struct Machine<'a> {
     disk: PathBuf,
     /// Digits that the report has to answer.
     challenge: Option<&'static str>,
+    /// The image that the policy allows.
+    allowed: &'a Path,
 }
 
 impl<'a> Machine<'a> {
@@ -236,10 +238,10 @@ impl<'a> Machine<'a> {
         guest.uefi(secure)?;
         guest.replace("-m", "768");
         let disk = attach(&mut guest, image)?;
-        Ok(Self { guest, vendor, disk, challenge: None })
+        Ok(Self { guest, vendor, disk, challenge: None, allowed: bench.images.genuine()? })
     }
 
-    /// Starts the machine, and verifies its report under a policy that trusts the TPM's vendor and allows the genuine image.
+    /// Starts the machine, and verifies its report under a policy that trusts the TPM's vendor and allows one image.
     /// `register_4` is its name in image.json, `image` the one that is started: the TPM has to show what that predicts.
     fn run(mut self, image: &Path, register_4: Option<&str>) -> anyhow::Result<(Verified, Outcome)> {
         let outcome = self.guest.run()?;
@@ -256,8 +258,7 @@ impl<'a> Machine<'a> {
                 "register {register}: {quoted:?}, not {predicted}"
             );
         }
-        let genuine = self.guest.bench.images.genuine()?.join("image.json");
-        let policy = trust_policy(&self.guest, &report, &self.vendor, Some(&genuine))?;
+        let policy = trust_policy(&self.guest, &report, &self.vendor, Some(&self.allowed.join("image.json")))?;
         let verified = verify(&self.guest, &report, &["--trust".as_ref(), policy.as_os_str()])?;
         Ok((verified, outcome))
     }
@@ -306,7 +307,8 @@ pub fn uefi_options(bench: &Bench) -> anyhow::Result<String> {
 
 pub fn secure_boot(bench: &Bench) -> anyhow::Result<String> {
     let image = bench.images.signed()?;
-    let (verified, outcome) = Machine::new(bench, image, true)?.run(image, Some("pcr4SecureBoot"))?;
+    let machine = Machine { allowed: image, ..Machine::new(bench, image, true)? };
+    let (verified, outcome) = machine.run(image, Some("pcr4SecureBoot"))?;
     outcome.says("Secure Boot is on")?;
     // The kernel takes no module that nobody signed.
     outcome.says(": driver 550.1.2 is loaded")?;
