@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use memchr::memchr;
 use serde::Serialize;
 use serde_json::Serializer;
-use serde_json::ser::{CompactFormatter, Formatter};
+use serde_json::ser::Formatter;
 
 use super::escape_controls;
 
@@ -33,7 +33,7 @@ pub fn json_lines(value: &impl Serialize) -> serde_json::Result<String> {
 ///
 /// Those of the value's own serialisation.
 pub fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
-    text(value, Line(CompactFormatter))
+    text(value, Line)
 }
 
 fn text(value: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
@@ -51,7 +51,8 @@ fn fragment<W: Write + ?Sized>(writer: &mut W, text: &str) -> io::Result<()> {
     }
 }
 
-struct Line(CompactFormatter);
+/// As `serde_json::ser::CompactFormatter`, which is what a formatter is by itself.
+struct Line;
 
 impl Formatter for Line {
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {

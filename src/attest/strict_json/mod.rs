@@ -45,9 +45,7 @@ pub enum StrictJsonError {
 /// Checks bytes without building anything: one JSON value (RFC 8259) of at most `max_bytes`, no key twice in an object
 /// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels.
 pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
-    if bytes.len() > max_bytes {
-        return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
-    }
+    within(bytes, max_bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     Level(MAX_DEPTH).deserialize(&mut deserializer).map_err(StrictJsonError::Malformed)?;
     deserializer.end().map_err(StrictJsonError::Malformed)
@@ -55,9 +53,7 @@ pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
 
 /// Reads a type from bytes that [`check`] accepts. What `check` refuses is told before what the type lacks.
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8], max_bytes: usize) -> Result<T, StrictJsonError> {
-    if bytes.len() > max_bytes {
-        return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
-    }
+    within(bytes, max_bytes)?;
     // Checked once and not for each string.
     let Ok(text) = std::str::from_utf8(bytes) else {
         check(bytes, max_bytes)?;
@@ -70,6 +66,11 @@ pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8], max_bytes: usize) 
         Ok(()) => StrictJsonError::Shape(error),
         Err(refused) => refused,
     })
+}
+
+fn within(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
+    let bytes = bytes.len();
+    if bytes > max_bytes { Err(StrictJsonError::TooLarge { bytes, max_bytes }) } else { Ok(()) }
 }
 
 /// Walks a value that may nest that many more levels.
