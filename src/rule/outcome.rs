@@ -1,7 +1,7 @@
 //! What a rule says about a part.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::evidence::{FactPath, Reading, SourceId};
 
@@ -50,7 +50,7 @@ pub struct Witness {
 }
 
 /// Why a rule fired.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
     /// Severity of the rule.
@@ -63,7 +63,7 @@ pub struct Finding {
 
 /// What a rule says about a part. "Could not look" is [`Outcome::Inconclusive`], never [`Outcome::Clear`] and never
 /// [`Outcome::NotApplicable`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum Outcome {
     /// Looked, and nothing is wrong.
@@ -92,7 +92,7 @@ impl Outcome {
 }
 
 /// One rule applied to one part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Check {
     /// Id of the rule.
     pub id: String,
@@ -101,4 +101,77 @@ pub struct Check {
     /// What the rule says.
     #[serde(flatten)]
     pub outcome: Outcome,
+}
+
+/// Reads the fields in one go. Reports have thousands of checks, and a flattened, tagged field is put together from a list of
+/// everything that nothing else claimed.
+impl<'de> Deserialize<'de> for Check {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Status {
+            Clear,
+            Fires,
+            Inconclusive,
+            NotApplicable,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename = "Check", deny_unknown_fields)]
+        struct Flat {
+            id: String,
+            part: String,
+            status: Status,
+            severity: Option<Severity>,
+            confidence: Option<Confidence>,
+            witnesses: Option<Vec<Witness>>,
+            missing: Option<Vec<FactPath>>,
+        }
+
+        let Flat { id, part, status, severity, confidence, witnesses, missing } = Flat::deserialize(deserializer)?;
+        let outcome = match (status, severity, confidence, witnesses, missing) {
+            (Status::Clear, None, None, None, None) => Outcome::Clear,
+            (Status::Fires, Some(severity), Some(confidence), Some(witnesses), None) => {
+                Outcome::Fires(Finding { severity, confidence, witnesses })
+            }
+            (Status::Inconclusive, None, None, None, Some(missing)) => Outcome::Inconclusive { missing },
+            (Status::NotApplicable, None, None, None, None) => Outcome::NotApplicable,
+            _ => return Err(de::Error::custom("a check whose fields are not those of its status")),
+        };
+        Ok(Self { id, part, outcome })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_has_the_fields_of_its_status_and_no_others() {
+        let read = |rest: &str| serde_json::from_str::<Check>(&format!(r#"{{"id":"cpu.rule","part":"cpu:0",{rest}}}"#));
+        for outcome in [
+            Outcome::Clear,
+            Outcome::NotApplicable,
+            Outcome::Inconclusive { missing: Vec::new() },
+            Outcome::Fires(Finding {
+                severity: Severity::High,
+                confidence: Confidence::VeryHigh,
+                witnesses: Vec::new(),
+            }),
+        ] {
+            let check = Check { id: "cpu.rule".to_owned(), part: "cpu:0".to_owned(), outcome };
+            let json = serde_json::to_string(&check).unwrap();
+            assert_eq!(serde_json::from_str::<Check>(&json).unwrap(), check, "{json}");
+        }
+        for rest in [
+            r#""status":"clear","missing":[]"#,
+            r#""status":"clear","other":1"#,
+            r#""status":"fires","severity":"high","confidence":"low""#,
+            r#""status":"inconclusive""#,
+            r#""status":"perhaps""#,
+            r#""severity":"high""#,
+        ] {
+            assert!(read(rest).is_err(), "{rest}");
+        }
+    }
 }
