@@ -29,7 +29,7 @@ impl<T> Strict<T> {
 
 macro_rules! watched {
     ($($method:ident($($name:ident: $type:ty),*))*) => {
-        $(#[inline(always)] fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+        $(fn $method<V: Visitor<'de>>(self, $($name: $type,)* visitor: V) -> Result<V::Value, D::Error> {
             self.inner.$method($($name,)* Strict { inner: visitor, left: self.left, known: &[] })
         })*
     };
@@ -68,7 +68,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_identifier()
     }
 
-    #[inline(always)]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -92,62 +91,50 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
         self.inner.expecting(f)
     }
 
-    #[inline(always)]
     fn visit_bool<E: Error>(self, value: bool) -> Result<V::Value, E> {
         self.inner.visit_bool(value)
     }
 
-    #[inline(always)]
     fn visit_i64<E: Error>(self, value: i64) -> Result<V::Value, E> {
         self.inner.visit_i64(value)
     }
 
-    #[inline(always)]
     fn visit_u64<E: Error>(self, value: u64) -> Result<V::Value, E> {
         self.inner.visit_u64(value)
     }
 
-    #[inline(always)]
     fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
         self.inner.visit_f64(value)
     }
 
-    #[inline(always)]
     fn visit_str<E: Error>(self, value: &str) -> Result<V::Value, E> {
         self.inner.visit_str(value)
     }
 
-    #[inline(always)]
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<V::Value, E> {
         self.inner.visit_borrowed_str(value)
     }
 
-    #[inline(always)]
     fn visit_unit<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_unit()
     }
 
-    #[inline(always)]
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
         self.inner.visit_none()
     }
 
-    #[inline(always)]
     fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         self.inner.visit_some(Strict { inner, left: self.left, known: &[] })
     }
 
-    #[inline(always)]
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<V::Value, D::Error> {
         self.inner.visit_newtype_struct(Strict { inner, left: self.left, known: &[] })
     }
 
-    #[inline(always)]
     fn visit_seq<A: SeqAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.inner.visit_seq(Strict { inner, left: self.left.down()?, known: &[] })
     }
 
-    #[inline(always)]
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
         self.inner.visit_map(Entries {
             inner: entries,
@@ -158,7 +145,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
         })
     }
 
-    #[inline(always)]
     fn visit_enum<A: EnumAccess<'de>>(self, inner: A) -> Result<V::Value, A::Error> {
         self.inner.visit_enum(Strict { inner, left: self.left, known: &[] })
     }
@@ -167,7 +153,6 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
 impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
     type Value = S::Value;
 
-    #[inline(always)]
     fn deserialize<D: Deserializer<'de>>(self, inner: D) -> Result<S::Value, D::Error> {
         self.inner.deserialize(Strict { inner, left: self.left, known: &[] })
     }
@@ -176,7 +161,6 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
 impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     type Error = A::Error;
 
-    #[inline(always)]
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<Option<S::Value>, A::Error> {
         self.inner.next_element_seed(Strict { inner, left: self.left, known: &[] })
     }
@@ -197,7 +181,6 @@ struct Entries<'de, A> {
 }
 
 impl<A> Entries<'_, A> {
-    #[inline]
     fn is_known(&mut self, key: &str) -> bool {
         let (before, after) = self.known.split_at(self.next);
         let found = after.iter().position(|known| *known == key).map(|at| self.next + at);
@@ -218,7 +201,6 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'de, A> {
         seed.deserialize(Name { text: key, error: PhantomData }).map(Some)
     }
 
-    #[inline(always)]
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, inner: S) -> Result<S::Value, A::Error> {
         self.inner.next_value_seed(Strict { inner, left: self.left, known: &[] })
     }
@@ -248,7 +230,6 @@ macro_rules! numbers {
 impl<'de, E: Error> Deserializer<'de> for Name<'de, E> {
     type Error = E;
 
-    #[inline(always)]
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, E> {
         match self.text {
             Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
@@ -267,12 +248,10 @@ impl<'de, E: Error> Deserializer<'de> for Name<'de, E> {
         deserialize_i64 visit_i64 i64
     }
 
-    #[inline(always)]
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, E> {
         visitor.visit_newtype_struct(self)
     }
 
-    #[inline(always)]
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -292,7 +271,6 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
     type Error = A::Error;
     type Variant = Strict<A::Variant>;
 
-    #[inline(always)]
     fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self::Variant), A::Error> {
         let (value, inner) = self.inner.variant_seed(seed)?;
         Ok((value, Strict { inner, left: self.left, known: &[] }))
@@ -303,22 +281,18 @@ impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for Strict<A> {
 impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for Strict<A> {
     type Error = A::Error;
 
-    #[inline(always)]
     fn unit_variant(self) -> Result<(), A::Error> {
         self.inner.unit_variant()
     }
 
-    #[inline(always)]
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, inner: S) -> Result<S::Value, A::Error> {
         self.inner.newtype_variant_seed(Strict { inner, left: self.left.down()?, known: &[] })
     }
 
-    #[inline(always)]
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, inner: V) -> Result<V::Value, A::Error> {
         self.inner.tuple_variant(len, Strict { inner, left: self.left.down()?, known: &[] })
     }
 
-    #[inline(always)]
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], inner: V) -> Result<V::Value, A::Error> {
         self.inner.struct_variant(fields, Strict { inner, left: self.left.down()?, known: &[] })
     }
