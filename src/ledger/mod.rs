@@ -52,13 +52,14 @@ const NOT_ALONE: [&str; 4] = ["platform", "board", "chassis", "psu"];
 
 /// Ids that no innocent cause can give to two units, beside the facts whose role is [`Role::UnitId`]; and how the facts are
 /// compared: those with one name in the second column are one id, whichever source told it.
-const STRONG: [(&str, &str); 6] = [
+const STRONG: [(&str, &str); 7] = [
     ("dimm.spd.module_id", "dimm.spd.module_id"),
     ("cpu.sysfs.ppin", "cpu.sysfs.ppin"),
     ("gpu.nvml.uuid", "gpu.uuid"),
     ("gpu.procfs.uuid", "gpu.uuid"),
     ("gpu.nvml.pdi", "gpu.nvml.pdi"),
     ("gpu.attestation.pdi", "gpu.nvml.pdi"),
+    ("gpu.bar0.pdi", "gpu.nvml.pdi"),
 ];
 /// Board serial numbers of GPUs. Two GPUs of one board share it on purpose, and lie in one machine.
 const GPU_SERIAL: &str = "gpu.nvml.serial";
