@@ -132,7 +132,8 @@ mod tests {
         assert_eq!(pdi(0xbae9_74c7, 0x4917_e5a9), Reading::Known(0x4917_e5a9_bae9_74c7));
         assert_eq!(pdi(0, 0x4917_e5a9), Reading::Known(0x4917_e5a9_0000_0000));
         assert_eq!(pdi(0, 0), Reading::Absent);
-        for (low, high) in [(0xbadf_5040, 0x4917_e5a9), (0xbae9_74c7, 0xbadf_1100), (u32::MAX, u32::MAX), (0, u32::MAX)] {
+        for (low, high) in [(0xbadf_5040, 0x4917_e5a9), (0xbae9_74c7, 0xbadf_1100), (u32::MAX, u32::MAX), (0, u32::MAX)]
+        {
             assert!(matches!(pdi(low, high), Reading::Failed(_)), "{low:#x} {high:#x}");
         }
     }

@@ -558,7 +558,10 @@ fn every_known_trick_is_found_by_the_rule_that_is_about_it() {
         (
             "library that tells another chip's identifier",
             vec![Card {
-                more: vec![("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()), ("gpu.bar0.pdi", "0x4917e5a9bae974c8".into())],
+                more: vec![
+                    ("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()),
+                    ("gpu.bar0.pdi", "0x4917e5a9bae974c8".into()),
+                ],
                 ..Card::a100_40(0)
             }],
             None,
@@ -568,7 +571,10 @@ fn every_known_trick_is_found_by_the_rule_that_is_about_it() {
         (
             "identifier whose bytes one interface gives in reverse",
             vec![Card {
-                more: vec![("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()), ("gpu.bar0.pdi", "0xc774e9baa9e51749".into())],
+                more: vec![
+                    ("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()),
+                    ("gpu.bar0.pdi", "0xc774e9baa9e51749".into()),
+                ],
                 ..Card::a100_40(0)
             }],
             None,
