@@ -59,6 +59,9 @@ pub(super) fn check(
             checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
         let fleet = device::compare(&devices);
         report.failures.extend(fleet.failures);
+        // Two boards in one machine, or the GPU of another machine that signs through a relay: a person has to look.
+        let strangers: Vec<_> = fleet.apart.into_iter().filter(|it| !report.indeterminate.contains(it)).collect();
+        report.indeterminate.extend(strangers);
         open.extend(fleet.not_proven);
     }
     let by_part = by_part(&checked, report);

@@ -278,6 +278,27 @@ pdi = \"4917e5a9bae974c7\"
 }
 
 #[test]
+fn attack_a_gpu_of_another_board_that_signs_through_a_relay() {
+    // Its report is fresh and its PDI that which a shim of NVML tells; but it names the switches of its own board.
+    let gpu = |address: &str, pdi: &str, switch: &str| {
+        format!(
+            "[[gpu]]\nlike = \"h100-sxm\"\npdi = \"{pdi}\"\npci = {{ address = \"{address}\" }}\n\
+             confidential_compute = {{ attest = true, switches = [\"{switch}\"] }}\n"
+        )
+    };
+    let rig = gpu("0000:17:00.0", "11223344556677aa", "00000000000000a1")
+        + &gpu("0000:27:00.0", "11223344556677bb", "00000000000000a1")
+        + &gpu("0000:37:00.0", "11223344556677cc", "00000000000000c1");
+    let attested = Attested::new(&rig);
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let open = &verified["reports"][0]["indeterminate"];
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["class"]), (1, &json!("E_IDENTITY_CONFLICT")), "{open}");
+    assert_eq!(open[0]["observed"], "0x00000000000000c1");
+    assert_eq!(open[0]["expected"], "one that the other GPUs name: 0x00000000000000a1");
+    assert!(open[0]["what"].as_str().unwrap().contains("0x11223344556677cc"), "{open}");
+}
+
+#[test]
 fn attack_one_chip_as_two_gpus() {
     let rig = "
 [[gpu]]
