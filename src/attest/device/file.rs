@@ -17,6 +17,8 @@ const MAX_ENTRIES: usize = 1024;
 /// SPDM 1.1, GET_MEASUREMENTS.
 const REPORT_START: [u8; 2] = [0x11, 0xe0];
 const PEM_START: &[u8] = b"-----BEGIN ";
+/// What says that an object is a collection of wrapped messages (draft-ietf-rats-msg-wrap, 3.3).
+const WRAPPER: &str = "__cmwc_t";
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +65,7 @@ pub enum FileError {
     #[error("its {0} is neither hexadecimal nor base64")]
     Encoding(&'static str),
     /// A nonce of another length.
-    #[error("its nonce is not 64 hexadecimal digits")]
+    #[error("its nonce is not one of 32 bytes")]
     Nonce,
     /// Something else.
     #[error("neither JSON, nor PEM, nor a measurement report")]
@@ -81,12 +83,28 @@ impl From<StrictJsonError> for FileError {
 struct RawEntry {
     #[serde(default)]
     arch: Option<String>,
-    certificate: String,
-    evidence: String,
+    certificate: Text,
+    evidence: Text,
     #[serde(default)]
-    nonce: Option<String>,
+    nonce: Option<Text>,
     #[serde(default)]
     vbios_version: Option<String>,
+}
+
+/// A text, by itself or behind its media type as in a RATS conceptual message wrapper.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Plain(String),
+    Wrapped(String, String),
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Wrapped(_, text) => text,
+        }
+    }
 }
 
 /// What devices lie in: `evidences` of `nvattest collect-evidence`, or `evidence_list` of a request to NVIDIA's attestation
@@ -96,7 +114,7 @@ struct Collected {
     #[serde(alias = "evidence_list")]
     evidences: Vec<Value>,
     #[serde(default)]
-    nonce: Option<String>,
+    nonce: Option<Text>,
     #[serde(default)]
     arch: Option<String>,
 }
@@ -115,12 +133,15 @@ pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
         Some(b'[') => (strict_json::from_slice(text, MAX_FILE_BYTES)?, None, None),
         Some(b'{') => {
             let one: Value = strict_json::from_slice(text, MAX_FILE_BYTES)?;
-            match ["evidences", "evidence_list"].iter().any(|key| one.get(key).is_some()) {
-                true => {
-                    let Collected { evidences, nonce, arch } = shaped(one)?;
-                    (evidences, nonce, arch)
-                }
-                false => (vec![one], None, None),
+            let has = |key| one.get(key).is_some();
+            if has("evidences") || has("evidence_list") {
+                let Collected { evidences, nonce, arch } = shaped(one)?;
+                (evidences, nonce, arch)
+            } else if has(WRAPPER) && !has("evidence") {
+                let nonce = one.get("nonce").cloned().map(shaped).transpose()?;
+                (wrapped(one), nonce, None)
+            } else {
+                (vec![one], None, None)
             }
         }
         // OpenSSL prints words about a certificate in front of it.
@@ -146,6 +167,20 @@ pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
     }
 }
 
+/// The devices in a collection of wrapped messages, as NVIDIA's attestation SDK writes it: members by the names of the
+/// devices, each a collection itself. What else lies in it is left alone.
+fn wrapped(collection: Value) -> Vec<Value> {
+    let Value::Object(members) = collection else { return Vec::new() };
+    let is_device =
+        |member: &Value| member.get(WRAPPER).is_some_and(|kind| kind.as_str().is_some_and(is_evidence_item));
+    members.into_iter().map(|(_, member)| member).filter(is_device).collect()
+}
+
+/// `tag:nvidia.com,2026:evidence-item/v1`
+fn is_evidence_item(kind: &str) -> bool {
+    kind.starts_with("tag:nvidia.com,") && kind.contains(":evidence-item/")
+}
+
 /// One device that lacks something says nothing about the others.
 fn shaped<T: DeserializeOwned>(value: Value) -> Result<T, FileError> {
     serde_json::from_value(value)
@@ -156,18 +191,17 @@ fn entry(raw: RawEntry) -> Result<Entry, FileError> {
     let nonce = match &raw.nonce {
         None => None,
         Some(text) => {
-            let mut nonce = [0; NONCE_BYTES];
-            let digits = text.strip_prefix("0x").unwrap_or(text);
-            hex::decode_to_slice(digits, &mut nonce).map_err(|_| FileError::Nonce)?;
-            Some(nonce)
+            let bytes = decode(text.as_str()).ok_or(FileError::Nonce)?;
+            Some(<[u8; NONCE_BYTES]>::try_from(bytes).map_err(|_| FileError::Nonce)?)
         }
     };
-    let chain = match raw.certificate.as_bytes().trim_ascii_start().starts_with(PEM_START) {
-        true => raw.certificate.into_bytes(),
-        false => decode(&raw.certificate).ok_or(FileError::Encoding("certificate"))?,
+    let certificate = raw.certificate.as_str();
+    let chain = match certificate.as_bytes().trim_ascii_start().starts_with(PEM_START) {
+        true => certificate.as_bytes().to_vec(),
+        false => decode(certificate).ok_or(FileError::Encoding("certificate"))?,
     };
     Ok(Entry {
-        report: decode(&raw.evidence).ok_or(FileError::Encoding("evidence"))?,
+        report: decode(raw.evidence.as_str()).ok_or(FileError::Encoding("evidence"))?,
         chain,
         nonce,
         architecture: raw.arch,

@@ -185,6 +185,29 @@ fn evidence_comes_in_many_forms() {
     let entry = json!({"evidence": BASE64_STANDARD.encode(&report), "certificate": wrapped});
     let request = json!({"nonce": "07".repeat(32), "arch": "HOPPER", "evidence_list": [entry]});
     verifies(&[("request.json", format!("\u{feff}{request}").as_bytes())]);
+    // A collection as NVIDIA's attestation SDK writes it since 2026, here with something else in it.
+    let base64url = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let nonce = json!(["application/octet-stream", base64url(&[7; 32])]);
+    let item = json!({
+        "__cmwc_t": "tag:nvidia.com,2026:evidence-item/v1",
+        "evidence": ["application/vnd.nvidia.spdm-measurement-transcript", base64url(&report)],
+        "certificate": ["application/vnd.nvidia.pem-cert-chain", base64url(chain.as_bytes())],
+        "nonce": nonce,
+    });
+    let other = json!({"__cmwc_t": "tag:nvidia.com,2026:reference/v1"});
+    let kind = "tag:nvidia.com,2026:verifier-input/profiles/base/pre-1.0.0";
+    let collection = json!({"__cmwc_t": kind, "nonce": nonce, "gpu_0": item, "corim_0": other});
+    verifies(&[("collection.json", collection.to_string().as_bytes())]);
+    verifies(&[("item.json", item.to_string().as_bytes())]);
+    let mut stale = collection.clone();
+    stale["gpu_0"].as_object_mut().unwrap().remove("nonce");
+    stale["nonce"][1] = json!(base64url(&[8; 32]));
+    fs::write(place.path("stale.json"), stale.to_string()).unwrap();
+    let failed = decode(&place, &["stale.json", "--device-root", "root.pem"]).exits(4).json();
+    assert_eq!((classes(&failed)[0], &failed["failures"][0]["expected"]), ("E_NONCE", &json!("08".repeat(32))));
+    let nothing = json!({"__cmwc_t": kind, "corim_0": other});
+    fs::write(place.path("nothing.json"), nothing.to_string()).unwrap();
+    assert_eq!(classes(&decode(&place, &["nothing.json"]).exits(4).json()), ["E_FORMAT"]);
     // Nonce and architecture of the whole request count for each device in it.
     for (member, value, class) in
         [("nonce", "08".repeat(32), "E_NONCE"), ("arch", "BLACKWELL".to_owned(), "E_IDENTITY_CONFLICT")]
@@ -210,7 +233,7 @@ fn a_device_that_cannot_be_read_hides_no_other() {
         (json!(5), "does not have the expected fields"),
         (json!({"arch": "HOPPER"}), "missing field `certificate`"),
         (json!({"evidence": "zz", "certificate": ""}), "its evidence is neither hexadecimal nor base64"),
-        (json!({"evidence": "11e0", "certificate": "", "nonce": "07"}), "its nonce is not 64 hexadecimal digits"),
+        (json!({"evidence": "11e0", "certificate": "", "nonce": "07"}), "its nonce is not one of 32 bytes"),
     ] {
         fs::write(place.path("three.json"), json!([first, broken, last]).to_string()).unwrap();
         let document = decode(&place, &["three.json", "--device-root", "root.pem"]).exits(4).json();
