@@ -50,6 +50,7 @@ const KINDS: &[(&str, &str, &[&str])] = &[
             "gpu.nvml.uuid",
             "gpu.nvml.serial",
             "gpu.nvml.pdi",
+            "gpu.bar0.pdi",
             "gpu.nvml.vbios_version",
             "gpu.procfs.uuid",
         ],

@@ -191,7 +191,8 @@ impl Printer {
         match self.format {
             Format::Json if self.several => output::print_json_line(&self.shared),
             Format::Plain | Format::Csv if self.shared != Shared::default() => {
-                output::print(&format!("\n{}", report::shared_plain(&self.shared, output::style())))
+                let same = "files about one are read with --same-machine";
+                output::print(&format!("\n{}", report::shared_plain(&self.shared, same, output::style())))
             }
             _ => Ok(()),
         }

@@ -126,7 +126,8 @@ impl Printer {
         } += 1;
         output::print(&text)?;
         if self.format == Format::Plain {
-            output::print(&report::shared_plain(&report.shared, output::style()))?;
+            let same = "a later report about one names the earlier one (certify --previous)";
+            output::print(&report::shared_plain(&report.shared, same, output::style()))?;
         }
         Ok(())
     }

@@ -52,13 +52,14 @@ const NOT_ALONE: [&str; 4] = ["platform", "board", "chassis", "psu"];
 
 /// Ids that no innocent cause can give to two units, beside the facts whose role is [`Role::UnitId`]; and how the facts are
 /// compared: those with one name in the second column are one id, whichever source told it.
-const STRONG: [(&str, &str); 6] = [
+const STRONG: [(&str, &str); 7] = [
     ("dimm.spd.module_id", "dimm.spd.module_id"),
     ("cpu.sysfs.ppin", "cpu.sysfs.ppin"),
     ("gpu.nvml.uuid", "gpu.uuid"),
     ("gpu.procfs.uuid", "gpu.uuid"),
     ("gpu.nvml.pdi", "gpu.nvml.pdi"),
     ("gpu.attestation.pdi", "gpu.nvml.pdi"),
+    ("gpu.bar0.pdi", "gpu.nvml.pdi"),
 ];
 /// Board serial numbers of GPUs. Two GPUs of one board share it on purpose, and lie in one machine.
 const GPU_SERIAL: &str = "gpu.nvml.serial";
@@ -72,12 +73,17 @@ const MODULE_SERIALS: [(&str, &str); 3] = [
 /// Ids that are no facts of the evidence.
 const CHALLENGE: &str = "challenge";
 const ENDORSEMENT_KEY: &str = "tpm.endorsement-key";
+const DOCUMENT: &str = "document";
+/// Why two documents are about one unit that does not say which it is.
+const LINKED: &str = "the earlier report that it names";
 
 /// What one document shows of ids. Made by [`Sighting::of`]; holds no more than the ledger needs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Sighting {
     machine: [Option<Hash>; MACHINE.len()],
     ids: Vec<Id>,
+    /// The document itself, and the one that it says to go on from.
+    link: Option<(Hash, Option<Hash>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -162,12 +168,42 @@ pub struct Ledger {
     documents: Vec<Document>,
     parts: Vec<String>,
     part_numbers: HashMap<String, u32>,
+    chains: Chains,
 }
 
 #[derive(Debug)]
 struct Document {
     name: Box<str>,
     machine: [Option<Hash>; MACHINE.len()],
+    link: Option<Hash>,
+}
+
+/// Documents that name each other, directly or through others.
+#[derive(Debug, Default)]
+struct Chains(HashMap<Hash, Hash>);
+
+impl Chains {
+    fn join(&mut self, one: Hash, other: Hash) {
+        let (one, other) = (self.end(one), self.end(other));
+        if one != other {
+            self.0.insert(one, other);
+        }
+    }
+
+    fn are_joined(&mut self, one: Hash, other: Hash) -> bool {
+        one == other || self.end(one) == self.end(other)
+    }
+
+    /// Halves the way to the end, so that a long chain is walked once.
+    fn end(&mut self, mut at: Hash) -> Hash {
+        while let Some(next) = self.0.get(&at).copied() {
+            if let Some(after) = self.0.get(&next).copied() {
+                self.0.insert(at, after);
+            }
+            at = next;
+        }
+        at
+    }
 }
 
 /// How two documents stand to each other.
@@ -224,7 +260,15 @@ impl Sighting {
         }
         // The strongest id of a part comes first and speaks for it.
         ids.sort_by_key(|id: &Id| std::cmp::Reverse(id.strength));
-        Self { machine, ids }
+        Self { machine, ids, link: None }
+    }
+
+    /// Says which document it is, and which earlier one about the same unit it names. Two documents of one chain that don't
+    /// say which machine they are about, or not both, are about one.
+    pub fn of_document(mut self, document: &Digest, previous: Option<&Digest>) -> Self {
+        let named = |digest: &Digest| hash(&[DOCUMENT, &digest.to_string()]);
+        self.link = Some((named(document), previous.map(named)));
+        self
     }
 
     /// Adds a challenge that the document answers. Two machines with one challenge need a person: whoever issued it for two
@@ -251,7 +295,11 @@ impl Ledger {
     /// Adds a document and tells what it shares with earlier ones. Of each part only the strongest id is told.
     pub fn add(&mut self, name: &str, sighting: Sighting) -> Shared {
         let document = u32::try_from(self.documents.len()).unwrap_or(u32::MAX);
-        self.documents.push(Document { name: name.into(), machine: sighting.machine });
+        let link = sighting.link.map(|(own, _)| own);
+        if let Some((own, Some(previous))) = sighting.link {
+            self.chains.join(own, previous);
+        }
+        self.documents.push(Document { name: name.into(), machine: sighting.machine, link });
         let mut shared = Shared::default();
         let mut again: HashMap<u32, Again> = HashMap::new();
         let mut told: HashSet<(u32, String)> = HashSet::new();
@@ -337,11 +385,12 @@ impl Ledger {
 
     /// The same machine where at least as many of its ids are equal as differ: a board that was exchanged changes UUID and
     /// board serial number, and a copied UUID alone makes no machine.
-    fn machines(&self, first: u32, second: u32) -> Machines {
-        let ids = |document: u32| self.documents.get(document as usize).map(|document| document.machine);
-        let (Some(first), Some(second)) = (ids(first), ids(second)) else { return Machines::Unknown };
+    fn machines(&mut self, first: u32, second: u32) -> Machines {
+        let found = |document: u32| self.documents.get(document as usize);
+        let (Some(first), Some(second)) = (found(first), found(second)) else { return Machines::Unknown };
+        let links = first.link.zip(second.link);
         let (mut equal, mut differ) = (Vec::new(), 0);
-        for (index, pair) in first.iter().zip(&second).enumerate() {
+        for (index, pair) in first.machine.iter().zip(&second.machine).enumerate() {
             match pair {
                 (Some(first), Some(second)) if first == second => equal.push(index),
                 (Some(_), Some(_)) => differ += 1,
@@ -349,9 +398,13 @@ impl Ledger {
             }
         }
         match (equal.as_slice(), differ) {
-            ([], 0) => Machines::Unknown,
-            // Nodes of one enclosure: nothing but the enclosure is known of them.
-            ([CHASSIS], 0) => Machines::Unknown,
+            // Of nodes of one enclosure nothing but the enclosure may be known.
+            ([] | [CHASSIS], 0) => match links {
+                Some((first, second)) if self.chains.are_joined(first, second) => {
+                    Machines::Same(vec![LINKED.to_owned()])
+                }
+                _ => Machines::Unknown,
+            },
             (equal, differ) if equal.len() >= differ && !equal.is_empty() => {
                 Machines::Same(equal.iter().map(|index| MACHINE[*index].0.to_owned()).collect())
             }
@@ -456,6 +509,31 @@ mod tests {
     }
 
     #[test]
+    fn a_document_that_names_an_earlier_one_is_about_the_same_unit() {
+        const ID: &str = "80CE01231542B2BF08";
+        const BLANK: &str = "00000000-0000-0000-0000-000000000000";
+        const OTHER: &str = "4c4c4544-0042-3510-8056-b7c04f4a3734";
+        let [a, b, c] = [b"a", b"b", b"c"].map(|it| Digest::of(it));
+        let unnamed = |own: &Digest, previous: Option<&Digest>| machine(BLANK, "", ID).of_document(own, previous);
+        for (previous, duplicates) in [(None, 1), (Some(&c), 1), (Some(&a), 0)] {
+            let mut ledger = Ledger::default();
+            ledger.add("a", unnamed(&a, None));
+            let shared = ledger.add("b", unnamed(&b, previous));
+            assert_eq!((shared.duplicates.len(), shared.again.len()), (duplicates, 1 - duplicates), "{previous:?}");
+        }
+        let mut ledger = Ledger::default();
+        ledger.add("a", unnamed(&a, None));
+        ledger.add("b", unnamed(&b, Some(&a)));
+        let shared = ledger.add("c", unnamed(&c, Some(&b)));
+        assert_eq!((shared.duplicates, shared.again[0].by.as_slice()), (Vec::new(), [LINKED.to_owned()].as_slice()));
+        // Who clones a module can't talk himself out: a machine that says that it is another one is another one.
+        let mut ledger = Ledger::default();
+        ledger.add("a", machine("4c4c4544-0042-3510-8056-b7c04f4a3733", "WM23AS001234", ID).of_document(&a, None));
+        let clone = machine(OTHER, "WM23AS001235", ID).of_document(&b, Some(&a));
+        assert!(ledger.add("clone", clone).duplicates[0].is_certain());
+    }
+
+    #[test]
     fn a_challenge_and_a_tpm_belong_to_one_machine() {
         const MACHINES: [&str; 2] = ["4c4c4544-0042-3510-8056-b7c04f4a3733", "4c4c4544-0042-3510-8056-b7c04f4a3734"];
         const MODULES: [&str; 2] = ["80CE01231542B2BF08", "80CE01231542B2BF09"];
@@ -489,7 +567,7 @@ mod tests {
                 strength: (Severity::Critical, Confidence::VeryHigh),
             }];
             let machine = [Some(id("uuid", number)), None, None, None];
-            found += ledger.add("report", Sighting { machine, ids }).duplicates.len();
+            found += ledger.add("report", Sighting { machine, ids, link: None }).duplicates.len();
         }
         assert_eq!((found, ledger.len(), ledger.parts.len()), (100, 100_000, 2));
     }

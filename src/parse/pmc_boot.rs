@@ -1,4 +1,5 @@
-//! `PMC_BOOT_0` and `PMC_BOOT_1`, the first two registers of a NVIDIA chip's BAR 0.
+//! Registers in BAR 0 of an NVIDIA chip that say which chip it is: `PMC_BOOT_0` and `PMC_BOOT_1`, and the fuses with its
+//! per-device identifier (PDI).
 //!
 //! ```text
 //! 0  28:24 architecture (its sixth bit is bit 8)  23:20 implementation  7:4 and 3:0 revision
@@ -6,7 +7,8 @@
 //! ```
 //!
 //! Fields: `nv_ref.h` of NVIDIA's open kernel modules. Chips: `nvkm/engine/device/base.c` of the Linux driver nouveau and
-//! `drivers/gpu/nova-core/gpu.rs`.
+//! `drivers/gpu/nova-core/gpu.rs`. PDI: `hal/fuse/fuse_ga100.c` and `include/nvgpu/hw/ga100/hw_fuse_ga100.h` of NVIDIA's
+//! driver nvgpu. Of other chips for servers and desktops no published header names the registers.
 
 use crate::evidence::Reading;
 
@@ -69,6 +71,26 @@ pub fn real(boot1: u32) -> Reading<()> {
     }
 }
 
+/// Offsets of `FUSE_OPT_PDI_0` and `FUSE_OPT_PDI_1`, for the chips where they are published. Read elsewhere, another fuse's
+/// value would accuse a genuine card.
+pub fn pdi_registers(chip: &str) -> Option<[u32; 2]> {
+    (chip == "GA100").then_some([0x0082_0344, 0x0082_0348])
+}
+
+/// The PDI of its two registers. Zero is that of a chip without one.
+pub fn pdi(low: u32, high: u32) -> Reading<u64> {
+    if low == 0 && high == 0 {
+        return Reading::Absent;
+    }
+    for half in [low, high] {
+        // A half may be zero where the other is not.
+        if let Reading::Failed(why) = answered(half.max(1)) {
+            return Reading::Failed(why);
+        }
+    }
+    Reading::Known(u64::from(high) << 32 | u64::from(low))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -105,10 +127,21 @@ mod tests {
         assert!(matches!(real(2 << 16), Reading::Failed(why) if why.contains("virtual function")));
     }
 
+    #[test]
+    fn identifiers() {
+        assert_eq!(pdi(0xbae9_74c7, 0x4917_e5a9), Reading::Known(0x4917_e5a9_bae9_74c7));
+        assert_eq!(pdi(0, 0x4917_e5a9), Reading::Known(0x4917_e5a9_0000_0000));
+        assert_eq!(pdi(0, 0), Reading::Absent);
+        for (low, high) in [(0xbadf_5040, 0x4917_e5a9), (0xbae9_74c7, 0xbadf_1100), (u32::MAX, u32::MAX), (0, u32::MAX)]
+        {
+            assert!(matches!(pdi(low, high), Reading::Failed(_)), "{low:#x} {high:#x}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(value: u32) {
-            let _ = (chip(value), real(value));
+            let _ = (chip(value), real(value), pdi(value, value));
         }
     }
 }

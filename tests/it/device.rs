@@ -349,6 +349,29 @@ fn lists_of_the_fabric_must_name_exactly_the_devices_that_are_there() {
     let silent = device(&gpu(two), &[]);
     let fleet = compare(&[&first, &silent, &sw]);
     assert_eq!((fleet.failures.as_slice(), fleet.topology, fleet.not_proven.len()), (&[][..], Some(true), 1));
+    // Without a switch's evidence the lists of the GPUs are held against each other.
+    let third = "11223344556677cc";
+    let at = |pdi: &str, switches: &[&str]| {
+        device(&gpu(pdi), &[(spdm::DEVICE_PDI, switches.iter().flat_map(|it| reversed(it)).collect())])
+    };
+    let (a, b, c) = ("00000000000000a1", "00000000000000b1", "00000000000000c1");
+    let [ab, bc, ca] = [at(one, &[a, b]), at(two, &[b, c]), at(third, &[c, a])];
+    assert_eq!(compare(&[&ab, &ca]).apart, []);
+    // Two that share none hang together by a third, in whatever order.
+    let [only_a, only_c] = [at(one, &[a]), at(third, &[c])];
+    assert_eq!(compare(&[&only_a, &at(two, &[a, c]), &only_c]).apart, []);
+    assert_eq!(compare(&[&only_a, &only_c, &at(two, &[a, c])]).apart, []);
+    let stranger = at(third, &[fabric]);
+    for order in [[&ab, &bc, &stranger], [&stranger, &ab, &bc]] {
+        let fleet = compare(&order);
+        assert_eq!((classes(&fleet.apart), fleet.failures.len()), (vec![FailureClass::IdentityConflict], 0));
+        assert!(fleet.apart[0].what.contains(third), "{:?}", fleet.apart);
+        assert_eq!(fleet.apart[0].observed, "0x99aabbccddeeff00");
+        assert_eq!(
+            fleet.apart[0].expected,
+            "one that the other GPUs name: 0x00000000000000a1 0x00000000000000b1 0x00000000000000c1"
+        );
+    }
     // The same chip with another key, as after new firmware.
     let again = device(&gpu(one), &links);
     let fleet = compare(&[&first, &again]);

@@ -556,6 +556,32 @@ fn every_known_trick_is_found_by_the_rule_that_is_about_it() {
             rejected,
         ),
         (
+            "library that tells another chip's identifier",
+            vec![Card {
+                more: vec![
+                    ("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()),
+                    ("gpu.bar0.pdi", "0x4917e5a9bae974c8".into()),
+                ],
+                ..Card::a100_40(0)
+            }],
+            None,
+            &["gpu.sources-disagree"],
+            rejected,
+        ),
+        (
+            "identifier whose bytes one interface gives in reverse",
+            vec![Card {
+                more: vec![
+                    ("gpu.nvml.pdi", "0x4917e5a9bae974c7".into()),
+                    ("gpu.bar0.pdi", "0xc774e9baa9e51749".into()),
+                ],
+                ..Card::a100_40(0)
+            }],
+            None,
+            &[],
+            Verdict::Accepted,
+        ),
+        (
             "lost",
             vec![Card { more: vec![("gpu.nvml.lost", true.into())], ..Card::h100(0) }],
             None,

@@ -625,3 +625,24 @@ fn registers_that_are_no_chip() {
     let evidence = collect(&machine.host());
     assert!(shown(&evidence, "gpu:0000:16:00.0", "gpu.boot0.chip").contains("virtual function"));
 }
+
+#[test]
+fn the_chip_tells_its_own_identifier() {
+    let gpu = "gpu:0000:16:00.0";
+    let pdi = |boot0: u32, low: u32, high: u32| {
+        let mut machine = RecordedMachine::gpu_server();
+        machine.functions[1].boot0 = Some(boot0);
+        for (offset, value) in [(0x0082_0344, low), (0x0082_0348, high)] {
+            let register = Query::PciRegister { address: "0000:16:00.0".to_owned(), bar: 0, offset };
+            machine = machine.file(&register.path(), value.to_le_bytes());
+        }
+        shown(&collect(&machine.host()), gpu, "gpu.bar0.pdi")
+    };
+    assert_eq!(pdi(0x1700_00a1, 0xbae9_74c7, 0x4917_e5a9), "0x4917e5a9bae974c7");
+    assert_eq!(pdi(0x1700_00a1, 0, 0), "absent");
+    // A register that the chip keeps to its own firmware.
+    assert!(pdi(0x1700_00a1, 0xbadf_5040, 0xbadf_5040).starts_with("failed: the chip answers with an error"));
+    // Where they are on other chips is not published.
+    assert_eq!(pdi(0x1800_00a1, 0xbae9_74c7, 0x4917_e5a9), "unsupported");
+    assert!(pdi(u32::MAX, 0xbae9_74c7, 0x4917_e5a9).starts_with("failed: the chip does not answer"));
+}

@@ -1,8 +1,11 @@
 //! Files that hold the evidence of devices: NVIDIA's JSON, or a report and a chain of their own.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::attest::strict_json::{self, StrictJsonError};
 use crate::parse::spdm::NONCE_BYTES;
@@ -11,6 +14,11 @@ use crate::parse::spdm::NONCE_BYTES;
 pub const MAX_FILE_BYTES: usize = 8 << 20;
 /// The most devices in one file.
 const MAX_ENTRIES: usize = 1024;
+/// SPDM 1.1, GET_MEASUREMENTS.
+const REPORT_START: [u8; 2] = [0x11, 0xe0];
+const PEM_START: &[u8] = b"-----BEGIN ";
+/// What says that an object is a collection of wrapped messages (draft-ietf-rats-msg-wrap, 3.3).
+const WRAPPER: &str = "__cmwc_t";
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +64,9 @@ pub enum FileError {
     /// A member that is neither hexadecimal nor base64.
     #[error("its {0} is neither hexadecimal nor base64")]
     Encoding(&'static str),
+    /// A nonce of another length.
+    #[error("its nonce is not one of 32 bytes")]
+    Nonce,
     /// Something else.
     #[error("neither JSON, nor PEM, nor a measurement report")]
     Unknown,
@@ -72,18 +83,40 @@ impl From<StrictJsonError> for FileError {
 struct RawEntry {
     #[serde(default)]
     arch: Option<String>,
-    certificate: String,
-    evidence: String,
+    certificate: Text,
+    evidence: Text,
     #[serde(default)]
-    nonce: Option<String>,
+    nonce: Option<Text>,
     #[serde(default)]
     vbios_version: Option<String>,
 }
 
-/// What `nvattest collect-evidence` prints.
+/// A text, by itself or behind its media type as in a RATS conceptual message wrapper.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Plain(String),
+    Wrapped(String, String),
+}
+
+impl Text {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Wrapped(_, text) => text,
+        }
+    }
+}
+
+/// What devices lie in: `evidences` of `nvattest collect-evidence`, or `evidence_list` of a request to NVIDIA's attestation
+/// service, which has nonce and architecture once for all of them.
 #[derive(Deserialize)]
 struct Collected {
-    evidences: Vec<RawEntry>,
+    #[serde(alias = "evidence_list")]
+    evidences: Vec<Value>,
+    #[serde(default)]
+    nonce: Option<Text>,
+    #[serde(default)]
+    arch: Option<String>,
 }
 
 /// Tells what the file is and reads it.
@@ -91,47 +124,84 @@ pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(FileError::TooLarge(bytes.len()));
     }
-    if bytes.starts_with(&[0x11, 0xe0]) {
+    if bytes.starts_with(&REPORT_START) {
         return Ok(EvidenceFile::Report(bytes.to_vec()));
     }
-    let text = bytes.trim_ascii();
-    let devices = match text.first() {
-        Some(b'[') => strict_json::from_slice(text, MAX_FILE_BYTES)?,
-        Some(b'{') => match strict_json::from_slice::<Collected>(text, MAX_FILE_BYTES) {
-            Ok(collected) => collected.evidences,
-            Err(_) => vec![strict_json::from_slice(text, MAX_FILE_BYTES)?],
-        },
-        _ if text.starts_with(b"-----BEGIN ") => return Ok(EvidenceFile::Chain(text.to_vec())),
+    // Windows writes a byte order mark.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let (devices, nonce, arch) = match text.first() {
+        Some(b'[') => (strict_json::from_slice(text, MAX_FILE_BYTES)?, None, None),
+        Some(b'{') => {
+            let one: Value = strict_json::from_slice(text, MAX_FILE_BYTES)?;
+            let has = |key| one.get(key).is_some();
+            if has("evidences") || has("evidence_list") {
+                let Collected { evidences, nonce, arch } = shaped(one)?;
+                (evidences, nonce, arch)
+            } else if has(WRAPPER) && !has("evidence") {
+                let nonce = one.get("nonce").cloned().map(shaped).transpose()?;
+                (wrapped(one), nonce, None)
+            } else {
+                (vec![one], None, None)
+            }
+        }
+        // OpenSSL prints words about a certificate in front of it.
+        _ if text.windows(PEM_START.len()).any(|window| window == PEM_START) => {
+            return Ok(EvidenceFile::Chain(text.to_vec()));
+        }
         _ => {
-            let digits: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-            let digits = digits.strip_prefix(b"0x").unwrap_or(&digits);
-            let report = hex::decode(digits).ok().filter(|report| !report.is_empty()).ok_or(FileError::Unknown)?;
-            return Ok(EvidenceFile::Report(report));
+            let report = std::str::from_utf8(text).ok().and_then(decode);
+            return report.filter(|report| !report.is_empty()).map(EvidenceFile::Report).ok_or(FileError::Unknown);
         }
     };
     match devices.len() {
         0 => Err(FileError::Empty),
         count if count > MAX_ENTRIES => Err(FileError::TooMany(count)),
-        _ => Ok(EvidenceFile::Devices(devices.into_iter().map(entry).collect())),
+        _ => {
+            let entry = |device: Value| {
+                let raw: RawEntry = shaped(device)?;
+                let (nonce, arch) = (raw.nonce.or_else(|| nonce.clone()), raw.arch.or_else(|| arch.clone()));
+                entry(RawEntry { nonce, arch, ..raw })
+            };
+            Ok(EvidenceFile::Devices(devices.into_iter().map(entry).collect()))
+        }
     }
+}
+
+/// The devices in a collection of wrapped messages, as NVIDIA's attestation SDK writes it: members by the names of the
+/// devices, each a collection itself. What else lies in it is left alone.
+fn wrapped(collection: Value) -> Vec<Value> {
+    let Value::Object(members) = collection else { return Vec::new() };
+    let is_device =
+        |member: &Value| member.get(WRAPPER).is_some_and(|kind| kind.as_str().is_some_and(is_evidence_item));
+    members.into_iter().map(|(_, member)| member).filter(is_device).collect()
+}
+
+/// `tag:nvidia.com,2026:evidence-item/v1`
+fn is_evidence_item(kind: &str) -> bool {
+    kind.starts_with("tag:nvidia.com,") && kind.contains(":evidence-item/")
+}
+
+/// One device that lacks something says nothing about the others.
+fn shaped<T: DeserializeOwned>(value: Value) -> Result<T, FileError> {
+    serde_json::from_value(value)
+        .map_err(|error| FileError::Json(format!("does not have the expected fields: {error}")))
 }
 
 fn entry(raw: RawEntry) -> Result<Entry, FileError> {
     let nonce = match &raw.nonce {
         None => None,
         Some(text) => {
-            let mut nonce = [0; NONCE_BYTES];
-            let digits = text.strip_prefix("0x").unwrap_or(text);
-            hex::decode_to_slice(digits, &mut nonce).map_err(|_| FileError::Encoding("nonce"))?;
-            Some(nonce)
+            let bytes = decode(text.as_str()).ok_or(FileError::Nonce)?;
+            Some(<[u8; NONCE_BYTES]>::try_from(bytes).map_err(|_| FileError::Nonce)?)
         }
     };
-    let chain = match raw.certificate.starts_with("-----BEGIN ") {
-        true => raw.certificate.into_bytes(),
-        false => bytes(&raw.certificate).ok_or(FileError::Encoding("certificate"))?,
+    let certificate = raw.certificate.as_str();
+    let chain = match certificate.as_bytes().trim_ascii_start().starts_with(PEM_START) {
+        true => certificate.as_bytes().to_vec(),
+        false => decode(certificate).ok_or(FileError::Encoding("certificate"))?,
     };
     Ok(Entry {
-        report: bytes(&raw.evidence).ok_or(FileError::Encoding("evidence"))?,
+        report: decode(raw.evidence.as_str()).ok_or(FileError::Encoding("evidence"))?,
         chain,
         nonce,
         architecture: raw.arch,
@@ -139,8 +209,12 @@ fn entry(raw: RawEntry) -> Result<Entry, FileError> {
     })
 }
 
-/// Hexadecimal digits or base64. A report begins with 11h, which no base64 of one does.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim();
-    hex::decode(text).or_else(|_| STANDARD.decode(text)).ok()
+/// Hexadecimal digits or base64 of either alphabet, padded or not, in one line or several. A report begins with 11h, which no
+/// base64 of one does.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let plain: String = text.chars().filter(|character| !character.is_ascii_whitespace()).collect();
+    let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let base64 = |alphabet| GeneralPurpose::new(alphabet, padding).decode(&plain).ok();
+    let hexadecimal = hex::decode(plain.strip_prefix("0x").unwrap_or(&plain)).ok();
+    hexadecimal.or_else(|| base64(&STANDARD)).or_else(|| base64(&URL_SAFE))
 }

@@ -10,6 +10,9 @@ use crate::attest::verify::{Failure, FailureClass};
 pub struct Fleet {
     /// Devices that are there twice, and lists that do not name the devices that are there.
     pub failures: Vec<Failure>,
+    /// GPUs that name no switch that the others name: of two boards, or of two machines. Where there are switches to compare
+    /// them with, these decide.
+    pub apart: Vec<Failure>,
     /// What could not be compared, a sentence each.
     pub not_proven: Vec<String>,
     /// Whether GPUs and switches name each other; `None` where there are not both.
@@ -87,12 +90,41 @@ fn topology(devices: &[&Device], fleet: &mut Fleet) {
     }
     match (gpus.is_empty(), switches.is_empty()) {
         (false, true) if devices.iter().any(|device| device.switches().is_some_and(|list| !list.is_empty())) => {
+            apart(devices, fleet);
             fleet.not_proven.push("that the GPUs are at the switches that they name: no switch's evidence".to_owned());
         }
         (true, false) => {
             fleet.not_proven.push("that the switches are at the GPUs that they name: no GPU's evidence".to_owned());
         }
         _ => {}
+    }
+}
+
+/// The GPUs outside of the largest group whose lists hang together. A link that is down makes a list shorter, so that two GPUs
+/// of one board need not name the same switches.
+fn apart(devices: &[&Device], fleet: &mut Fleet) {
+    let mut groups: Vec<(BTreeSet<Pdi>, Vec<&Device>)> = Vec::new();
+    for device in devices {
+        let Some(list) = device.switches().filter(|list| !list.is_empty()) else { continue };
+        let (near, far): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(named, _)| !named.is_disjoint(&list));
+        let (named, members): (Vec<_>, Vec<_>) = near.into_iter().unzip();
+        groups = far;
+        groups.push((
+            named.into_iter().flatten().chain(list).collect(),
+            members.into_iter().flatten().chain([*device]).collect(),
+        ));
+    }
+    // Of two groups of one size the one that was seen first.
+    let Some(largest) = groups.iter().rev().max_by_key(|(_, members)| members.len()).map(|(named, _)| named.clone())
+    else {
+        return;
+    };
+    for (named, members) in groups.iter().filter(|(named, _)| *named != largest) {
+        for device in members {
+            let what = format!("{}: switches in its signed list", device.label());
+            let expected = format!("one that the other GPUs name: {}", shown(&largest));
+            fleet.apart.push(Failure::new(FailureClass::IdentityConflict, &what, &expected, &shown(named)));
+        }
     }
 }
 

@@ -5,11 +5,11 @@
 //! object of exactly that name: public key and attributes. So the vendor's certificate of the endorsement key vouches for the
 //! attestation key too. Nothing follows for a certificate that nobody trusts: a TPM in software can do all of this.
 //!
-//! Keys of the low range of the TCG EK Credential Profile are served (RSA with 2048 bits, ECC on P-256), which protect with
-//! SHA-256 and AES with 128 bits.
+//! What a key protects with follows from its kind (TCG EK Credential Profile 2.5, B.3 and B.4): RSA with 2048 bits and P-256
+//! SHA-256 and AES with 128 bits, RSA with 3072 or 4096 bits and P-384 SHA-384 and AES with 256 bits.
 
-use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Aes256};
 use der::Decode;
 use der::asn1::UintRef;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -18,10 +18,8 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::wire::Writer;
 
-/// Bytes of a SHA-256.
-const HASH_BYTES: usize = 32;
-/// Bytes of the modulus of a key that is served.
-const MODULUS_BYTES: usize = 256;
+/// Bytes of the secret.
+const SECRET_BYTES: usize = 32;
 const RSA_ENCRYPTION: &str = "1.2.840.113549.1.1.1";
 const EC_PUBLIC_KEY: &str = "1.2.840.10045.2.1";
 
@@ -41,49 +39,105 @@ pub enum CredentialError {
     #[error("the endorsement key can't be read")]
     Key,
     /// A key of another kind.
-    #[error("the endorsement key is neither RSA with 2048 bits nor on P-256")]
+    #[error("the endorsement key is neither RSA with 2048, 3072 or 4096 bits nor on P-256 or P-384")]
     Unsupported,
     /// The system's random number generator failed.
     #[error("the system gives no random numbers")]
     Random,
 }
 
+/// What an endorsement key protects with.
+#[derive(Clone, Copy)]
+struct Protection {
+    hash: &'static digest::Algorithm,
+    hmac: hmac::Algorithm,
+    /// Bits of the AES key: half of its hash's or a third less.
+    aes_bits: u32,
+}
+
+impl Protection {
+    fn low() -> Self {
+        Self { hash: &digest::SHA256, hmac: hmac::HMAC_SHA256, aes_bits: 128 }
+    }
+
+    fn high() -> Self {
+        Self { hash: &digest::SHA384, hmac: hmac::HMAC_SHA384, aes_bits: 256 }
+    }
+
+    fn hash_bits(self) -> u32 {
+        self.hash.output_len() as u32 * 8
+    }
+
+    fn random(self) -> Result<Vec<u8>, CredentialError> {
+        let mut bytes = vec![0; self.hash.output_len()];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| CredentialError::Random)?;
+        Ok(bytes)
+    }
+
+    /// KDFa (Part 1, 11.4.10.2) with one context, for no more bits than the hash has.
+    fn kdf_a(self, seed: &[u8], label: &[u8], context: &[u8], bits: u32) -> Vec<u8> {
+        let message = [&1u32.to_be_bytes(), label, context, &bits.to_be_bytes()].concat();
+        hmac::sign(&hmac::Key::new(self.hmac, seed), &message).as_ref()[..bits as usize / 8].to_vec()
+    }
+
+    /// KDFe (Part 1, 11.4.10.3), for a seed as long as the hash.
+    fn kdf_e(self, shared: &[u8], own_x: &[u8], peer_x: &[u8]) -> Vec<u8> {
+        let message = [&1u32.to_be_bytes(), shared, b"IDENTITY\0", own_x, peer_x].concat();
+        digest::digest(self.hash, &message).as_ref().to_vec()
+    }
+
+    /// MGF1 (RFC 8017, B.2.1), applied.
+    fn mask(self, seed: &[u8], data: &mut [u8]) {
+        for (chunk, counter) in data.chunks_mut(self.hash.output_len()).zip(0u32..) {
+            let hash = digest::digest(self.hash, &[seed, &counter.to_be_bytes()].concat());
+            chunk.iter_mut().zip(hash.as_ref()).for_each(|(byte, mask)| *byte ^= mask);
+        }
+    }
+}
+
+/// A seed, the same encrypted, and what is protected with it.
+type Seed = (Vec<u8>, Vec<u8>, Protection);
+
 /// Encrypts to the endorsement key, DER of a SubjectPublicKeyInfo, for the object of that name.
-pub fn make(endorsement_key: &[u8], name: &[u8], secret: &[u8; HASH_BYTES]) -> Result<Credential, CredentialError> {
+pub fn make(endorsement_key: &[u8], name: &[u8], secret: &[u8; SECRET_BYTES]) -> Result<Credential, CredentialError> {
     let info = SubjectPublicKeyInfoRef::from_der(endorsement_key).map_err(|_| CredentialError::Key)?;
     let key = info.subject_public_key.as_bytes().ok_or(CredentialError::Key)?;
-    let (seed, encrypted_secret) = match info.algorithm.oid.to_string().as_str() {
+    let (seed, encrypted_secret, with) = match info.algorithm.oid.to_string().as_str() {
         RSA_ENCRYPTION => rsa_seed(key)?,
         EC_PUBLIC_KEY => ecc_seed(key)?,
         _ => return Err(CredentialError::Unsupported),
     };
-    let cipher_key = kdf_a(&seed, b"STORAGE\0", name, 128);
     let mut identity = Writer::new().sized(secret).finish();
-    encrypt_cfb(&cipher_key[..16], &mut identity);
+    encrypt_cfb(&with.kdf_a(&seed, b"STORAGE\0", name, with.aes_bits), &mut identity);
     let protected = [identity.as_slice(), name].concat();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &kdf_a(&seed, b"INTEGRITY\0", &[], 256));
+    let key = hmac::Key::new(with.hmac, &with.kdf_a(&seed, b"INTEGRITY\0", &[], with.hash_bits()));
     let integrity = hmac::sign(&key, &protected);
     let id_object = Writer::new().sized(integrity.as_ref()).bytes(&identity).finish();
     Ok(Credential { id_object, encrypted_secret })
 }
 
-/// A seed, and the same encrypted for that RSAPublicKey (RFC 8017, A.1.1): OAEP with SHA-256.
-fn rsa_seed(key: &[u8]) -> Result<([u8; HASH_BYTES], Vec<u8>), CredentialError> {
+/// For that RSAPublicKey (RFC 8017, A.1.1): OAEP.
+fn rsa_seed(key: &[u8]) -> Result<Seed, CredentialError> {
     let (modulus, exponent) = rsa_numbers(key).ok_or(CredentialError::Key)?;
-    if modulus.len() != MODULUS_BYTES || modulus[MODULUS_BYTES - 1] & 1 == 0 {
+    let with = match modulus.len() {
+        256 => Protection::low(),
+        384 | 512 => Protection::high(),
+        _ => return Err(CredentialError::Unsupported),
+    };
+    if modulus.last().is_none_or(|last| last & 1 == 0) {
         return Err(CredentialError::Unsupported);
     }
-    let (seed, mask_seed) = (random()?, random()?);
-    let label = digest::digest(&digest::SHA256, b"IDENTITY\0");
+    let (seed, mask_seed) = (with.random()?, with.random()?);
+    let label = digest::digest(with.hash, b"IDENTITY\0");
     let mut block = label.as_ref().to_vec();
-    block.resize(MODULUS_BYTES - 1 - HASH_BYTES - 1 - HASH_BYTES, 0);
+    block.resize(modulus.len() - 1 - mask_seed.len() - 1 - seed.len(), 0);
     block.push(1);
-    block.extend(seed);
-    mask(&mask_seed, &mut block);
+    block.extend(&seed);
+    with.mask(&mask_seed, &mut block);
     let mut masked_seed = mask_seed;
-    mask(&block, &mut masked_seed);
+    with.mask(&block, &mut masked_seed);
     let message = [&[0], masked_seed.as_slice(), &block].concat();
-    Ok((seed, power(&message, exponent, &modulus)))
+    Ok((seed, power(&message, exponent, &modulus), with))
 }
 
 fn rsa_numbers(key: &[u8]) -> Option<(Vec<u8>, u32)> {
@@ -99,64 +153,38 @@ fn rsa_numbers(key: &[u8]) -> Option<(Vec<u8>, u32)> {
     Some((numbers.modulus.as_bytes().to_vec(), u32::from_be_bytes(exponent)))
 }
 
-/// A seed that follows from a key for this once, and that key's public half: TPMS_ECC_POINT.
-fn ecc_seed(point: &[u8]) -> Result<([u8; HASH_BYTES], Vec<u8>), CredentialError> {
-    let [4, coordinates @ ..] = point else { return Err(CredentialError::Unsupported) };
-    if coordinates.len() != 64 {
-        return Err(CredentialError::Unsupported);
-    }
-    let own = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new())
-        .map_err(|_| CredentialError::Random)?;
+/// For the key of that point: the seed follows from a key for this once, and TPMS_ECC_POINT is that key's public half.
+fn ecc_seed(point: &[u8]) -> Result<Seed, CredentialError> {
+    let (curve, with) = match point {
+        [4, coordinates @ ..] if coordinates.len() == 64 => (&agreement::ECDH_P256, Protection::low()),
+        [4, coordinates @ ..] if coordinates.len() == 96 => (&agreement::ECDH_P384, Protection::high()),
+        _ => return Err(CredentialError::Unsupported),
+    };
+    let bytes = with.hash.output_len();
+    let own = agreement::EphemeralPrivateKey::generate(curve, &SystemRandom::new());
+    let own = own.map_err(|_| CredentialError::Random)?;
     let public = own.compute_public_key().map_err(|_| CredentialError::Random)?;
-    let (x, y) = public.as_ref()[1..].split_at(32);
-    let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point);
-    let seed = agreement::agree_ephemeral(own, &peer, |shared| kdf_e(shared, x, &coordinates[..32]));
-    Ok((seed.map_err(|_| CredentialError::Key)?, Writer::new().sized(x).sized(y).finish()))
+    let (x, y) = public.as_ref()[1..].split_at(bytes);
+    let peer = agreement::UnparsedPublicKey::new(curve, point);
+    let seed = agreement::agree_ephemeral(own, &peer, |shared| with.kdf_e(shared, x, &point[1..=bytes]));
+    Ok((seed.map_err(|_| CredentialError::Key)?, Writer::new().sized(x).sized(y).finish(), with))
 }
 
-fn random() -> Result<[u8; HASH_BYTES], CredentialError> {
-    let mut bytes = [0; HASH_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| CredentialError::Random)?;
-    Ok(bytes)
-}
-
-/// KDFa (Part 1, 11.4.10.2) with SHA-256 and one context, for up to 256 bits.
-fn kdf_a(seed: &[u8], label: &[u8], context: &[u8], bits: u32) -> [u8; HASH_BYTES] {
-    let message = [&1u32.to_be_bytes(), label, context, &bits.to_be_bytes()].concat();
-    hash_bytes(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, seed), &message).as_ref())
-}
-
-/// KDFe (Part 1, 11.4.10.3) with SHA-256, for 256 bits of a seed.
-fn kdf_e(shared: &[u8], own_x: &[u8], peer_x: &[u8]) -> [u8; HASH_BYTES] {
-    let message = [&1u32.to_be_bytes(), shared, b"IDENTITY\0", own_x, peer_x].concat();
-    hash_bytes(digest::digest(&digest::SHA256, &message).as_ref())
-}
-
-fn hash_bytes(bytes: &[u8]) -> [u8; HASH_BYTES] {
-    let mut array = [0; HASH_BYTES];
-    array.copy_from_slice(&bytes[..HASH_BYTES]);
-    array
-}
-
-/// AES with 128 bits in CFB mode, from a block of zeros (Part 1, B.10.4): each key is used once.
+/// AES in CFB mode, from a block of zeros (Part 1, B.10.4): each key is used once. A key has 16 bytes or 32.
 fn encrypt_cfb(key: &[u8], data: &mut [u8]) {
-    let mut key_bytes = [0; 16];
-    key_bytes.copy_from_slice(key);
-    let cipher = Aes128::new(&key_bytes.into());
+    let mut key_bytes = [0; 32];
+    key_bytes[..key.len()].copy_from_slice(key);
+    let [short @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = key_bytes;
+    let (cipher, short) = (Aes256::new(&key_bytes.into()), (key.len() == 16).then(|| Aes128::new(&short.into())));
     let mut last = [0; 16];
     for chunk in data.chunks_mut(16) {
         let mut block = last.into();
-        cipher.encrypt_block(&mut block);
+        match &short {
+            Some(short) => short.encrypt_block(&mut block),
+            None => cipher.encrypt_block(&mut block),
+        }
         chunk.iter_mut().zip(block).for_each(|(byte, mask)| *byte ^= mask);
         last[..chunk.len()].copy_from_slice(chunk);
-    }
-}
-
-/// MGF1 with SHA-256 (RFC 8017, B.2.1), applied.
-fn mask(seed: &[u8], data: &mut [u8]) {
-    for (chunk, counter) in data.chunks_mut(HASH_BYTES).zip(0u32..) {
-        let hash = digest::digest(&digest::SHA256, &[seed, &counter.to_be_bytes()].concat());
-        chunk.iter_mut().zip(hash.as_ref()).for_each(|(byte, mask)| *byte ^= mask);
     }
 }
 
@@ -233,16 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn only_keys_of_the_low_range_are_served() {
+    fn both_sides_come_to_one_seed_and_other_keys_are_not_served() {
         assert_eq!(make(b"", b"", &[0; 32]), Err(CredentialError::Key));
-        let key = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &SystemRandom::new()).unwrap();
-        let public = key.compute_public_key().unwrap();
-        assert_eq!(ecc_seed(&public.as_ref()[1..]), Err(CredentialError::Unsupported));
-        let (seed, point) = ecc_seed(public.as_ref()).unwrap();
-        let peer =
-            agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, [&[4], &point[2..34], &point[36..]].concat());
-        let own_x = public.as_ref()[1..33].to_vec();
-        let theirs = agreement::agree_ephemeral(key, &peer, |shared| kdf_e(shared, &point[2..34], &own_x)).unwrap();
-        assert_eq!(seed, theirs);
+        for (curve, bytes) in [(&agreement::ECDH_P256, 32), (&agreement::ECDH_P384, 48)] {
+            let key = agreement::EphemeralPrivateKey::generate(curve, &SystemRandom::new()).unwrap();
+            let public = key.compute_public_key().unwrap();
+            assert!(matches!(ecc_seed(&public.as_ref()[1..]), Err(CredentialError::Unsupported)));
+            let (seed, point, with) = ecc_seed(public.as_ref()).unwrap();
+            let (x, y) = (&point[2..2 + bytes], &point[4 + bytes..]);
+            let peer = agreement::UnparsedPublicKey::new(curve, [&[4], x, y].concat());
+            let own_x = &public.as_ref()[1..=bytes];
+            let theirs = agreement::agree_ephemeral(key, &peer, |shared| with.kdf_e(shared, x, own_x)).unwrap();
+            assert_eq!((&seed, seed.len()), (&theirs, bytes));
+        }
     }
 }

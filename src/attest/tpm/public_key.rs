@@ -20,6 +20,7 @@ const DEFAULT_EXPONENT: u32 = 65537;
 const FIXED_TPM: u32 = 1 << 1;
 const FIXED_PARENT: u32 = 1 << 4;
 const SENSITIVE_DATA_ORIGIN: u32 = 1 << 5;
+const USER_WITH_AUTH: u32 = 1 << 6;
 const RESTRICTED: u32 = 1 << 16;
 const DECRYPT: u32 = 1 << 17;
 const SIGN: u32 = 1 << 18;
@@ -109,6 +110,11 @@ impl PublicKey {
     pub fn is_restricted_signing_key(&self) -> bool {
         let demanded = FIXED_TPM | FIXED_PARENT | SENSITIVE_DATA_ORIGIN | RESTRICTED | SIGN;
         self.attributes & (demanded | DECRYPT) == demanded
+    }
+
+    /// Whether its password is enough to use it; otherwise it takes a policy.
+    pub fn is_used_with_password(&self) -> bool {
+        self.attributes & USER_WITH_AUTH != 0
     }
 
     /// Checks a TPMT_SIGNATURE over `message`.

@@ -15,6 +15,10 @@ const MAX_EVIDENCE: usize = 1024;
 /// Where the digest of the report is that was recorded at the start.
 const RECORDED_REPORT: &str = "gpu.nvml.confidential_compute.report_sha256";
 
+/// What the driver says of a chip's PDI, and what the chip's registers do.
+const NVML_PDI: &str = "gpu.nvml.pdi";
+const CHIP_PDI: &str = "gpu.bar0.pdi";
+
 /// One piece of evidence, decoded and verified.
 struct Checked<'a> {
     evidence: &'a DeviceEvidence,
@@ -42,12 +46,22 @@ pub(super) fn check(
     for it in &checked {
         join(it, recorded, report);
     }
+    for part in recorded.scope("gpu") {
+        let Some((nvml, chip)) = pdi(part, NVML_PDI).zip(pdi(part, CHIP_PDI)) else { continue };
+        if !chip.is_same(nvml) {
+            let (expected, observed) = (format!("{nvml}, as NVML says"), format!("{chip} in the chip's registers"));
+            report.fail(FailureClass::IdentityConflict, &format!("{}: PDI", part.id), &expected, &observed);
+        }
+    }
     let mut open = BTreeSet::new();
     for phase in [Phase::Start, Phase::End] {
         let devices: Vec<&Device> =
             checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
         let fleet = device::compare(&devices);
         report.failures.extend(fleet.failures);
+        // Two boards in one machine, or the GPU of another machine that signs through a relay: a person has to look.
+        let strangers: Vec<_> = fleet.apart.into_iter().filter(|it| !report.indeterminate.contains(it)).collect();
+        report.indeterminate.extend(strangers);
         open.extend(fleet.not_proven);
     }
     let by_part = by_part(&checked, report);
@@ -60,8 +74,9 @@ pub(super) fn check(
         return false;
     }
     report.not_proven.extend(open);
-    if !by_part.is_empty() {
-        // The register of a chip that holds its PDI is not documented.
+    let is_unread = |id: &&str| recorded.part(id).and_then(|part| pdi(part, CHIP_PDI)).is_none();
+    if by_part.keys().any(is_unread) {
+        // Of the chips that sign, no published header names the registers with the PDI.
         let why = "nothing but NVIDIA's driver tells the PDI of what is in a slot";
         report.not_proven.push(format!("that the GPUs which signed are the chips in those slots: {why}"));
     }
@@ -128,9 +143,9 @@ fn verify<'a>(
     Some(Checked { evidence, device, verification })
 }
 
-/// The PDI that NVML told of a part.
-fn nvml_pdi(part: &Part) -> Option<Pdi> {
-    Pdi::parse(part.text("gpu.nvml.pdi")?)
+/// The PDI that one source told of a part.
+fn pdi(part: &Part, path: &str) -> Option<Pdi> {
+    Pdi::parse(part.text(path)?)
 }
 
 /// Holds a device against the part that it is said to be.
@@ -142,11 +157,13 @@ fn join(checked: &Checked<'_>, recorded: &Evidence, report: &mut Report) {
         report.fail(FailureClass::IdentityConflict, &what("part"), expected, "no such part");
         return;
     };
-    if let (Some(nvml), Some((_, pdi))) = (nvml_pdi(part), device.identity())
-        && !pdi.is_same(nvml)
-    {
-        let (expected, observed) = (format!("{nvml}, as NVML says"), format!("{pdi} in the certificate"));
-        report.fail(FailureClass::IdentityConflict, &what("PDI"), &expected, &observed);
+    for (path, by) in [(NVML_PDI, "as NVML says"), (CHIP_PDI, "in the chip's registers")] {
+        if let (Some(said), Some((_, signed))) = (pdi(part, path), device.identity())
+            && !signed.is_same(said)
+        {
+            let (expected, observed) = (format!("{said}, {by}"), format!("{signed} in the certificate"));
+            report.fail(FailureClass::IdentityConflict, &what("PDI"), &expected, &observed);
+        }
     }
     // The start is in the recorded machine too.
     let digest = Digest::of(&evidence.report.0).to_string();
@@ -212,17 +229,20 @@ fn missing(recorded: &Evidence, found: &BTreeMap<&str, Ends<'_>>, report: &mut R
 fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Evidence, report: &mut Report) {
     let Some(first) = ends.start.or(ends.end) else { return };
     let root = first.verification.root.as_deref().unwrap_or("an unnamed root");
-    let pdi = first.device.identity().map_or_else(String::new, |(_, pdi)| pdi.to_string());
+    let signed = first.device.identity().map_or_else(String::new, |(_, pdi)| pdi.to_string());
     let phases = match (ends.start, ends.end) {
         (Some(_), Some(_)) => "start and end",
         (Some(_), None) => "the start only",
         _ => "the end only",
     };
     let mut reason =
-        format!("the chip with PDI {pdi} signed the nonces of this session ({phases}); {root} vouches for it");
-    reason += match recorded.part(part).and_then(nvml_pdi) {
-        Some(_) => "; NVML tells the same PDI",
-        None => "; NVML told no PDI to compare",
+        format!("the chip with PDI {signed} signed the nonces of this session ({phases}); {root} vouches for it");
+    let told = |path: &str| recorded.part(part).and_then(|part| pdi(part, path)).is_some();
+    reason += match (told(NVML_PDI), told(CHIP_PDI)) {
+        (true, true) => "; NVML and the chip's registers tell the same PDI",
+        (true, false) => "; NVML tells the same PDI",
+        (false, true) => "; the chip's registers tell the same PDI",
+        (false, false) => "; NVML told no PDI to compare",
     };
     let burned = statement.predicate.burnin.is_some();
     let level = if ends.start.is_some() && (ends.end.is_some() || !burned) { Assurance::L2 } else { Assurance::L0 };

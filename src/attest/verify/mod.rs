@@ -218,7 +218,11 @@ fn verify_and_sight(
             if report.is_valid() {
                 tpm::conclude(&statement, tpm, expectations, &mut report);
                 conclude::conclude(&statement, &rederived, assurance, expectations, &mut report);
-                sighting = Some(rederived.sighting);
+                let previous = statement.predicate.previous.as_ref().map(|previous| &previous.sha256);
+                sighting = Some(match &report.envelope_sha256 {
+                    Some(envelope) => rederived.sighting.of_document(envelope, previous),
+                    None => rederived.sighting,
+                });
             }
         }
     }

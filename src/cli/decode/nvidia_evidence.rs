@@ -167,6 +167,10 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     let fleet = compare(&checked.iter().map(|it| &it.device).collect::<Vec<_>>());
     failures.extend(fleet.failures);
     not_proven.extend(fleet.not_proven);
+    not_proven.extend(fleet.apart.iter().map(|it| {
+        let Failure { what, expected, observed, .. } = it;
+        format!("that these GPUs are of one machine: {what}: {observed}, and not {expected}")
+    }));
     if unfresh {
         not_proven.push("that any of it is fresh: no nonce was given, and the one in a file is whoever's".to_owned());
     }

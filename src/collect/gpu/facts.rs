@@ -1,6 +1,6 @@
 //! Every fact about NVIDIA GPUs and their driver, whichever source it came from: `gpu.nvml.*` is what NVML said, by itself
-//! or through nvidia-smi's printout; `gpu.procfs.*` the kernel module; `gpu.cuda.*` the CUDA driver; `gpu.boot0.*` a
-//! register of the chip; `gpu.vbios.*` the VBIOS image; `gpu.claim.*` the seller. They are kept apart so that rules can
+//! or through nvidia-smi's printout; `gpu.procfs.*` the kernel module; `gpu.cuda.*` the CUDA driver; `gpu.boot0.*` and
+//! `gpu.bar0.*` registers of the chip; `gpu.vbios.*` the VBIOS image; `gpu.claim.*` the seller. They are kept apart so that rules can
 //! hold them against each other.
 
 use crate::evidence::FactDef;
@@ -171,6 +171,7 @@ pub const GPU: &[FactDef] = &[
     FactDef::new("gpu.cuda.ecc", Bool, "whether ECC is on"),
     FactDef::new("gpu.boot0.raw", Text, "register PMC_BOOT_0, hexadecimal"),
     FactDef::new("gpu.boot0.chip", Text, "chip that the register names: AD102"),
+    FactDef::new("gpu.bar0.pdi", Text, "per-device identifier in the chip's fuse registers, hexadecimal (GA100)"),
     FactDef::new("gpu.vbios.size_bytes", Integer, "bytes of the image file or read"),
     FactDef::new("gpu.vbios.sha256", Text, "digest of all bytes"),
     FactDef::new("gpu.vbios.signed_sha256", Text, "digest of the images that the chip's boot verifies"),

@@ -13,8 +13,9 @@
 //! | another machine's evidence spliced in | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
 //! | another GPU's evidence spliced in, or one GPU signs for another | `E_NONCE` (4) | `cli::device_attacks::attack_evidence_of_another_session_spliced_in`, `cli::device_attacks::attack_one_gpu_signs_for_another` |
 //! | a relayed genuine GPU | `E_NONCE`, `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_relayed_genuine_gpu`, `cli::device_attacks::attack_the_end_is_signed_by_another_chip` |
+//! | the same, asked live with the right nonce | undecided, `E_IDENTITY_CONFLICT` (3) | `cli::device_attacks::attack_a_gpu_of_another_board_that_signs_through_a_relay` |
 //! | a forged device chain, or a revoked device | `E_DEVICE_CHAIN` (4) | `cli::device_attacks::attack_a_forged_chain`, `cli::device_attacks::attack_a_gpu_that_was_revoked` |
-//! | a fake NVML: the shim tells of another GPU than the one that signs | `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_gpu_that_is_not_the_one_that_nvml_tells_of` |
+//! | a fake NVML: the shim tells of another GPU than the one that signs | `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_gpu_that_is_not_the_one_that_nvml_tells_of`, `cli::device_attacks::attack_a_chip_whose_registers_name_another_than_nvml_does` |
 //! | a fake NVML by library path, where no GPU signs | a finding (3) | [`a_driver_library_that_somebody_put_in_front`] |
 //! | a fake NVML, or another library, by `LD_PRELOAD` | `E_POLICY`, open (3) | [`a_library_that_was_preloaded`] |
 //! | a virtual driver signed as live | `E_VERDICT_MISMATCH` (4) | `cli::certify::a_virtual_driver_cannot_be_signed_as_live` |

@@ -48,7 +48,10 @@ impl Attested {
             fs::write(folder.join(file), format!("{content}\n")).unwrap();
         }
         fs::write(self.place.path("tiny.toml"), TINY_PROFILE).unwrap();
-        fs::copy(machine.device_root(), self.place.path("root.pem")).unwrap();
+        // Only where a GPU signs.
+        if machine.device_root().exists() {
+            fs::copy(machine.device_root(), self.place.path("root.pem")).unwrap();
+        }
         let yanji = self.place.command([""; 0]);
         let mut command = machine.command(Path::new(yanji.get_program()));
         command.args(["certify", "--out", out, "--profile", "tiny.toml", "--format", "json"]);
@@ -253,6 +256,46 @@ fn attack_a_gpu_that_is_not_the_one_that_nvml_tells_of() {
     for rule in ["gpu.attestation-pdi-mismatch", "gpu.attestation-vbios-mismatch"] {
         assert_eq!(outcome(&attested.certified, rule), ["fires"], "{rule}");
     }
+}
+
+#[test]
+fn attack_a_chip_whose_registers_name_another_than_nvml_does() {
+    let rig = "
+[[gpu]]
+like = \"a100-sxm-80gb\"
+pdi = \"4917e5a9bae974c7\"
+";
+    let verify = |attested: &Attested| attested.place.run(["verify", "--format", "json", "report"]);
+    let same = verify(&Attested::new(rig));
+    assert!(!same.stdout.contains("E_IDENTITY_CONFLICT"), "{}", same.stdout);
+    let shimmed = Attested::new(&format!("{rig}[gpu.tree]\npdi = \"4917e5a9bae974c8\"\n"));
+    assert_eq!(outcome(&shimmed.certified, "gpu.sources-disagree"), ["fires"]);
+    let verified = verify(&shimmed).exits(4).json();
+    refused(&verified, "E_IDENTITY_CONFLICT", "PDI");
+    let failure = &verified["reports"][0]["failures"][0];
+    assert_eq!(failure["expected"], "0x4917e5a9bae974c7, as NVML says");
+    assert_eq!(failure["observed"], "0x4917e5a9bae974c8 in the chip's registers");
+}
+
+#[test]
+fn attack_a_gpu_of_another_board_that_signs_through_a_relay() {
+    // Its report is fresh and its PDI that which a shim of NVML tells; but it names the switches of its own board.
+    let gpu = |address: &str, pdi: &str, switch: &str| {
+        format!(
+            "[[gpu]]\nlike = \"h100-sxm\"\npdi = \"{pdi}\"\npci = {{ address = \"{address}\" }}\n\
+             confidential_compute = {{ attest = true, switches = [\"{switch}\"] }}\n"
+        )
+    };
+    let rig = gpu("0000:17:00.0", "11223344556677aa", "00000000000000a1")
+        + &gpu("0000:27:00.0", "11223344556677bb", "00000000000000a1")
+        + &gpu("0000:37:00.0", "11223344556677cc", "00000000000000c1");
+    let attested = Attested::new(&rig);
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let open = &verified["reports"][0]["indeterminate"];
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["class"]), (1, &json!("E_IDENTITY_CONFLICT")), "{open}");
+    assert_eq!(open[0]["observed"], "0x00000000000000c1");
+    assert_eq!(open[0]["expected"], "one that the other GPUs name: 0x00000000000000a1");
+    assert!(open[0]["what"].as_str().unwrap().contains("0x11223344556677cc"), "{open}");
 }
 
 #[test]

@@ -135,3 +135,116 @@ fn a_device_under_another_root_needs_that_root() {
     let ran = decode(&place, &["device.json", "--nonce", "07"]).exits(2);
     assert!(ran.stderr.contains("64 hexadecimal digits"), "{}", ran.stderr);
 }
+
+/// A GPU under a root of its own: report and chain. The root is in the place.
+fn device(place: &Place, authority: &Authority, pdi: &str) -> (Vec<u8>, String) {
+    fs::write(place.path("root.pem"), authority.root()).unwrap();
+    let identity = Identity { chip: "GH100".to_owned(), kind: 0x41, pdi: pdi.to_owned(), until_year: 9999 };
+    let signer = authority.device(&identity).unwrap();
+    let report = signer.report(&[7; 32], &Contents { measurements: 2, fields: Vec::new() }).unwrap();
+    (report, signer.chain)
+}
+
+#[test]
+fn evidence_comes_in_many_forms() {
+    let place = Place::new();
+    let (report, chain) = device(&place, &Authority::new("TEST CA").unwrap(), "11223344556677aa");
+    let lines = |text: String, end: &str| -> String {
+        text.as_bytes().chunks(64).map(|line| format!("{}{end}", str::from_utf8(line).unwrap())).collect()
+    };
+    let verifies = |files: &[(&str, &[u8])]| {
+        for (name, content) in files {
+            fs::write(place.path(name), content).unwrap();
+        }
+        let names = files.iter().map(|(name, _)| *name);
+        let ran = place.run(
+            ["decode", "nvidia-evidence", "--format", "json", "--device-root", "root.pem"].into_iter().chain(names),
+        );
+        let document = ran.exits(0).json();
+        assert_eq!(document["devices"][0]["pdi"], "0x11223344556677aa");
+    };
+    let digits = hex::encode(&report);
+    let unpadded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&report);
+    for text in [
+        digits.clone(),
+        digits.to_uppercase(),
+        format!("0x{digits}\n"),
+        lines(digits, "\r\n"),
+        BASE64_STANDARD.encode(&report),
+        lines(BASE64_STANDARD.encode(&report), "\n"),
+        unpadded,
+    ] {
+        verifies(&[("report", text.as_bytes()), ("chain", chain.as_bytes())]);
+        let entry = json!({"evidence": text, "certificate": chain});
+        verifies(&[("one.json", entry.to_string().as_bytes())]);
+        verifies(&[("list.json", json!([entry]).to_string().as_bytes())]);
+    }
+    let windows = format!("subject=CN = GH100\r\n{}", chain.replace('\n', "\r\n"));
+    verifies(&[("chain", windows.as_bytes()), ("report", &report)]);
+    let wrapped = lines(BASE64_STANDARD.encode(&chain), "\n");
+    let entry = json!({"evidence": BASE64_STANDARD.encode(&report), "certificate": wrapped});
+    let request = json!({"nonce": "07".repeat(32), "arch": "HOPPER", "evidence_list": [entry]});
+    verifies(&[("request.json", format!("\u{feff}{request}").as_bytes())]);
+    // A collection as NVIDIA's attestation SDK writes it since 2026, here with something else in it.
+    let base64url = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let nonce = json!(["application/octet-stream", base64url(&[7; 32])]);
+    let item = json!({
+        "__cmwc_t": "tag:nvidia.com,2026:evidence-item/v1",
+        "evidence": ["application/vnd.nvidia.spdm-measurement-transcript", base64url(&report)],
+        "certificate": ["application/vnd.nvidia.pem-cert-chain", base64url(chain.as_bytes())],
+        "nonce": nonce,
+    });
+    let other = json!({"__cmwc_t": "tag:nvidia.com,2026:reference/v1"});
+    let kind = "tag:nvidia.com,2026:verifier-input/profiles/base/pre-1.0.0";
+    let collection = json!({"__cmwc_t": kind, "nonce": nonce, "gpu_0": item, "corim_0": other});
+    verifies(&[("collection.json", collection.to_string().as_bytes())]);
+    verifies(&[("item.json", item.to_string().as_bytes())]);
+    let mut stale = collection.clone();
+    stale["gpu_0"].as_object_mut().unwrap().remove("nonce");
+    stale["nonce"][1] = json!(base64url(&[8; 32]));
+    fs::write(place.path("stale.json"), stale.to_string()).unwrap();
+    let failed = decode(&place, &["stale.json", "--device-root", "root.pem"]).exits(4).json();
+    assert_eq!((classes(&failed)[0], &failed["failures"][0]["expected"]), ("E_NONCE", &json!("08".repeat(32))));
+    let nothing = json!({"__cmwc_t": kind, "corim_0": other});
+    fs::write(place.path("nothing.json"), nothing.to_string()).unwrap();
+    assert_eq!(classes(&decode(&place, &["nothing.json"]).exits(4).json()), ["E_FORMAT"]);
+    // Nonce and architecture of the whole request count for each device in it.
+    for (member, value, class) in
+        [("nonce", "08".repeat(32), "E_NONCE"), ("arch", "BLACKWELL".to_owned(), "E_IDENTITY_CONFLICT")]
+    {
+        let mut changed = request.clone();
+        changed[member] = json!(value);
+        fs::write(place.path("request.json"), changed.to_string()).unwrap();
+        let failed = decode(&place, &["request.json", "--device-root", "root.pem"]).exits(4).json();
+        assert_eq!(classes(&failed)[0], class, "{}", failed["failures"]);
+    }
+}
+
+#[test]
+fn a_device_that_cannot_be_read_hides_no_other() {
+    let place = Place::new();
+    let authority = Authority::new("TEST CA").unwrap();
+    let entry = |pdi: &str| {
+        let (report, chain) = device(&place, &authority, pdi);
+        json!({"evidence": hex::encode(report), "certificate": chain})
+    };
+    let (first, last) = (entry("11223344556677aa"), entry("11223344556677bb"));
+    for (broken, observed) in [
+        (json!(5), "does not have the expected fields"),
+        (json!({"arch": "HOPPER"}), "missing field `certificate`"),
+        (json!({"evidence": "zz", "certificate": ""}), "its evidence is neither hexadecimal nor base64"),
+        (json!({"evidence": "11e0", "certificate": "", "nonce": "07"}), "its nonce is not one of 32 bytes"),
+    ] {
+        fs::write(place.path("three.json"), json!([first, broken, last]).to_string()).unwrap();
+        let document = decode(&place, &["three.json", "--device-root", "root.pem"]).exits(4).json();
+        let devices: Vec<_> =
+            document["devices"].as_array().unwrap().iter().map(|it| (&it["source"], &it["valid"])).collect();
+        assert_eq!(json!(devices), json!([["three.json#1", true], ["three.json#3", true]]));
+        let failures = document["failures"].as_array().unwrap();
+        assert_eq!(
+            (failures.len(), &failures[0]["class"], &failures[0]["what"]),
+            (1, &json!("E_FORMAT"), &json!("three.json#2"))
+        );
+        assert!(failures[0]["observed"].as_str().unwrap().contains(observed), "{failures:?}");
+    }
+}

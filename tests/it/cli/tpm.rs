@@ -207,17 +207,65 @@ fn a_secret_that_only_the_tpm_can_read_ties_its_key_to_its_vendors_certificate()
     assert!(none.stderr.contains("hint: let the seller run"), "{}", none.stderr);
 }
 
-#[test]
-fn a_secret_for_a_key_on_p_256_is_read_too() {
+/// What a TPM makes an endorsement key of, as the TCG EK Credential Profile 2.5 has it: kind, hash, policy, bits of AES, then
+/// the bits of a modulus or a curve, and how many zeros stand for the number that the TPM fills in.
+struct Template {
+    kind: u16,
+    hash: u16,
+    /// With it a password is not enough.
+    low: bool,
+    policy: &'static str,
+    aes_bits: u16,
+    of: u16,
+    zeros: usize,
+}
+
+impl Template {
+    const SHA384: u16 = 0x000c;
+    const POLICY_B_SHA256: &str = "ca3d0a99a2b93906f7a3342414efcfb3a385d44cd1fd459089d19b5071c0b7a0";
+    const POLICY_B_SHA384: &str =
+        "b26e7d28d11a50bc53d882bcf5fd3a1a074148bb35d3b4e4cb1c0ad9bde419cacb47ba09699646150f9fc000f3f80e12";
+    /// ECC on P-256, of the low range.
+    const L_2: Self = Self {
+        kind: 0x0023,
+        hash: SHA256,
+        low: true,
+        policy: "837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa",
+        aes_bits: 128,
+        of: 3,
+        zeros: 32,
+    };
+    /// The same of the high range.
+    const H_2: Self = Self { low: false, policy: Self::POLICY_B_SHA256, zeros: 0, ..Self::L_2 };
+    /// ECC on P-384.
+    const H_3: Self = Self { hash: Self::SHA384, policy: Self::POLICY_B_SHA384, aes_bits: 256, of: 4, ..Self::H_2 };
+    /// RSA with 2048 bits.
+    const H_1: Self = Self { kind: 0x0001, of: 2048, ..Self::H_2 };
+    /// RSA with 3072 bits.
+    const H_6: Self = Self { kind: 0x0001, of: 3072, ..Self::H_3 };
+
+    /// TPMT_PUBLIC.
+    fn public(&self) -> Vec<u8> {
+        let (aes, cfb, zeros) = (6, 0x43, vec![0; self.zeros]);
+        let attributes = if self.low { 0x0003_00b2 } else { 0x0003_00f2 };
+        let policy = hex::decode(self.policy).unwrap();
+        let public = Writer::new().u16(self.kind).u16(self.hash).u32(attributes).sized(&policy);
+        let public = public.u16(aes).u16(self.aes_bits).u16(cfb).u16(NO_ALGORITHM).u16(self.of);
+        match self.kind {
+            0x0001 => public.u32(0).sized(&zeros),
+            _ => public.u16(NO_ALGORITHM).sized(&zeros).sized(&zeros),
+        }
+        .finish()
+    }
+}
+
+/// A TPM as vendors leave it: with the certificate of the key that it makes of that template. It has to read a secret.
+fn a_secret_is_read_by_a_key_of(template: &Template) {
     let Some(swtpm) = Swtpm::start() else { return };
     let place = place(2);
-    // As vendors leave it: the certificate of the key that the TPM makes of template L-2.
     const ENDORSEMENT: u32 = 0x4000_000b;
-    let policy = hex::decode("837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa").unwrap();
-    let template = Writer::new().u16(0x0023).u16(SHA256).u32(0x0003_00b2).sized(&policy).u16(6).u16(128).u16(0x43);
-    let template = template.u16(NO_ALGORITHM).u16(3).u16(NO_ALGORITHM).sized(&[0; 32]).sized(&[0; 32]);
     let no_secret = Writer::new().sized(&[]).sized(&[]).finish();
-    let made = Writer::new().sized(&no_secret).sized(&template.finish()).sized(&[]).u32(0);
+    let made = Writer::new().sized(&no_secret).sized(&template.public()).sized(&[]).u32(0);
     let made = run(&swtpm, 0x131, &[ENDORSEMENT], true, made);
     let handle = u32::from_be_bytes(made[..4].try_into().unwrap());
     let public = Reader::new(&made[8..]).sized().unwrap();
@@ -229,6 +277,18 @@ fn a_secret_for_a_key_on_p_256_is_read_too() {
     answer(&place, &swtpm, "report");
     let report = verify_answer(&place, "report");
     assert!(report["tpm"]["root"].as_str().is_some_and(|root| root.contains("vendor")), "{report:#}");
+}
+
+#[test]
+fn a_secret_for_a_key_on_p_256_is_read_too() {
+    a_secret_is_read_by_a_key_of(&Template::L_2);
+}
+
+#[test]
+fn a_secret_for_a_key_of_the_high_range_is_read_too() {
+    for template in [Template::H_1, Template::H_2, Template::H_3, Template::H_6] {
+        a_secret_is_read_by_a_key_of(&template);
+    }
 }
 
 /// Puts a certificate into an NV index; vendors leave room behind it.

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use der::Decode;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     PublicKeyData, SignatureAlgorithm,
 };
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use yanji::attest::tpm::public_key::PublicKey;
+use x509_cert::spki::SubjectPublicKeyInfoRef;
+use yanji::attest::tpm::public_key::{Numbers, PublicKey};
 use yanji::attest::tpm::quote::{MAGIC, TYPE_QUOTE, TYPE_TIME, pcr_digest};
 use yanji::attest::tpm::wire::Writer;
 use yanji::attest::tpm::{ECDSA, NO_ALGORITHM, QUOTED_REGISTERS, SHA256};
@@ -115,7 +117,7 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
 }
 
-struct Subject(Vec<u8>);
+struct Subject(Vec<u8>, &'static SignatureAlgorithm);
 
 impl PublicKeyData for Subject {
     fn der_bytes(&self) -> &[u8] {
@@ -123,7 +125,7 @@ impl PublicKeyData for Subject {
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &rcgen::PKCS_ECDSA_P256_SHA256
+        self.1
     }
 }
 
@@ -142,7 +144,7 @@ impl Authority {
         let info = PublicKey::parse(public).unwrap().subject_public_key_info();
         let mut params = CertificateParams::default();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 3])];
-        let subject = Subject(info[info.len() - 65..].to_vec());
+        let subject = Subject(info[info.len() - 65..].to_vec(), &rcgen::PKCS_ECDSA_P256_SHA256);
         params.signed_by(&subject, &self.issuer).unwrap().der().to_vec()
     }
 
@@ -151,10 +153,17 @@ impl Authority {
         self.endorse_subject(vendor, &KeyPair::generate().unwrap())
     }
 
-    /// The same for a key on P-256, given as TPMT_PUBLIC.
+    /// The same for a key that is given as TPMT_PUBLIC.
     pub fn endorse_key(&self, vendor: &str, public: &[u8]) -> Vec<u8> {
-        let info = PublicKey::parse(public).unwrap().subject_public_key_info();
-        self.endorse_subject(vendor, &Subject(info[info.len() - 65..].to_vec()))
+        let key = PublicKey::parse(public).unwrap();
+        let info = key.subject_public_key_info();
+        let algorithm = match &key.numbers {
+            Numbers::Ecc { x, .. } if x.len() == 32 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Numbers::Ecc { .. } => &rcgen::PKCS_ECDSA_P384_SHA384,
+            Numbers::Rsa { .. } => &rcgen::PKCS_RSA_SHA256,
+        };
+        let bits = SubjectPublicKeyInfoRef::from_der(&info).unwrap().subject_public_key;
+        self.endorse_subject(vendor, &Subject(bits.raw_bytes().to_vec(), algorithm))
     }
 
     fn endorse_subject(&self, vendor: &str, subject: &impl PublicKeyData) -> Vec<u8> {

@@ -1,13 +1,17 @@
 //! The files that the kernel shows of a rig's GPUs: the PCI bus in sysfs, the kernel module in sysfs and procfs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
+
+use anyhow::Context;
 
 use crate::rig::{Address, DriverFacts, Gpu, Rig, Source};
 
 const MIB: u64 = 1 << 20;
 const CONFIG_BYTES: usize = 4096;
+/// Where a GA100 has the two registers of its PDI (`hw_fuse_ga100.h` of NVIDIA's driver nvgpu).
+const PDI_REGISTERS: u64 = 0x0082_0344;
 /// Class of boards with display outputs. Their memory is BAR 1; that of the others is BAR 2.
 const DISPLAY: u32 = 0x030000;
 /// An Intel root port.
@@ -129,7 +133,14 @@ fn write_functions(gpu: &Gpu, ordinal: usize, root: &Path) -> anyhow::Result<()>
     if let Some(boot0) = tree.boot0 {
         let mut page = vec![0; 4096];
         page[..4].copy_from_slice(&boot0.to_le_bytes());
-        fs::write(root.join(path).join("resource0"), page)?;
+        let file = fs::File::create(root.join(path).join("resource0"))?;
+        file.write_all_at(&page, 0)?;
+        if let Some(pdi) = tree.pdi.as_ref().or(gpu.pdi.as_ref()) {
+            // The low half is in the first of the two registers.
+            let pdi = u64::from_str_radix(pdi, 16).context("a PDI is 16 hexadecimal digits")?;
+            file.write_all_at(&pdi.to_le_bytes(), PDI_REGISTERS)?;
+            file.set_len(PDI_REGISTERS / 4096 * 4096 + 4096)?;
+        }
     }
     Ok(())
 }

@@ -22,8 +22,8 @@ use baseline::Baseline;
 
 const VENDOR: &str = "0x10de";
 /// What only an NVIDIA GPU has.
-const NVIDIA_PREFIXES: [&str; 7] =
-    ["gpu.nvml.", "gpu.procfs.", "gpu.cuda.", "gpu.boot0.", "gpu.vbios.", "gpu.claim.", "gpu.burn."];
+const NVIDIA_PREFIXES: [&str; 8] =
+    ["gpu.nvml.", "gpu.procfs.", "gpu.cuda.", "gpu.boot0.", "gpu.bar0.", "gpu.vbios.", "gpu.claim.", "gpu.burn."];
 
 type Facts = BTreeMap<&'static str, Reading>;
 

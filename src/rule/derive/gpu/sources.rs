@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::baseline::{plain, same_words};
 use super::{Facts, Gpu, VENDOR, first_reason, known, known_below, pair, text};
+use crate::attest::device::Pdi;
 use crate::evidence::{Evidence, Origin, Part, Reading};
 use crate::rule::tables::{Record, Tables};
 
@@ -118,6 +119,11 @@ fn disagreements(gpu: &Gpu<'_>, tables: &Tables) -> Reading {
     field("device id", &[("PCI", usable("gpu.pci.device_id")), ("NVML", nvml_pci("gpu.nvml.pci.device_id"))]);
     field("subsystem", &[("PCI", subsystem("gpu.pci.")), ("NVML", subsystem("gpu.nvml.pci."))]);
     field("UUID", &[("NVML", usable("gpu.nvml.uuid")), ("kernel module", usable("gpu.procfs.uuid"))]);
+    // Interfaces give the bytes in either order.
+    let pdi = |path: &str| usable(path).and_then(|text| Pdi::parse(&text));
+    let (by_nvml, by_chip) = (pdi("gpu.nvml.pdi"), pdi("gpu.bar0.pdi"));
+    let by_chip = by_chip.map(|chip| by_nvml.filter(|nvml| nvml.is_same(chip)).unwrap_or(chip));
+    field("PDI", &[("NVML", by_nvml.map(|it| it.to_string())), ("chip", by_chip.map(|it| it.to_string()))]);
     let vbios = [("NVML", usable("gpu.nvml.vbios_version")), ("kernel module", usable("gpu.procfs.vbios_version"))];
     field("VBIOS version", &vbios);
     let cuda = |value: Option<String>| value.filter(|_| whole);

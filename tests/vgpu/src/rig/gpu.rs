@@ -287,6 +287,8 @@ pub struct PciTree {
     pub numa_node: Option<i32>,
     /// Register PMC_BOOT_0, which names the chip: the first word of `resource0`.
     pub boot0: Option<u32>,
+    /// Per-device identifier in the registers of `resource0`, where a GA100 has it; the GPU's own without it.
+    pub pdi: Option<String>,
 }
 
 /// `/proc/driver/nvidia/gpus/*/information`. What is absent is as NVML tells it.
