@@ -49,6 +49,8 @@ pub struct Card {
     pub users: AtomicU32,
     /// A partition of it is all that CUDA shows.
     pub is_partition: bool,
+    /// Other programs left too little memory for a context.
+    pub is_full: bool,
 }
 
 /// Simulated time at which each engine is free, in nanoseconds.
@@ -66,8 +68,12 @@ impl Card {
         let pages = |mib: u64| (mib * MIB / scale / PAGE).max(1) * PAGE;
         let total = pages(if is_partition { gpu.cuda_mib() / 8 } else { gpu.cuda_mib() }.max(1));
         let real = gpu.cuda.real_mib.map_or(total, pages).min(total);
-        let effects: Vec<CudaFault> =
-            rig.cuda_faults.iter().filter(|it| it.gpu.is_none_or(|gpu| gpu == ordinal)).cloned().collect();
+        let effects: Vec<CudaFault> = rig
+            .cuda_faults
+            .iter()
+            .filter(|it| it.gpu.is_none_or(|gpu| gpu == ordinal) && it.is_here())
+            .cloned()
+            .collect();
         let base = reserve(total, real)?;
         let others: u64 = gpu.processes.iter().map(|it| it.used_mib * MIB / scale).sum::<u64>().min(total);
         // A context takes its share: some hundred MiB of a real card.
@@ -92,6 +98,7 @@ impl Card {
             stop: AtomicBool::new(false),
             users: AtomicU32::new(0),
             is_partition,
+            is_full: own + others > total,
         })
     }
 
