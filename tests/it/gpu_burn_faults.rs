@@ -3,6 +3,7 @@
 use rustix::process::{Signal, kill_process};
 use serde_json::Value as Json;
 use yanji::burn::gpu::{Outcome, Quantity, Step};
+use yanji::evidence::Reading;
 
 use crate::gpu_burn::{Bench, FIRST, SECOND, SMALL, assess, card, gpu, not_measured, part, said};
 
@@ -88,16 +89,85 @@ fn memory_of_the_host_that_is_refused_at_any_allocation_is_no_fault_of_the_gpu()
 }
 
 #[test]
+fn memory_in_small_pieces_is_all_tested_and_what_is_refused_in_the_middle_is_not_covered() {
+    // Pieces of 4 MiB, of which the fifth has a stuck bit. The kernels' own variables lie before the first.
+    let stuck = "stuck-bit = { address = 0x1200005, bit = 3, value = true }";
+    let pieces = fault("fragmented-memory = { largest_mib = 4 }");
+    let (code, summary) =
+        Bench::brief(&(pieces.clone() + &format!("[[cuda_fault]]\neffect = {{ {stuck} }}\n")), 60).run();
+    assert_eq!(code, Some(1));
+    let sound = part(&summary, FIRST);
+    assert!(
+        sound.integer("gpu.burn.coverage_permille") > Some(930),
+        "{:?}",
+        sound.reading("gpu.burn.coverage_permille")
+    );
+    let offset = sound.text("gpu.burn.first_wrong_address").unwrap();
+    let offset = u64::from_str_radix(offset.trim_start_matches("0x"), 16).unwrap();
+    assert!((0x1100000..=0x1200000).contains(&offset), "{offset:#x}");
+    assert_eq!(sound.text("gpu.burn.last_wrong_address"), sound.text("gpu.burn.first_wrong_address"));
+    assert_eq!(sound.integer("gpu.burn.aliased_vectors"), Some(0));
+
+    // Once for self-tests, then 32, 16, 8 and 4 MiB: three pieces are to be had, then nothing.
+    let refused = pieces + "[[cuda_fault]]\neffect = { out-of-memory = { allocation = 8 } }\n";
+    let (_, summary) = Bench::brief(&refused, 60).run();
+    let part = part(&summary, FIRST);
+    assert!(!gpu(&summary, FIRST).has_errors(), "{:?}", gpu(&summary, FIRST).outcome);
+    assert!(
+        part.integer("gpu.burn.coverage_permille").is_some_and(|it| (200..500).contains(&it)),
+        "{:?}",
+        part.reading("gpu.burn.coverage_permille")
+    );
+    let inspection = assess(&summary);
+    for rule in ["gpu.burn-capacity", "gpu.burn-memory-errors"] {
+        assert_eq!(said(&inspection, rule, FIRST), "inconclusive", "{rule}");
+    }
+}
+
+#[test]
+fn a_kernel_that_is_wrong_on_every_sm_is_not_used_and_is_no_fault_of_the_gpu() {
+    let wrong = fault("wrong-kernel = { name = \"compute_f64\" }");
+    let (code, summary) = Bench::brief(&wrong, 60).run();
+    let burned = gpu(&summary, FIRST);
+    assert_eq!((code, burned.has_errors()), (Some(0), false), "{:?}", burned.outcome);
+    let not_validated = burned.not_validated();
+    let named: Vec<&str> = not_validated.iter().filter_map(|it| it.split(':').next()).collect();
+    assert_eq!(named, ["compute_f64"], "{not_validated:?}");
+    let part = part(&summary, FIRST);
+    for quantity in [Quantity::RateFp64, Quantity::ClocksFp64] {
+        let reading = part.reading(quantity.fact());
+        assert!(
+            matches!(reading, Some(Reading::Failed(why)) if why.contains("not validated on this driver")),
+            "{reading:?}"
+        );
+    }
+    assert!(part.integer(Quantity::RateFp32.fact()) > Some(0));
+    assert_eq!(part.integer("gpu.burn.compute_errors"), Some(0));
+    assert_eq!(part.reading("gpu.burn.bad_sms"), Some(&Reading::Known(Vec::<String>::new().into())));
+    let inspection = assess(&summary);
+    assert_eq!(said(&inspection, "gpu.burn-kernels-not-validated", FIRST), "fires");
+    assert_eq!(said(&inspection, "gpu.burn-compute-errors", FIRST), "clear");
+}
+
+#[test]
 fn an_interruption_of_a_launch_that_never_ends_comes_to_an_end() {
     // The watchdog is far away: only the interruption ends this.
-    let rig = card(SMALL) + "[[cuda_fault]]\nafter_launches = 30\neffect = \"hang\"\n";
+    let rig = card(SMALL) + "[[cuda_fault]]\nafter_launches = 90\neffect = \"hang\"\n";
     let bench = Bench::brief(&rig, 3600);
     let mut child = bench.start();
-    bench.wait_for(|line| (line["kind"] == "gpu-step" && line["step"] == "setup").then_some(()));
+    let at =
+        bench.wait_for(|line| (line["kind"] == "gpu-step" && line["step"] == "allocate").then(|| line["seq"].as_u64()));
+    // Seconds in which a launch of a sound GPU would long have ended.
+    for sample in 1..=3 {
+        bench.wait_for(|line| {
+            let late = line["seq"].as_u64() >= at.map(|at| at + sample) && line["step"] == "address";
+            (line["kind"] == "gpu-sample" && late).then_some(())
+        });
+    }
     assert_eq!(bench.interrupt(&mut child), Some(1));
     let summary = bench.summary();
     let outcome = &gpu(&summary, FIRST).outcome;
-    assert!(matches!(outcome, Some(Outcome::WorkerHung { step: Some(Step::SelfTest), .. })), "{outcome:?}");
+    assert!(matches!(outcome, Some(Outcome::WorkerHung { step: Some(Step::Address), .. })), "{outcome:?}");
     assert_eq!(said(&assess(&summary), "gpu.burn-hung", FIRST), "fires");
     assert!(bench.child("gpu-worker").is_none(), "it was killed");
 }

@@ -120,7 +120,11 @@ impl Card {
         let number = self.asked[0].fetch_add(1, Ordering::Relaxed) + 1;
         let refused =
             |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfMemory { allocation } if number >= allocation);
-        if self.effects.iter().any(refused) {
+        let too_large = |it: &CudaFault| match it.effect {
+            CudaEffect::FragmentedMemory { largest_mib } => bytes > largest_mib * MIB / self.scale,
+            _ => false,
+        };
+        if self.effects.iter().any(|it| refused(it) || too_large(it)) {
             return Err(OUT_OF_MEMORY);
         }
         let size = bytes.max(1).checked_next_multiple_of(GRANULARITY).ok_or(OUT_OF_MEMORY)?;
@@ -185,12 +189,13 @@ impl Card {
         self.effects.iter().filter(move |it| launch >= it.after_launches).map(|it| &it.effect)
     }
 
-    /// The multiprocessor that computes wrongly, and how often.
-    pub fn bad_multiprocessor(&self, launch: u64) -> Option<(u32, u64, &AtomicU64)> {
+    /// The multiprocessor that computes a kernel wrongly, `None` for all of them, and how often.
+    pub fn bad_multiprocessor(&self, launch: u64, kernel: &str) -> Option<(Option<u32>, u64, &AtomicU64)> {
         self.effects_of(launch).find_map(|it| match it {
             CudaEffect::BadMultiprocessor { multiprocessor, one_in } => {
-                Some((*multiprocessor, *one_in, &self.bad_instructions))
+                Some((Some(*multiprocessor), *one_in, &self.bad_instructions))
             }
+            CudaEffect::WrongKernel { name } if name == kernel => Some((None, 1, &self.bad_instructions)),
             _ => None,
         })
     }

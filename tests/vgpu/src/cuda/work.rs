@@ -106,7 +106,7 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
         chip: &chip,
         start_nanoseconds: runtime.epoch_nanoseconds + start,
         id: exec::next_id(),
-        bad_multiprocessor: card.bad_multiprocessor(number),
+        bad_multiprocessor: card.bad_multiprocessor(number, &request.program.name),
         caches: &card.caches,
         stop: &card.stop,
     };

@@ -103,6 +103,11 @@ pub enum CudaEffect {
         /// Instructions of a warp for each error.
         one_in: u64,
     },
+    /// Every multiprocessor gets everything wrong in one kernel, as where a driver compiled it wrongly.
+    WrongKernel {
+        /// Its name.
+        name: String,
+    },
     /// A region of the memory is slower by a factor.
     SlowRegion {
         /// First byte.
@@ -153,6 +158,11 @@ pub enum CudaEffect {
     Lost,
     /// The launch never ends.
     Hang,
+    /// No allocation may be larger than that.
+    FragmentedMemory {
+        /// The largest.
+        largest_mib: u64,
+    },
     /// What the GPU sends to another one arrives with a wrong bit.
     WrongPeerCopies {
         /// Bytes from the beginning of each copy.
