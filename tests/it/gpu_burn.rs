@@ -423,25 +423,36 @@ fn what_keeps_a_gpu_from_being_measured_is_said_with_what_to_do() {
 
 #[test]
 fn out_of_memory_at_each_allocation_is_said_and_is_no_fault_of_the_card() {
-    // The first two are for the self-tests and for what is tested.
-    for allocation in 1..=3 {
-        let refused = format!("[[cuda_fault]]\neffect = {{ out-of-memory = {{ allocation = {allocation} }} }}\n");
+    // What self-tests work on, and all the rest of the memory; then the kernels, of all files or of all but the first.
+    for (effect, allocation) in
+        [("out-of-memory", 1), ("out-of-memory", 2), ("out-of-module-memory", 1), ("out-of-module-memory", 2)]
+    {
+        let refused = format!("[[cuda_fault]]\neffect = {{ {effect} = {{ allocation = {allocation} }} }}\n");
         let (code, summary) = Bench::brief(&(card(SMALL) + &refused), 60).run();
         let (gpu, part) = (gpu(&summary, FIRST), part(&summary, FIRST));
-        assert!(!gpu.has_errors() && code != Some(1), "{allocation}: {:?}", gpu.outcome);
-        match allocation {
-            // No memory at all: nothing may look as if it had been measured.
-            1 | 2 => {
-                assert!(
-                    matches!(&gpu.outcome, Some(Outcome::NotMeasured { reason }) if reason.contains("OUT_OF_MEMORY")),
-                    "{:?}",
-                    gpu.outcome
-                );
-                for path in [Quantity::Read.fact(), Quantity::SlowestRegion.fact(), "gpu.burn.memory_errors"] {
-                    assert!(!matches!(part.reading(path), Some(Reading::Known(_))), "{path}: {:?}", part.reading(path));
-                }
-            }
-            _ => assert!(part.integer("gpu.burn.coverage_permille").is_none_or(|it| it < 970 || code == Some(0))),
+        assert_eq!((code, gpu.has_errors()), (Some(3), false), "{effect} {allocation}: {:?}", gpu.outcome);
+        assert_eq!(part.reading("gpu.burn.completed"), Some(&Reading::Known(false.into())));
+        let unread = |path: &str| match part.reading(path) {
+            Some(Reading::Failed(why)) => why.clone(),
+            other => panic!("{effect} {allocation}: {path}: {other:?}"),
+        };
+        // Nothing may look as if it had been measured.
+        let compute = [Quantity::RateFp16.fact(), "gpu.burn.compute_errors", "gpu.burn.bad_sms"];
+        assert_eq!(compute.map(unread).len(), 3);
+        if (effect, allocation) == ("out-of-module-memory", 2) {
+            assert_eq!(gpu.outcome, Some(Outcome::Finished));
+            assert_eq!(part.integer("gpu.burn.memory_errors"), Some(0), "the kernels of memory are there");
+            let why = unread(Quantity::RateFp16.fact());
+            assert!(why.contains("OUT_OF_MEMORY") && why.contains("end the processes that use the GPU"), "{why}");
+            assert!(unread("gpu.burn.compute_errors").contains("none of its arithmetic was checked"));
+        } else {
+            let Some(Outcome::NotMeasured { reason }) = &gpu.outcome else { panic!("{:?}", gpu.outcome) };
+            assert!(
+                reason.contains("OUT_OF_MEMORY") && reason.contains("end the processes that use the GPU"),
+                "{reason}"
+            );
+            let memory = [Quantity::Read.fact(), Quantity::SlowestRegion.fact(), "gpu.burn.memory_errors"];
+            assert_eq!(memory.map(unread).len(), 3);
         }
     }
 }

@@ -410,6 +410,9 @@ impl GpuSummary {
             }
             Some(Outcome::Finished) => match Step::ONCE.iter().find(|step| !self.done.contains(step)) {
                 Some(step) => Err(format!("the time ended before step {} did", step.as_str())),
+                // Steps end without their kernels, too.
+                None if self.totals.tested_bytes == 0 => Err("none of its memory was tested".to_owned()),
+                None if self.totals.checked_blocks == 0 => Err("none of its arithmetic was checked".to_owned()),
                 None => Ok(()),
             },
         }

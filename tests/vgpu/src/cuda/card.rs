@@ -32,8 +32,8 @@ pub struct Card {
     /// Memory that is not to be had: the context's own, and what other programs hold.
     pub kept: u64,
     allocations: Mutex<BTreeMap<u64, u64>>,
-    /// Allocations so far: of the card's memory, and of the host's.
-    asked: [AtomicU64; 2],
+    /// Allocations so far: of the card's memory, of the host's, and modules.
+    asked: [AtomicU64; 3],
     pub faults: Arc<MemoryFaults>,
     effects: Vec<CudaFault>,
     pub launches: AtomicU64,
@@ -115,7 +115,15 @@ impl Card {
         if self.effects.iter().any(refused) { Err(OUT_OF_MEMORY) } else { Ok(()) }
     }
 
-    /// Takes memory.
+    /// Whether there is memory for one more module.
+    pub fn may_load(&self) -> Result<(), Failure> {
+        let number = self.asked[2].fetch_add(1, Ordering::Relaxed) + 1;
+        let refused =
+            |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfModuleMemory { allocation } if number >= allocation);
+        if self.effects.iter().any(refused) { Err(OUT_OF_MEMORY) } else { Ok(()) }
+    }
+
+    /// Takes memory for a program.
     pub fn allocate(&self, bytes: u64) -> Result<u64, Failure> {
         let number = self.asked[0].fetch_add(1, Ordering::Relaxed) + 1;
         let refused =
@@ -127,6 +135,11 @@ impl Card {
         if self.effects.iter().any(|it| refused(it) || too_large(it)) {
             return Err(OUT_OF_MEMORY);
         }
+        self.take(bytes)
+    }
+
+    /// Takes memory, whatever the rig says of allocations.
+    pub fn take(&self, bytes: u64) -> Result<u64, Failure> {
         let size = bytes.max(1).checked_next_multiple_of(GRANULARITY).ok_or(OUT_OF_MEMORY)?;
         let mut allocations = lock(&self.allocations);
         let end = self.base + self.total - self.kept;

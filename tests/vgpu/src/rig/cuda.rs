@@ -180,4 +180,9 @@ pub enum CudaEffect {
         /// Its number.
         allocation: u64,
     },
+    /// The same of what loading a module takes.
+    OutOfModuleMemory {
+        /// Number of the module.
+        allocation: u64,
+    },
 }
