@@ -32,8 +32,8 @@ fn goes_on(bench: &Bench, mut burn: Running, gpus: &[&str]) -> (Json, Summary) {
 }
 
 fn pairs(list: &Json) -> Vec<(&str, &str)> {
-    let text = |pair: &Json, end: &str| pair[end].as_str().map(str::to_owned).unwrap().leak() as &str;
-    list.as_array().unwrap().iter().map(|pair| (text(pair, "from"), text(pair, "to"))).collect()
+    let pairs = list.as_array().unwrap().iter();
+    pairs.map(|pair| (pair["from"].as_str().unwrap(), pair["to"].as_str().unwrap())).collect()
 }
 
 /// The words of a list.
