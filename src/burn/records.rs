@@ -198,6 +198,9 @@ pub enum Record {
     GpuPeers {
         /// Ordered pairs.
         copies: Vec<gpu::PeerCopies>,
+        /// Pairs that could not be measured.
+        #[serde(default)]
+        missing: Vec<gpu::MissingCopies>,
         /// Why there are no more.
         failure: Option<String>,
     },

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::gpu::{self, Fleet, GpuProgress, GpuSummary};
+use super::gpu::{self, Fleet, GpuProgress};
 use super::log::Log;
 use super::machine;
 use super::process::{Arrival, Process, signal};
@@ -199,7 +199,8 @@ impl Run<'_> {
         }
         let addresses = gpu::addresses(self.host);
         self.record(Record::Gpus { addresses: addresses.clone() })?;
-        let measured = self.log.summary().is_some_and(|summary| summary.gpus.values().any(GpuSummary::has_peers));
+        let complete = |summary: &Summary| summary.gpus.values().all(|gpu| gpu.has_peers(summary.gpus.len()));
+        let measured = self.log.summary().is_some_and(complete);
         let cancel = self.cancel;
         let peers = || gpu::measure_peers(&self.worker, &addresses, &|| cancel.load(Ordering::Relaxed));
         let records = if measured { Vec::new() } else { peers() };

@@ -182,11 +182,22 @@ fn gpu_text(record: &Record) -> Option<String> {
     Some(match record {
         Record::Gpus { addresses } if addresses.is_empty() => return None,
         Record::Gpus { addresses } => format!("{} GPUs beside the host: {}", addresses.len(), addresses.join(", ")),
-        Record::GpuPeers { copies, failure: None } => {
+        Record::GpuPeers { copies, missing, failure } => {
             let slowest = copies.iter().map(|pair| pair.mb_per_second.median).min().unwrap_or(0);
-            format!("{} pairs of GPUs, the slowest with {slowest} MB/s", copies.len())
+            let mut lines = vec![format!("{} pairs of GPUs, the slowest with {slowest} MB/s", copies.len())];
+            for pair in copies {
+                let wrong = pair.wrong_bytes.filter(|bytes| *bytes > 0);
+                lines
+                    .extend(wrong.map(|bytes| {
+                        format!("PEER COPY ERROR from {} to {}: {bytes} wrong bytes", pair.from, pair.to)
+                    }));
+            }
+            lines.extend(
+                missing.iter().map(|it| format!("copies from {} to {} not measured: {}", it.from, it.to, it.reason)),
+            );
+            lines.extend(failure.iter().map(|why| format!("copies between GPUs not measured: {why}")));
+            lines.join("\n")
         }
-        Record::GpuPeers { failure: Some(why), .. } => format!("copies between GPUs not measured: {why}"),
         Record::GpuIdentity { gpu, identity } => format!(
             "gpu {gpu}: {}, {} SMs, {:.1} GB",
             identity.name,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Dense FP16 multiplication with FP32 sums by cuBLAS on the first GPU: prints the best TFLOPS of 200. Exits with 3 without cuBLAS,
-with 1 where a call fails, and then prints nothing but what failed.
+"""Dense FP16 multiplication with FP32 sums by cuBLAS on the first GPU: prints the best TFLOPS of 200. gemm.py [SIZE] Exits with 3 without
+cuBLAS, with 1 where a call fails or the product is wrong, and then prints nothing but what failed.
 
 Looks for libcublas where the loader does, in the wheels nvidia-cublas-cu12 and nvidia-cublas, and in /usr/local. Operands are random: constants draw
 less power and go faster.
@@ -8,11 +8,14 @@ less power and go faster.
 import ctypes
 import glob
 import os
+import random
 import site
+import struct
 import sys
 
-N = 8192
-FP16, FP32, COMPUTE_32F, TENSOR = 2, 0, 68, 99
+# CUDA_R_16F, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT_TENSOR_OP, CUBLAS_OP_N
+FP16, COMPUTE_32F, TENSOR, PLAIN = 2, 68, 99, 0
+ALPHA = 2.0**-13
 
 
 def library():
@@ -34,7 +37,22 @@ def halves(count):
     return bytes(data)
 
 
+def check(a, b, product, n):
+    """Some numbers of the product against plain sums. All matrices are stored column by column: (i, j) is number i + j n."""
+    # The columns of the operands come again and again.
+    at = lambda data, i, j: struct.unpack_from("<e", data, 2 * (i + j * n) % len(data))[0]
+    for _ in range(64):
+        i, j = random.randrange(n), random.randrange(n)
+        terms = [at(a, i, k) * at(b, k, j) for k in range(n)]
+        expected, found = ALPHA * sum(terms), at(product, i, j)
+        # Half a unit of FP16, and what the order of sums makes of FP32.
+        bound = abs(expected) / 1024 + ALPHA * sum(map(abs, terms)) / 1e6 + 1e-7
+        if not abs(found - expected) <= bound:
+            raise SystemExit(f"cublasGemmEx: ({i}, {j}) of the product is {found}, and should be {expected}")
+
+
 def main():
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 8192
     cublas = library()
     if cublas is None:
         print("there is no libcublas here", file=sys.stderr)
@@ -56,31 +74,44 @@ def main():
     call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
     call("cuCtxSetCurrent", context)
     call("cublasCreate_v2", ctypes.byref(handle), of=cublas)
-    matrices, rows = [], 64
-    data = halves(rows * N)
-    for _ in range(3):
+    # Two operands of columns that repeat, and the product.
+    columns = min(n, 64)
+    operands = [halves(columns * n), halves(columns * n)]
+    matrices = []
+    for data in [*operands, None]:
         matrix = ctypes.c_uint64()
-        call("cuMemAlloc_v2", ctypes.byref(matrix), size(2 * N * N))
-        for row in range(0, N, rows):
-            call("cuMemcpyHtoD_v2", ctypes.c_uint64(matrix.value + 2 * N * row), data, size(len(data)))
+        call("cuMemAlloc_v2", ctypes.byref(matrix), size(2 * n * n))
+        for column in range(0, n if data else 0, columns):
+            call("cuMemcpyHtoD_v2", ctypes.c_uint64(matrix.value + 2 * n * column), data, size(2 * n * min(columns, n - column)))
         matrices.append(pointer(matrix.value))
     begin, end = pointer(), pointer()
     call("cuEventCreate", ctypes.byref(begin), 0)
     call("cuEventCreate", ctypes.byref(end), 0)
-    one, zero, best = ctypes.c_float(1e-4), ctypes.c_float(0), 0.0
+    alpha, beta, best = ctypes.c_float(ALPHA), ctypes.c_float(0), 0.0
     a, b, c = matrices
-    for _ in range(200):
-        call("cuEventRecord", begin, None)
+
+    def multiply():
         call(
-            "cublasGemmEx", handle, 0, 0, N, N, N, ctypes.byref(one), a, FP16, N, b, FP16, N, ctypes.byref(zero), c, FP16, N,
+            "cublasGemmEx", handle, PLAIN, PLAIN, n, n, n, ctypes.byref(alpha), a, FP16, n, b, FP16, n, ctypes.byref(beta), c, FP16, n,
             COMPUTE_32F, TENSOR, of=cublas,
         )
+
+    multiply()
+    call("cuCtxSynchronize")
+    product = ctypes.create_string_buffer(2 * n * n)
+    call("cuMemcpyDtoH_v2", product, ctypes.c_uint64(c.value), size(2 * n * n))
+    check(*operands, product.raw, n)
+    for _ in range(200):
+        call("cuEventRecord", begin, None)
+        multiply()
         call("cuEventRecord", end, None)
         call("cuEventSynchronize", end)
         milliseconds = ctypes.c_float()
         call("cuEventElapsedTime", ctypes.byref(milliseconds), begin, end)
-        best = max(best, 2 * N**3 / max(milliseconds.value, 1e-6) / 1e9)
-    print(round(best, 1))
+        if not milliseconds.value > 0:
+            raise SystemExit(f"cuEventElapsedTime: a multiplication took {milliseconds.value} ms")
+        best = max(best, 2 * n**3 / milliseconds.value / 1e9)
+    print(round(best, 3))
     return 0
 
 

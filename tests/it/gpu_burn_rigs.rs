@@ -162,6 +162,33 @@ fn witnesses(rig: &str, inspection: &Json) -> Vec<String> {
                 wrong.push(format!("the XIDs are {xids:?}"));
             }
         }
+        "fault-under-load" => {
+            // Only the fifth counts errors of its links, and the counts of its life are not among them.
+            let checks = inspection["checks"].as_array().unwrap();
+            for (rule, fact) in [
+                ("gpu.burn-pcie-replays", "gpu.burn.link.replays_growth"),
+                ("gpu.burn-nvlink-errors", "gpu.burn.nvlink.errors_growth"),
+            ] {
+                let growth = |part: &Json| part["facts"][fact]["reading"]["known"].as_i64();
+                let grown: Vec<(&str, Option<i64>)> = parts
+                    .iter()
+                    .filter(|part| part["scope"] == "gpu")
+                    .map(|part| (part["id"].as_str().unwrap(), growth(part)))
+                    .collect();
+                let said: Vec<(&str, &str)> = grown
+                    .iter()
+                    .map(|(id, _)| {
+                        let check = checks.iter().find(|check| check["id"] == rule && check["part"] == *id);
+                        (*id, check.and_then(|it| it["status"].as_str()).unwrap_or("nothing"))
+                    })
+                    .collect();
+                let quiet = |at: usize| grown[at].1 == Some(0) && said[at].1 == "clear";
+                let loud = grown[4].1.is_some_and(|count| (50..4000).contains(&count)) && said[4].1 == "fires";
+                if !(0..4).all(quiet) || !loud {
+                    wrong.push(format!("{rule}: {grown:?} {said:?}"));
+                }
+            }
+        }
         "fault-lost-under-load" | "fault-hang-under-load" => {
             let done = parts.iter().filter(|part| part["scope"] == "gpu");
             let finished = done.filter(|part| part["facts"]["gpu.burn.completed"]["reading"]["known"] == true).count();

@@ -82,10 +82,11 @@ impl Card {
             "ecc.volatile_corrected_growth",
             "ecc.volatile_uncorrected_growth",
             "remap.growth",
+            "link.replays_growth",
         ] {
             card.set(path, 0i64);
         }
-        for path in ["not_measured", "kernels_not_validated", "bad_sms"] {
+        for path in ["not_measured", "kernels_not_validated", "bad_sms", "peer.wrong_copies"] {
             card.set(path, Vec::<String>::new());
         }
         card.set("kernel_files", words(&["compute.fatbin fatbin 12ab", "wgmma.fatbin fatbin 34cd"]));

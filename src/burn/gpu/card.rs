@@ -111,6 +111,8 @@ pub(super) struct Card {
     /// The kernel that is tested, where a driver that cannot run it breaks the context.
     pub(super) suspect: Option<&'static str>,
     told: u64,
+    /// Files of which the driver took nothing, and why.
+    refused: Vec<(&'static File, String)>,
 }
 
 impl Card {
@@ -141,6 +143,7 @@ impl Card {
             patience_permille: (measure_seconds.saturating_mul(1000) / USUAL_SECONDS).min(10_000) as u32,
             suspect: None,
             told: 0,
+            refused: Vec::new(),
         })
     }
 
@@ -183,9 +186,8 @@ impl Card {
         self.told <= MAX_TOLD
     }
 
-    /// Takes every kernel file, machine code first. Gives what the driver would not take.
-    pub(super) fn load_kernels(&mut self, avoid: &[String]) -> Vec<String> {
-        let mut refused = Vec::new();
+    /// Takes every kernel file, machine code first.
+    pub(super) fn load_kernels(&mut self, avoid: &[String]) {
         let own: Option<&'static File> = match self.device.identity.compute_capability {
             [9, 0] => Some(&WGMMA),
             [10, 0 | 3] => Some(&TCGEN05),
@@ -195,11 +197,16 @@ impl Card {
             self.begin(Step::Setup, &format!("kernels of {}", file.name), 60);
             let shared_bytes = if own.is_some_and(|own| own.name == file.name) { TILE_BYTES } else { 0 };
             if let Err(why) = self.load_file(file, shared_bytes) {
-                refused.push(format!("{}: {why}", file.name));
+                self.refused.push((file, why));
             }
         }
         self.kernels.retain(|name, _| !avoid.iter().any(|avoided| avoided == name));
-        refused
+    }
+
+    /// The files of which the driver took nothing, and why.
+    pub(super) fn refused(&self) -> String {
+        let each: Vec<String> = self.refused.iter().map(|(file, why)| format!("{}: {why}", file.name)).collect();
+        each.join("; ")
     }
 
     fn load_file(&mut self, file: &'static File, shared_bytes: u32) -> Result<(), String> {
@@ -224,6 +231,11 @@ impl Card {
         }
         if taken {
             return Ok(());
+        }
+        if let Some(failure) =
+            [Some(&not_fatbin), not_text.as_ref()].into_iter().flatten().find(|it| it.is_out_of_memory())
+        {
+            return Err(format!("{failure}: end the processes that use the GPU, then burn again"));
         }
         let not_text = not_text.map_or(String::new(), |failure| format!("; as text, {failure}"));
         Err(format!(
@@ -271,7 +283,11 @@ impl Card {
     pub(super) fn why_not(&self, name: &str) -> String {
         match self.kernels.get(name) {
             Some(_) => format!("kernel {name} not validated on this driver"),
-            None => format!("the driver took no kernel {name}"),
+            None => {
+                let refused = self.refused.iter().find(|(file, _)| file.kernels.contains(&name));
+                let why = refused.map_or(String::new(), |(_, why)| format!(": {why}"));
+                format!("the driver took no kernel {name}{why}")
+            }
         }
     }
 

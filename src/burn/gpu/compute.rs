@@ -263,7 +263,12 @@ pub(super) fn measure(card: &mut Card) -> Result<(), Failure> {
         let form = |kernel: &str| card.kernels.get(kernel).map(|kernel| kernel.form);
         let candidates = works(number, capability, form);
         let Some(work) = candidates.iter().find(|work| card.valid(work.kernel).is_some()).copied() else {
-            let why = candidates.first().map_or("no kernel for this chip".to_owned(), |work| card.why_not(work.kernel));
+            // The plain one comes last.
+            let all = works(number, capability, |_| Some(KernelForm::Ptx));
+            let why = candidates
+                .first()
+                .or(all.last())
+                .map_or("no kernel for this chip".to_owned(), |work| card.why_not(work.kernel));
             card.missing(rate, Some(why.clone()));
             card.missing(clocks, Some(why));
             continue;

@@ -259,6 +259,11 @@ impl Device {
         Ok(Self { identity, device, context, stream, events })
     }
 
+    /// Makes this GPU the one that calls are about, where a process has several.
+    pub(super) fn enter(&self) -> Result<(), Failure> {
+        call!(cuCtxSetCurrent(self.context))
+    }
+
     /// Free and total memory, in bytes.
     pub(super) fn memory(&self) -> Result<(u64, u64), Failure> {
         let (mut free, mut total) = (0, 0);
@@ -343,7 +348,7 @@ impl Device {
     /// Makes this GPU the one that calls are about, and lets it touch the other one's memory. `false` where it has no way
     /// there but through the host.
     pub(super) fn reaches(&self, other: &Self) -> Result<bool, Failure> {
-        call!(cuCtxSetCurrent(self.context))?;
+        self.enter()?;
         let mut can = 0;
         call!(cuDeviceCanAccessPeer(&mut can, self.device, other.device))?;
         if can == 0 {

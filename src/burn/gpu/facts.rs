@@ -158,9 +158,14 @@ const OWN: &[FactDef] = &[
     FactDef::new(
         "gpu.burn.peer.copies",
         List,
-        "copies from it to each other GPU, one pair at a time: '0000:3b:00.0: 21300 MB/s direct', or 'through the host'; absent for a single GPU",
+        "copies from it to each other GPU, one pair at a time: '0000:3b:00.0: 21300 MB/s direct', 'through the host', or 'not measured' with the reason; absent for a single GPU",
     ),
     FactDef::new("gpu.burn.peer.slowest_mb_per_second", Integer, "the slowest of them, 10^6 bytes a second"),
+    FactDef::new(
+        "gpu.burn.peer.wrong_copies",
+        List,
+        "copies from it that arrived as something else than was sent: '0000:3b:00.0: 16 bytes'; absent for a single GPU",
+    ),
     FactDef::new("gpu.burn.link.generation_under_load", Integer, "median PCIe generation under load"),
     FactDef::new("gpu.burn.link.width_under_load", Integer, "median number of PCIe lanes under load"),
     FactDef::new("gpu.burn.link.replays_growth", Integer, "PCIe packets that were sent again during the burn"),
@@ -201,29 +206,46 @@ pub(in crate::burn) fn add_evidence(summary: &Summary, out: &mut EvidenceBuilder
         test(gpu, &why, &mut part);
         identity(gpu, &why, &mut part);
         telemetry(&gpu.telemetry, &mut part);
-        peers(gpu, summary.gpus.len(), &mut part);
+        peers(gpu, summary.gpus.keys().filter(|other| *other != address).collect(), &mut part);
         for &quantity in Quantity::ALL {
             part.fact(quantity.fact(), measured(gpu, quantity, &why), SOURCE);
         }
     }
 }
 
-/// All pairs or none: a slowest one of some would hide others.
-fn peers(gpu: &GpuSummary, gpus: usize, part: &mut PartBuilder<'_>) {
-    let (copies, slowest) = if gpus < 2 {
-        (Reading::Absent, Reading::Absent)
-    } else if gpu.peers.len() + 1 < gpus {
-        let why = failed(&Some(gpu.no_peers.clone().unwrap_or_else(|| "copies were not measured".to_owned())));
-        (why.clone(), why)
-    } else {
-        let words = gpu.peers.iter().map(|pair| {
-            let way = if pair.direct { "direct" } else { "through the host" };
-            format!("{}: {} MB/s {way}", pair.to, pair.mb_per_second.median)
-        });
-        let slowest = gpu.peers.iter().map(|pair| pair.mb_per_second.median).min();
-        (words.collect::<Vec<_>>().into(), Reading::or_absent(slowest.map(Value::from)))
+/// The slowest of some pairs would hide others, and that none was wrong counts for all of them only.
+fn peers(gpu: &GpuSummary, others: Vec<&String>, part: &mut PartBuilder<'_>) {
+    let mut words = Vec::new();
+    let mut wrong = Vec::new();
+    let mut missing = None;
+    for to in &others {
+        let Some(pair) = gpu.peers.iter().find(|pair| pair.to == **to) else {
+            let why = gpu.why_no_copies(to);
+            words.push(format!("{to}: not measured: {why}"));
+            missing.get_or_insert(format!("copies to {to} were not measured: {why}"));
+            continue;
+        };
+        let way = if pair.direct { "direct" } else { "through the host" };
+        words.push(format!("{to}: {} MB/s {way}", pair.mb_per_second.median));
+        match pair.wrong_bytes {
+            Some(0) => {}
+            Some(bytes) => wrong.push(format!("{to}: {bytes} bytes")),
+            None => _ = missing.get_or_insert(format!("nobody looked at what arrived at {to}")),
+        }
+    }
+    let slowest = gpu.peers.iter().map(|pair| pair.mb_per_second.median).min();
+    let [copies, slowest, wrong] = match (others.is_empty(), missing, slowest) {
+        (true, ..) => [Reading::Absent, Reading::Absent, Reading::Absent],
+        (false, None, slowest) => [words.into(), Reading::or_absent(slowest.map(Value::from)), wrong.into()],
+        (false, Some(why), slowest) => {
+            let why = Reading::Failed(why);
+            let copies = if slowest.is_some() { words.into() } else { why.clone() };
+            [copies, why.clone(), if wrong.is_empty() { why } else { wrong.into() }]
+        }
     };
-    part.fact("gpu.burn.peer.copies", copies, SOURCE).fact("gpu.burn.peer.slowest_mb_per_second", slowest, SOURCE);
+    part.fact("gpu.burn.peer.copies", copies, SOURCE)
+        .fact("gpu.burn.peer.slowest_mb_per_second", slowest, SOURCE)
+        .fact("gpu.burn.peer.wrong_copies", wrong, SOURCE);
 }
 
 fn failed(why: &Option<String>) -> Reading {
@@ -259,6 +281,8 @@ fn test(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) {
     for (quantity, reason) in &gpu.missing {
         not_measured.extend(reason.as_ref().map(|reason| format!("{}: {reason}", quantity.as_str())));
     }
+    not_measured.extend(gpu.missing_peers.iter().map(|(to, why)| format!("copies to {to}: {why}")));
+    not_measured.extend(gpu.no_peers.as_ref().map(|why| format!("copies to other GPUs: {why}")));
     not_measured.extend(gpu.telemetry.failure.as_ref().map(|why| format!("telemetry: {why}")));
     add("gpu.burn.not_measured", not_measured.into());
     let tested = gpu.done.contains(&Step::SelfTest);

@@ -87,6 +87,10 @@ pub(super) fn allocate(card: &mut Card, percent: u8, max_bytes: Option<u64>) -> 
             Err(failure) if failure.is_out_of_memory() => {
                 size = bytes / 2;
                 if size < PAGE_BYTES / 8 {
+                    // Nothing at all is no end of a search.
+                    if card.chunks.is_empty() {
+                        return Err(failure);
+                    }
                     break;
                 }
             }

@@ -36,7 +36,7 @@ pub use message::{
     Assignment, ComputeError, Counters, Identity, KernelForm, KernelTest, MemoryError, Message, Missing, Outcome,
     SmLatencies, Step,
 };
-pub use peers::{PeerCopies, run_gpu_peers};
+pub use peers::{MissingCopies, PeerCopies, run_gpu_peers};
 pub use summary::{GpuSummary, Series, Telemetry, Totals};
 pub use worker::run_gpu_worker;
 

@@ -1,7 +1,7 @@
 //! Copies between the GPUs of a machine: every ordered pair, one after the other, before their own tests begin.
 //!
 //! One process opens all of them, and ends before the workers start: a context in each GPU's memory for every other one
-//! would be missing from what is tested.
+//! would be missing from what is tested. What arrives is compared with what was sent.
 
 use std::io;
 use std::path::Path;
@@ -9,21 +9,27 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::answers::{self, ADDRESS};
 use super::card::say;
-use super::cuda::{self, Device, Failure};
+use super::cuda::{self, Device, Failure, Pinned};
 use super::fleet::Teller;
 use super::measure::Distribution;
 use super::worker::take_assignment;
 use crate::burn::records::Record;
 
-/// Memory of each GPU, and copies of it in a row.
+/// What each GPU sends, and copies of it in a row.
 const BYTES: u64 = 64 << 20;
 const COPIES: u32 = 4;
 const RUNS: usize = 3;
+const VECTOR_BYTES: u64 = 16;
+/// Host memory that data go through before and after.
+const STAGING_WORDS: usize = 512 << 10;
 /// GPUs whose pairs fit a moment, and a record.
 const MAX_GPUS: usize = 16;
-/// Silence that is borne: a context takes a second on a slow machine.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Silence that is borne while the driver starts: without a persistent one it sets up every GPU of the machine first.
+const START: Duration = Duration::from_secs(60);
+/// Silence that is borne later.
+const SILENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Which GPUs to copy between.
@@ -46,17 +52,34 @@ pub struct PeerCopies {
     pub direct: bool,
     /// 10^6 bytes a second.
     pub mb_per_second: Distribution,
+    /// Bytes that arrived as others than were sent; `None` where nobody looked.
+    #[serde(default)]
+    pub wrong_bytes: Option<u64>,
+}
+
+/// Copies that could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissingCopies {
+    /// PCI address of the one that has the data.
+    pub from: String,
+    /// PCI address of the one that should get them.
+    pub to: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A line of the process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all = "kebab-case")]
 pub(super) enum PeerMessage {
-    /// A GPU was opened.
+    /// A GPU was opened, or cannot be.
     Opened,
     /// A pair.
     Copies(PeerCopies),
-    /// Why there are no more.
+    /// A pair that has none.
+    Missing(MissingCopies),
+    /// Why there are none at all.
     Failed {
         /// What CUDA said.
         reason: String,
@@ -65,43 +88,69 @@ pub(super) enum PeerMessage {
     Finished,
 }
 
+/// What is known of the pairs so far.
+#[derive(Debug, Default)]
+struct Heard {
+    opened: usize,
+    copies: Vec<PeerCopies>,
+    missing: Vec<MissingCopies>,
+}
+
+impl Heard {
+    /// What the process was at when it was last heard of.
+    fn at(&self, gpus: &[String]) -> String {
+        if let Some(gpu) = gpus.get(self.opened) {
+            return format!("while it opened {gpu}");
+        }
+        match pairs(gpus.len()).nth(self.copies.len() + self.missing.len()) {
+            Some((from, to)) => format!("in copies from {} to {}", gpus[from], gpus[to]),
+            None => "at its end".to_owned(),
+        }
+    }
+}
+
 /// Measures all pairs in a process of its own. Gives what is to be written down; nothing for a single GPU.
 pub(in crate::burn) fn measure(program: &Path, gpus: &[String], cancelled: &dyn Fn() -> bool) -> Vec<Record> {
     if gpus.len() < 2 {
         return Vec::new();
     }
-    if gpus.len() > MAX_GPUS {
-        let failure = Some(format!("pairs of more than {MAX_GPUS} GPUs would take too long"));
-        return vec![Record::GpuPeers { copies: Vec::new(), failure }];
-    }
-    let assignment = PeersAssignment { gpus: gpus.to_vec(), supervisor: std::process::id() };
-    let mut copies = Vec::new();
-    let failure = match Teller::start(program, "gpu-peers", &assignment) {
-        Ok(mut process) => follow(&mut process, &mut copies, cancelled).err(),
-        Err(error) => Some(format!("cannot start {}: {error}", program.display())),
+    let mut heard = Heard::default();
+    let failure = if gpus.len() > MAX_GPUS {
+        Some(format!("pairs of more than {MAX_GPUS} GPUs would take too long"))
+    } else {
+        let assignment = PeersAssignment { gpus: gpus.to_vec(), supervisor: std::process::id() };
+        match Teller::start(program, "gpu-peers", &assignment) {
+            Ok(mut process) => follow(&mut process, &mut heard, gpus, cancelled).err(),
+            Err(error) => Some(format!("cannot start {}: {error}", program.display())),
+        }
     };
-    vec![Record::GpuPeers { copies, failure }]
+    vec![Record::GpuPeers { copies: heard.copies, missing: heard.missing, failure }]
 }
 
 fn follow(
     process: &mut Teller<PeerMessage>,
-    copies: &mut Vec<PeerCopies>,
+    heard: &mut Heard,
+    gpus: &[String],
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(), String> {
-    let mut heard = Instant::now();
+    let mut since = Instant::now();
     loop {
+        let patience = if heard.opened == 0 { START } else { SILENCE };
         match process.next() {
-            Some(Ok(PeerMessage::Opened)) => heard = Instant::now(),
-            Some(Ok(PeerMessage::Copies(pair))) => {
-                heard = Instant::now();
-                copies.push(pair);
+            Some(Ok(message)) => {
+                since = Instant::now();
+                match message {
+                    PeerMessage::Opened => heard.opened += 1,
+                    PeerMessage::Copies(pair) => heard.copies.push(pair),
+                    PeerMessage::Missing(pair) => heard.missing.push(pair),
+                    PeerMessage::Failed { reason } => return Err(reason),
+                    PeerMessage::Finished => return Ok(()),
+                }
             }
-            Some(Ok(PeerMessage::Failed { reason })) => return Err(reason),
-            Some(Ok(PeerMessage::Finished)) => return Ok(()),
-            Some(Err(())) => return Err("the process that copies between GPUs died".to_owned()),
+            Some(Err(())) => return Err(format!("the process that copies between GPUs died {}", heard.at(gpus))),
             None if cancelled() => return Err("it was interrupted".to_owned()),
-            None if heard.elapsed() > SILENCE => {
-                return Err(format!("copies between GPUs hung: nothing for {} s", SILENCE.as_secs()));
+            None if since.elapsed() > patience => {
+                return Err(format!("CUDA did not answer for {} s {}", patience.as_secs(), heard.at(gpus)));
             }
             None => std::thread::sleep(POLL),
         }
@@ -119,34 +168,105 @@ pub fn run_gpu_peers() -> io::Result<()> {
     std::process::exit(0);
 }
 
+/// Positions of all ordered pairs, in the order in which they are measured.
+fn pairs(gpus: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..gpus).flat_map(move |from| (0..gpus).filter(move |to| *to != from).map(move |to| (from, to)))
+}
+
 fn all(gpus: &[String]) -> Result<(), String> {
     cuda::preflight(cuda::PEER_CALLS)?;
-    let said = |failure: Failure| failure.to_string();
-    cuda::init().map_err(said)?;
-    let mut opened = Vec::new();
-    for gpu in gpus {
-        let open = || {
-            let (device, identity) = Device::find(gpu)?;
-            let device = Device::open(device, identity)?;
-            let bytes = BYTES.min(device.memory()?.0 / 4) / 4096 * 4096;
-            let memory = device.allocate(bytes)?;
-            Ok((device, memory, bytes))
-        };
-        opened.push(open().map_err(|failure: Failure| format!("{gpu}: {failure}"))?);
+    cuda::init().map_err(|failure| failure.to_string())?;
+    let mut peers = Vec::new();
+    for (number, gpu) in (0..).zip(gpus) {
+        peers.push(Peer::open(gpu, number).map_err(|failure| format!("{gpu}: {failure}")));
         say(&PeerMessage::Opened);
     }
-    for (from, source) in opened.iter().enumerate() {
-        for (to, target) in opened.iter().enumerate().filter(|(to, _)| *to != from) {
-            let pair = |failure: Failure| format!("{} to {}: {failure}", gpus[from], gpus[to]);
-            say(&PeerMessage::Copies(copies(source, target).map_err(pair)?));
-        }
+    for (from, to) in pairs(gpus.len()) {
+        let copied = match (&peers[from], &peers[to]) {
+            (Ok(source), Ok(target)) => copies(source, target).map_err(|failure| failure.to_string()),
+            (Err(why), _) | (_, Err(why)) => Err(why.clone()),
+        };
+        say(&match copied {
+            Ok(copies) => PeerMessage::Copies(copies),
+            Err(reason) => {
+                PeerMessage::Missing(MissingCopies { from: gpus[from].clone(), to: gpus[to].clone(), reason })
+            }
+        });
     }
     Ok(())
 }
 
-fn copies(source: &(Device, u64, u64), target: &(Device, u64, u64)) -> Result<PeerCopies, Failure> {
-    let (from, to) = (&source.0, &target.0);
-    let bytes = source.2.min(target.2);
+/// A GPU that takes part.
+struct Peer {
+    device: Device,
+    /// Marks its data.
+    number: u64,
+    bytes: u64,
+    /// What it sends.
+    outgoing: u64,
+    /// Where others' data arrive.
+    incoming: u64,
+    staging: Pinned,
+}
+
+impl Peer {
+    fn open(gpu: &str, number: u64) -> Result<Self, Failure> {
+        let (device, identity) = Device::find(gpu)?;
+        let device = Device::open(device, identity)?;
+        let bytes = (BYTES.min(device.memory()?.0 / 8) / 4096 * 4096).max(4096);
+        let outgoing = device.allocate(2 * bytes)?;
+        let staging = device.pinned(STAGING_WORDS)?;
+        let peer = Self { device, number, bytes, outgoing, incoming: outgoing + bytes, staging };
+        for (at, vectors) in peer.pieces(bytes) {
+            for vector in 0..vectors {
+                peer.words(at + vector)
+                    .into_iter()
+                    .zip(2 * vector as usize..)
+                    .for_each(|(it, to)| peer.staging.set(to, it));
+            }
+            let to = peer.outgoing + at * VECTOR_BYTES;
+            peer.device.upload(to, &peer.staging, (vectors * VECTOR_BYTES) as usize, 0)?;
+            peer.device.wait()?;
+        }
+        Ok(peer)
+    }
+
+    /// First vectors and sizes of what the staging memory takes at once.
+    fn pieces(&self, bytes: u64) -> impl Iterator<Item = (u64, u64)> + use<> {
+        let (all, most) = (bytes / VECTOR_BYTES, STAGING_WORDS as u64 * 8 / VECTOR_BYTES);
+        (0..all.div_ceil(most)).map(move |piece| (piece * most, most.min(all - piece * most)))
+    }
+
+    /// The vector at that place of what it sends: every one names its place and its GPU.
+    fn words(&self, at: u64) -> [u64; 2] {
+        let [a, b, c, d] = answers::pattern(self.number << 32 | at, ADDRESS, 0).map(u64::from);
+        [b << 32 | a, d << 32 | c]
+    }
+
+    /// How many of the bytes that have arrived here are not those of the sender.
+    fn wrong_bytes(&self, sender: &Self, bytes: u64) -> Result<u64, Failure> {
+        self.device.enter()?;
+        let mut wrong = 0;
+        for (at, vectors) in self.pieces(bytes) {
+            let from = self.incoming + at * VECTOR_BYTES;
+            self.device.download(&self.staging, from, (vectors * VECTOR_BYTES) as usize, 0)?;
+            self.device.wait()?;
+            for vector in 0..vectors {
+                for (expected, word) in sender.words(at + vector).into_iter().zip(2 * vector as usize..) {
+                    let difference = expected ^ self.staging.get(word);
+                    if difference != 0 {
+                        wrong += difference.to_ne_bytes().into_iter().filter(|byte| *byte != 0).count() as u64;
+                    }
+                }
+            }
+        }
+        Ok(wrong)
+    }
+}
+
+fn copies(source: &Peer, target: &Peer) -> Result<PeerCopies, Failure> {
+    let (from, to) = (&source.device, &target.device);
+    let bytes = source.bytes.min(target.bytes);
     let direct = from.reaches(to)?;
     let scale = u64::from(from.identity.simulated.unwrap_or(1));
     let mut values = Vec::new();
@@ -154,7 +274,7 @@ fn copies(source: &(Device, u64, u64), target: &(Device, u64, u64)) -> Result<Pe
     for run in 0..=RUNS {
         from.mark(0, 0)?;
         for _ in 0..COPIES {
-            from.send(source.1, to, target.1, bytes as usize)?;
+            from.send(source.outgoing, to, target.incoming, bytes as usize)?;
         }
         from.mark(1, 0)?;
         from.wait()?;
@@ -168,5 +288,6 @@ fn copies(source: &(Device, u64, u64), target: &(Device, u64, u64)) -> Result<Pe
         to: to.identity.address.clone(),
         direct,
         mb_per_second: Distribution::of(values).unwrap_or(none),
+        wrong_bytes: Some(target.wrong_bytes(source, bytes)?),
     })
 }

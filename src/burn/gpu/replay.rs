@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::message::Outcome;
-use super::peers::PeerCopies;
+use super::peers::{MissingCopies, PeerCopies};
 use super::summary::GpuSummary;
 use crate::burn::records::Record;
 
@@ -15,7 +15,10 @@ pub(in crate::burn) fn apply(
 ) -> Result<Option<bool>, &'static str> {
     let mut is_finding = false;
     match record {
-        Record::GpuPeers { copies, failure } => peers(gpus, copies, failure.as_deref())?,
+        Record::GpuPeers { copies, missing, failure } => {
+            peers(gpus, copies, missing, failure.as_deref())?;
+            is_finding = copies.iter().any(|pair| pair.wrong_bytes > Some(0));
+        }
         Record::GpuStart { gpu, .. } => tested(gpus, gpu, true)?.start()?,
         Record::GpuIdentity { gpu, identity } => tested(gpus, gpu, false)?.identity(identity)?,
         Record::GpuKernel { gpu, test } => tested(gpus, gpu, false)?.kernel(test)?,
@@ -48,16 +51,24 @@ pub(in crate::burn) fn apply(
 fn peers(
     gpus: &mut BTreeMap<String, GpuSummary>,
     copies: &[PeerCopies],
+    missing: &[MissingCopies],
     failure: Option<&str>,
 ) -> Result<(), &'static str> {
+    const WRONG: &str = "copies that cannot be";
+    for gpu in gpus.values_mut() {
+        gpu.no_peers = failure.map(str::to_owned);
+        gpu.missing_peers.clear();
+    }
     for pair in copies {
         let known = gpus.contains_key(&pair.to) && pair.from != pair.to && pair.mb_per_second.is_sound();
-        let Some(gpu) = gpus.get_mut(&pair.from).filter(|_| known) else { return Err("copies that cannot be") };
+        let gpu = gpus.get_mut(&pair.from).filter(|_| known).ok_or(WRONG)?;
         gpu.peers.retain(|before| before.to != pair.to);
         gpu.peers.push(pair.clone());
     }
-    for gpu in gpus.values_mut() {
-        gpu.no_peers = failure.map(str::to_owned);
+    for pair in missing {
+        let known = gpus.contains_key(&pair.to) && pair.from != pair.to;
+        let gpu = gpus.get_mut(&pair.from).filter(|_| known).ok_or(WRONG)?;
+        gpu.missing_peers.insert(pair.to.clone(), pair.reason.clone());
     }
     Ok(())
 }

@@ -206,7 +206,9 @@ pub struct GpuSummary {
     pub telemetry: Telemetry,
     /// Copies from it to other GPUs.
     pub peers: Vec<PeerCopies>,
-    /// Why some or all of them are missing.
+    /// Why copies to a GPU could not be made.
+    pub missing_peers: BTreeMap<String, String>,
+    /// Why there are no more.
     pub no_peers: Option<String>,
     /// The step that runs, or ran when it ended.
     pub step: Option<Step>,
@@ -227,9 +229,15 @@ impl GpuSummary {
         self.running
     }
 
-    /// Whether copies to other GPUs were measured.
-    pub(in crate::burn) fn has_peers(&self) -> bool {
-        !self.peers.is_empty()
+    /// Whether copies to all others of so many GPUs were measured.
+    pub(in crate::burn) fn has_peers(&self, gpus: usize) -> bool {
+        self.peers.len() + 1 >= gpus
+    }
+
+    /// Why there is nothing of copies to that GPU.
+    pub(super) fn why_no_copies(&self, to: &str) -> String {
+        let why = self.missing_peers.get(to).or(self.no_peers.as_ref());
+        why.cloned().unwrap_or_else(|| "copies were not measured".to_owned())
     }
 
     pub(in crate::burn) fn start(&mut self) -> Result<(), &'static str> {
@@ -402,6 +410,9 @@ impl GpuSummary {
             }
             Some(Outcome::Finished) => match Step::ONCE.iter().find(|step| !self.done.contains(step)) {
                 Some(step) => Err(format!("the time ended before step {} did", step.as_str())),
+                // Steps end without their kernels, too.
+                None if self.totals.tested_bytes == 0 => Err("none of its memory was tested".to_owned()),
+                None if self.totals.checked_blocks == 0 => Err("none of its arithmetic was checked".to_owned()),
                 None => Ok(()),
             },
         }
@@ -415,7 +426,8 @@ impl GpuSummary {
         );
         let grown = self.telemetry.counters.get("ecc.uncorrected").map(Growth::total);
         let grown = matches!(grown, Some(Reading::Known(1..)));
-        bad_end || grown || self.totals.memory_errors > 0 || self.totals.compute_errors > 0
+        let wrong = self.peers.iter().any(|pair| pair.wrong_bytes > Some(0));
+        bad_end || grown || wrong || self.totals.memory_errors > 0 || self.totals.compute_errors > 0
     }
 
     /// Names of kernels that did not give their known answers.

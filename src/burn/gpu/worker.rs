@@ -123,9 +123,9 @@ fn set_up(assignment: &Assignment, control: Control) -> Result<Card, End> {
         // Nothing has asked for the card's own memory yet.
         refused(if failure.is_out_of_memory() { pinned } else { help })(failure)
     })?;
-    let missing = card.load_kernels(&assignment.avoid);
+    card.load_kernels(&assignment.avoid);
     if card.kernels.is_empty() {
-        return Err(End::NotMeasured(format!("the driver takes no kernel: {}", missing.join("; "))));
+        return Err(End::NotMeasured(format!("the driver takes no kernel: {}", card.refused())));
     }
     done(&card, Step::Setup);
     Ok(card)

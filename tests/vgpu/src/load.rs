@@ -49,7 +49,10 @@ pub struct Record {
     pub xids: AtomicU64,
     /// Millijoules spent since the record began.
     millijoules: AtomicU64,
-    _reserved: [AtomicU64; 3],
+    /// Packets that the PCIe link sent again.
+    pub replays: AtomicU64,
+    /// Errors of an NVLink, in the order of `nvlink.errors`.
+    pub link_errors: [AtomicU64; 5],
 }
 
 /// What a GPU is like at a moment.
@@ -80,7 +83,8 @@ pub fn record(ordinal: usize) -> &'static Record {
             xid: AtomicU64::new(0),
             xids: AtomicU64::new(0),
             millijoules: AtomicU64::new(0),
-            _reserved: [const { AtomicU64::new(0) }; 3],
+            replays: AtomicU64::new(0),
+            link_errors: [const { AtomicU64::new(0) }; 5],
         }
     }; MAX_GPUS];
     let shared = RECORDS.get_or_init(map);
@@ -215,6 +219,12 @@ impl Record {
             *ecc.aggregate_corrected.entry(dram).or_default() += corrected;
             *ecc.volatile_uncorrected.entry(dram).or_default() += uncorrected;
             *ecc.aggregate_uncorrected.entry(dram).or_default() += uncorrected;
+        }
+        gpu.pcie.replays = gpu.pcie.replays.saturating_add(self.replays.load(Ordering::Relaxed) as u32);
+        if let Some(links) = &mut gpu.nvlink {
+            for (count, more) in links.errors.iter_mut().zip(&self.link_errors) {
+                *count += more.load(Ordering::Relaxed);
+            }
         }
         let [corrected, uncorrected] = [0, 1].map(|cause| self.repairs[cause].load(Ordering::Relaxed));
         if let Some(rows) = &mut gpu.remapped_rows {

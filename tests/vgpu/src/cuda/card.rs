@@ -32,8 +32,8 @@ pub struct Card {
     /// Memory that is not to be had: the context's own, and what other programs hold.
     pub kept: u64,
     allocations: Mutex<BTreeMap<u64, u64>>,
-    /// Allocations so far: of the card's memory, and of the host's.
-    asked: [AtomicU64; 2],
+    /// Allocations so far: of the card's memory, of the host's, and modules.
+    asked: [AtomicU64; 3],
     pub faults: Arc<MemoryFaults>,
     effects: Vec<CudaFault>,
     pub launches: AtomicU64,
@@ -49,6 +49,8 @@ pub struct Card {
     pub users: AtomicU32,
     /// A partition of it is all that CUDA shows.
     pub is_partition: bool,
+    /// Other programs left too little memory for a context.
+    pub is_full: bool,
 }
 
 /// Simulated time at which each engine is free, in nanoseconds.
@@ -66,8 +68,12 @@ impl Card {
         let pages = |mib: u64| (mib * MIB / scale / PAGE).max(1) * PAGE;
         let total = pages(if is_partition { gpu.cuda_mib() / 8 } else { gpu.cuda_mib() }.max(1));
         let real = gpu.cuda.real_mib.map_or(total, pages).min(total);
-        let effects: Vec<CudaFault> =
-            rig.cuda_faults.iter().filter(|it| it.gpu.is_none_or(|gpu| gpu == ordinal)).cloned().collect();
+        let effects: Vec<CudaFault> = rig
+            .cuda_faults
+            .iter()
+            .filter(|it| it.gpu.is_none_or(|gpu| gpu == ordinal) && it.is_here())
+            .cloned()
+            .collect();
         let base = reserve(total, real)?;
         let others: u64 = gpu.processes.iter().map(|it| it.used_mib * MIB / scale).sum::<u64>().min(total);
         // A context takes its share: some hundred MiB of a real card.
@@ -92,6 +98,7 @@ impl Card {
             stop: AtomicBool::new(false),
             users: AtomicU32::new(0),
             is_partition,
+            is_full: own + others > total,
         })
     }
 
@@ -108,14 +115,31 @@ impl Card {
         if self.effects.iter().any(refused) { Err(OUT_OF_MEMORY) } else { Ok(()) }
     }
 
-    /// Takes memory.
+    /// Whether there is memory for one more module.
+    pub fn may_load(&self) -> Result<(), Failure> {
+        let number = self.asked[2].fetch_add(1, Ordering::Relaxed) + 1;
+        let refused =
+            |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfModuleMemory { allocation } if number >= allocation);
+        if self.effects.iter().any(refused) { Err(OUT_OF_MEMORY) } else { Ok(()) }
+    }
+
+    /// Takes memory for a program.
     pub fn allocate(&self, bytes: u64) -> Result<u64, Failure> {
         let number = self.asked[0].fetch_add(1, Ordering::Relaxed) + 1;
         let refused =
             |it: &CudaFault| matches!(it.effect, CudaEffect::OutOfMemory { allocation } if number >= allocation);
-        if self.effects.iter().any(refused) {
+        let too_large = |it: &CudaFault| match it.effect {
+            CudaEffect::FragmentedMemory { largest_mib } => bytes > largest_mib * MIB / self.scale,
+            _ => false,
+        };
+        if self.effects.iter().any(|it| refused(it) || too_large(it)) {
             return Err(OUT_OF_MEMORY);
         }
+        self.take(bytes)
+    }
+
+    /// Takes memory, whatever the rig says of allocations.
+    pub fn take(&self, bytes: u64) -> Result<u64, Failure> {
         let size = bytes.max(1).checked_next_multiple_of(GRANULARITY).ok_or(OUT_OF_MEMORY)?;
         let mut allocations = lock(&self.allocations);
         let end = self.base + self.total - self.kept;
@@ -178,12 +202,13 @@ impl Card {
         self.effects.iter().filter(move |it| launch >= it.after_launches).map(|it| &it.effect)
     }
 
-    /// The multiprocessor that computes wrongly, and how often.
-    pub fn bad_multiprocessor(&self, launch: u64) -> Option<(u32, u64, &AtomicU64)> {
+    /// The multiprocessor that computes a kernel wrongly, `None` for all of them, and how often.
+    pub fn bad_multiprocessor(&self, launch: u64, kernel: &str) -> Option<(Option<u32>, u64, &AtomicU64)> {
         self.effects_of(launch).find_map(|it| match it {
             CudaEffect::BadMultiprocessor { multiprocessor, one_in } => {
-                Some((*multiprocessor, *one_in, &self.bad_instructions))
+                Some((Some(*multiprocessor), *one_in, &self.bad_instructions))
             }
+            CudaEffect::WrongKernel { name } if name == kernel => Some((None, 1, &self.bad_instructions)),
             _ => None,
         })
     }

@@ -62,9 +62,15 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
                 record.repairs[0].fetch_add(*corrected, Ordering::Relaxed);
                 record.repairs[1].fetch_add(*uncorrected, Ordering::Relaxed);
             }
-            CudaEffect::Hang => loop {
-                std::thread::sleep(Duration::from_secs(3600));
-            },
+            CudaEffect::PcieReplays { count } => {
+                record.replays.fetch_add(*count, Ordering::Relaxed);
+            }
+            CudaEffect::NvlinkErrors { counts } => {
+                for (sum, count) in record.link_errors.iter().zip(counts) {
+                    sum.fetch_add(*count, Ordering::Relaxed);
+                }
+            }
+            CudaEffect::Hang => hang(),
             CudaEffect::Lost => {
                 record.xid.store(79, Ordering::Relaxed);
                 record.xids.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +106,7 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
         chip: &chip,
         start_nanoseconds: runtime.epoch_nanoseconds + start,
         id: exec::next_id(),
-        bad_multiprocessor: card.bad_multiprocessor(number),
+        bad_multiprocessor: card.bad_multiprocessor(number, &request.program.name),
         caches: &card.caches,
         stop: &card.stop,
     };
@@ -113,6 +119,13 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
         Err(stop) => fail(card, &stop),
     }
     record.end(&card.gpu);
+}
+
+/// What never ends.
+fn hang() -> ! {
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
 }
 
 fn fail(card: &Card, stop: &Stop) {
@@ -161,6 +174,18 @@ pub unsafe fn copy(runtime: &Runtime, card: &Card, to: u64, from: u64, bytes: u6
             source.faults.settle(from, bytes);
         }
         std::ptr::copy(from as *const u8, to as *mut u8, bytes as usize);
+        if let (Place::Card(target), Place::Card(source)) = (&target, &source)
+            && target.ordinal != source.ordinal
+        {
+            // Peer copies count from the first launch on, of which there may be none.
+            for effect in source.effects_of(u64::MAX) {
+                match effect {
+                    CudaEffect::WrongPeerCopies { byte } if *byte < bytes => *((to + byte) as *mut u8) ^= 4,
+                    CudaEffect::HangingPeerCopies => hang(),
+                    _ => {}
+                }
+            }
+        }
     }
     let slowed = |card: &Card, address: u64| match card.faults.slow {
         Some((start, end, factor)) => {

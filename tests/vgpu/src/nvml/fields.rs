@@ -51,7 +51,7 @@ fn field(gpu: &Gpu, id: u32, scope: u32) -> Result<Value, Refusal> {
     let rows = gpu.remapped_rows.as_ref();
     let link_errors = |which: usize| gpu.nvlink.as_ref().map(|it| Value::Long(it.errors[which]));
     let error_of_link = |which: usize| {
-        links::links(gpu, scope).map(|it| Some(Value::Long(if scope == 0 { it.errors[which] } else { 0 })))
+        links::links(gpu, scope).map(|it| Some(Value::Long(if scope == it.erring { it.errors[which] } else { 0 })))
     };
     let limit = |which: usize| gpu.temperature.limits_celsius.map(|it| Value::Signed(it[which]));
     let power = &gpu.power;

@@ -72,7 +72,7 @@ functions! {
     ) |gpu| {
         let links = links(gpu, link)?;
         let count = links.errors.get(counter as usize).ok_or(INVALID_ARGUMENT)?;
-        put(value, if link == 0 { *count } else { 0 })
+        put(value, if link == links.erring { *count } else { 0 })
     }
     device fn nvmlDeviceGetNvLinkInfo(info: *mut nvmlNvLinkInfo_t) |gpu| {
         if info.is_null() {

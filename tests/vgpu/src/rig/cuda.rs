@@ -52,11 +52,21 @@ pub struct Process {
 pub struct CudaFault {
     /// Position of the GPU in the rig; every one when absent.
     pub gpu: Option<usize>,
+    /// A word of the command line of the processes that it happens in; all of them when absent.
+    pub process: Option<String>,
     /// Launches that go before, where it is about launches.
     #[serde(default)]
     pub after_launches: u64,
     /// What it is.
     pub effect: CudaEffect,
+}
+
+impl CudaFault {
+    /// Whether it happens in this process.
+    pub fn is_here(&self) -> bool {
+        let has = |word: &String| std::env::args_os().any(|it| it == word.as_str());
+        self.process.as_ref().is_none_or(has)
+    }
 }
 
 /// What is wrong. Addresses count from the beginning of the GPU's memory.
@@ -93,6 +103,11 @@ pub enum CudaEffect {
         /// Instructions of a warp for each error.
         one_in: u64,
     },
+    /// Every multiprocessor gets everything wrong in one kernel, as where a driver compiled it wrongly.
+    WrongKernel {
+        /// Its name.
+        name: String,
+    },
     /// A region of the memory is slower by a factor.
     SlowRegion {
         /// First byte.
@@ -121,6 +136,17 @@ pub enum CudaEffect {
         #[serde(default)]
         uncorrected: u64,
     },
+    /// Packets that the PCIe link has to send again, with every launch.
+    PcieReplays {
+        /// How many.
+        count: u64,
+    },
+    /// Errors of the NVLink that `nvlink.errors` is about, which every launch adds: replay, recovery, CRC flit, CRC data,
+    /// ECC data.
+    NvlinkErrors {
+        /// How many.
+        counts: [u64; 5],
+    },
     /// The launch fails with an XID, and the context with it.
     Xid {
         /// The XID that NVML's events tell.
@@ -132,6 +158,18 @@ pub enum CudaEffect {
     Lost,
     /// The launch never ends.
     Hang,
+    /// No allocation may be larger than that.
+    FragmentedMemory {
+        /// The largest.
+        largest_mib: u64,
+    },
+    /// What the GPU sends to another one arrives with a wrong bit.
+    WrongPeerCopies {
+        /// Bytes from the beginning of each copy.
+        byte: u64,
+    },
+    /// What it sends to another GPU never arrives.
+    HangingPeerCopies,
     /// No memory for that allocation, the first being 1, and later ones.
     OutOfMemory {
         /// Its number.
@@ -140,6 +178,11 @@ pub enum CudaEffect {
     /// The same of page-locked memory of the host.
     OutOfHostMemory {
         /// Its number.
+        allocation: u64,
+    },
+    /// The same of what loading a module takes.
+    OutOfModuleMemory {
+        /// Number of the module.
         allocation: u64,
     },
 }

@@ -529,9 +529,12 @@ pub struct NvLink {
     /// PCI addresses at the other ends, used in turn.
     #[serde(default)]
     pub remotes: Vec<Address>,
-    /// Error counters of the first link: replay, recovery, CRC flit, CRC data, ECC data.
+    /// Error counters of one link: replay, recovery, CRC flit, CRC data, ECC data.
     #[serde(default)]
     pub errors: [u64; 5],
+    /// The link that they are of; the others have none.
+    #[serde(default)]
+    pub erring: u32,
 }
 
 /// `nvmlIntNvLinkDeviceType_t`.

@@ -63,6 +63,11 @@ pub(in super::super) const FACTS: &[FactDef] = &[
         List,
         "uncorrected ECC errors and remapped rows of the burn-in; absent without ECC",
     ),
+    FactDef::new(
+        "gpu.burned.pcie_replays_per_minute",
+        Integer,
+        "PCIe packets that were sent again during the burn, for each minute under load, of which one at least is counted",
+    ),
     FactDef::new("gpu.burned.link_shortfalls", List, "what the PCIe link lacked under load, with figures"),
     FactDef::new(
         "gpu.burned.peer_shortfalls",

@@ -36,6 +36,11 @@ pub(super) fn compare(part: &Part, facts: &mut Facts) {
         }
     }
     facts.insert("gpu.burned.link_shortfalls", low.reading());
+    let replays = integer(part, "gpu.burn.link.replays_growth").and_then(|replays| {
+        // The counter also grows before and after the load, and a few replays in some seconds are no rate.
+        integer(part, "gpu.burn.telemetry_seconds").map(|load| replays.saturating_mul(60) / load.max(60))
+    });
+    facts.insert("gpu.burned.pcie_replays_per_minute", replays.value());
 }
 
 fn judge(low: &mut Shortfalls, now: &Reading<i64>, most: Option<i64>, part: &Part, ends: &[&str], words: &str) {

@@ -44,16 +44,17 @@ pub(super) fn compare(part: &Part, all: &[Gpu<'_>]) -> Reading {
     let mut low = Shortfalls::default();
     for pair in &copies {
         let Some((to, rest)) = pair.split_once(": ") else { continue };
-        let Some(rate) = rest.split(' ').next().and_then(|rate| rate.parse::<i64>().ok()) else { continue };
         // Links lead to the GPU itself, or all of them to switches.
         let links = if to_gpus { remotes.iter().filter(|remote| *remote == to).count() } else { remotes.len() } as i64;
         if links == 0 {
             continue;
         }
-        if rate < links * each * PERMILLE / 1000 {
-            low.found(format!("{rate} MB/s to {to}, over {links} NVLinks of {each}"));
-        } else {
-            low.looked();
+        match rest.split(' ').next().and_then(|rate| rate.parse::<i64>().ok()) {
+            Some(rate) if rate < links * each * PERMILLE / 1000 => {
+                low.found(format!("{rate} MB/s to {to}, over {links} NVLinks of {each}"));
+            }
+            Some(_) => low.looked(),
+            None => low.missing(Reading::Failed(format!("{to}: {rest}"))),
         }
     }
     low.reading()

@@ -7,8 +7,8 @@ use super::device::peers;
 use super::{functions, put};
 use crate::cuda::card::{Card, lock};
 use crate::cuda::failure::{
-    DEVICE_UNAVAILABLE, Failure, INVALID_CONTEXT, INVALID_VALUE, PEER_ACCESS_ALREADY_ENABLED, PEER_ACCESS_NOT_ENABLED,
-    PEER_ACCESS_UNSUPPORTED,
+    DEVICE_UNAVAILABLE, Failure, INVALID_CONTEXT, INVALID_VALUE, OUT_OF_MEMORY, PEER_ACCESS_ALREADY_ENABLED,
+    PEER_ACCESS_NOT_ENABLED, PEER_ACCESS_UNSUPPORTED,
 };
 use crate::cuda::runtime::{Runtime, runtime};
 
@@ -22,6 +22,9 @@ fn retain(device: c_int) -> Result<usize, Failure> {
         return Err(DEVICE_UNAVAILABLE);
     }
     sound(card)?;
+    if card.is_full {
+        return Err(OUT_OF_MEMORY);
+    }
     card.users.fetch_add(1, Ordering::Relaxed);
     Ok(Runtime::context_handle(device as usize))
 }

@@ -23,9 +23,10 @@ unsafe fn load(image: *const u8) -> Result<usize, (Failure, String)> {
     let card = runtime.current().map_err(silent)?;
     // SAFETY: the caller of cuModuleLoadData answers for the image.
     let text = unsafe { image::text(image)? };
+    card.may_load().map_err(silent)?;
     let mut taken = Vec::new();
     let mut out_of_memory = false;
-    let result = ptx::load(&text, |bytes| match card.allocate(bytes) {
+    let result = ptx::load(&text, |bytes| match card.take(bytes) {
         Ok(address) => {
             taken.push(address);
             Some(address)

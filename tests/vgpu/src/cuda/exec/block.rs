@@ -251,7 +251,7 @@ impl<'a> Block<'a> {
             shared: vec![0; (shared_bytes as usize).div_ceil(8)],
             shared_bytes,
             multiprocessor,
-            is_bad: launch.bad_multiprocessor.is_some_and(|(bad, ..)| bad == multiprocessor),
+            is_bad: launch.bad_multiprocessor.is_some_and(|(bad, ..)| bad.is_none_or(|bad| bad == multiprocessor)),
             // With few warps an instruction takes a cycle, with many they share the units.
             costs: chip.lanes.map(|lanes| (warps * LANES as f64 / lanes).max(1.0)),
             warps,

@@ -63,7 +63,7 @@ pub struct Launch<'a> {
     /// Number of the launch.
     pub id: u32,
     /// A multiprocessor that computes wrongly, in one of so many instructions, and how many there were.
-    pub bad_multiprocessor: Option<(u32, u64, &'a AtomicU64)>,
+    pub bad_multiprocessor: Option<(Option<u32>, u64, &'a AtomicU64)>,
     /// Caches of the GPU, for launches of at most one warp for each multiprocessor.
     pub caches: &'a Mutex<Caches>,
     pub stop: &'a AtomicBool,
