@@ -66,6 +66,7 @@ impl Bench {
         let mut command = self.machine.command(Path::new(YANJI));
         command.args(["burn", "--profile"]).arg(self.folder.path().join("profile.toml"));
         command.arg("--out").arg(self.folder.path().join("burn"));
+        command.env("VGPU_LAUNCHES", self.folder.path().join("launches"));
         command
     }
 
@@ -86,6 +87,12 @@ impl Bench {
 
     fn records(&self) -> Vec<u8> {
         fs::read(self.folder.path().join("burn").join(FILE_NAME)).unwrap_or_default()
+    }
+
+    /// Lines of the virtual driver's log of launches.
+    pub(crate) fn launches(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("launches")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {

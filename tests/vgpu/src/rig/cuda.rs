@@ -55,6 +55,8 @@ pub struct CudaFault {
     /// Launches that go before, where it is about launches.
     #[serde(default)]
     pub after_launches: u64,
+    /// The kernel in whose launches it happens, where it is about launches; in every one's when absent.
+    pub kernel: Option<String>,
     /// What it is.
     pub effect: CudaEffect,
 }
@@ -132,6 +134,11 @@ pub enum CudaEffect {
     Lost,
     /// The launch never ends.
     Hang,
+    /// The launch takes so much longer by the host's clock, and no longer by its own: this machine interprets slowly.
+    Slow {
+        /// By how much.
+        milliseconds: u64,
+    },
     /// No memory for that allocation, the first being 1, and later ones.
     OutOfMemory {
         /// Its number.

@@ -314,12 +314,13 @@ impl Warp {
                     // The timer moves in steps of about that; whoever polls it is not to do so a million times.
                     self.cycles += block.launch.chip.clock_mhz;
                 }
-                let nanoseconds = block.launch.start_nanoseconds + self.cycles * 1e3 / block.launch.chip.clock_mhz;
+                let since = (self.cycles * 1e3 / block.launch.chip.clock_mhz) as u64;
+                let nanoseconds = block.launch.start_nanoseconds + since;
                 let value = match clock {
                     Clock::Cycles => self.cycles as u64,
                     Clock::CyclesHigh => self.cycles as u64 >> 32,
-                    Clock::Nanoseconds => nanoseconds as u64,
-                    Clock::NanosecondsHigh => nanoseconds as u64 >> 32,
+                    Clock::Nanoseconds => nanoseconds,
+                    Clock::NanosecondsHigh => nanoseconds >> 32,
                 };
                 if d.bytes == 8 {
                     self.set_lanes(d.slot, &[value; LANES], mask);

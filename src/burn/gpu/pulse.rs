@@ -1,0 +1,301 @@
+//! The square wave of power: every SM works for half of each period and sleeps for the other half, on all GPUs at the same
+//! moments.
+//!
+//! Moments are those of the host's monotonic clock, which all processes share. The timers of GPUs are not set alike, so each
+//! worker reads that of its GPU and translates. A launch makes a short part of the wave and is bounded twice, by the card's
+//! timer and by a number of bursts: the step ends by the host's clock. A device that is too slow for a wave has none
+//! measured, and that is all that is said of it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::card::{Card, MAX_BLOCKS, THREADS};
+use super::compute::{self, Block};
+use super::cuda::{Failure, Function};
+use super::measure::Quantity;
+use super::message::{ComputeError, Step};
+use crate::burn::process::monotonic_ns;
+
+const KERNEL: &str = "pulse";
+/// What reads the card's timer.
+const CENSUS: &str = "fingerprint_census";
+/// Frequencies, each for an equal part of a turn. The slowest comes last: whoever is late for it in a short turn has none.
+const HERTZ: [u64; 4] = [50, 20, 5, 1];
+/// A launch makes as many periods as fit into that, but one at least.
+const LAUNCH_NS: u64 = 250_000_000;
+/// A launch comes so long before its wave, and not longer: blocks that wait look at the timer again and again.
+const LEAD_NS: u64 = 10_000_000;
+/// What comes sooner than that is left out.
+const MARGIN_NS: u64 = 1_000_000;
+/// Readings of the timer, of which the quickest counts.
+const READINGS: usize = 3;
+/// A burst takes microseconds on a card and far longer on a simulator. So many as take that time are tried first.
+const TRIAL: Duration = Duration::from_millis(20);
+const MAX_TRIAL_BURSTS: u64 = 1 << 16;
+/// A launch may do so many times the bursts that the trial makes it expect: clocks may have been low.
+const SLACK: u64 = 4;
+const SILENCE_SECONDS: u64 = 30;
+const NAP: Duration = Duration::from_millis(20);
+
+/// The part of the wave that one launch makes. Moments are the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wave {
+    start_ns: u64,
+    period_ns: u64,
+    periods: u64,
+}
+
+impl Wave {
+    fn high_ns(&self) -> u64 {
+        self.period_ns / 2
+    }
+
+    /// From the first edge up to the last edge down.
+    fn length_ns(&self) -> u64 {
+        (self.periods - 1) * self.period_ns + self.high_ns()
+    }
+}
+
+/// The next part of a turn that does not begin before a moment; `None` when the turn holds no more. All periods of a
+/// frequency begin at multiples after one moment of the turn, so GPUs that ask at different times are in phase.
+fn next_wave([begin, end]: [u64; 2], earliest_ns: u64) -> Option<Wave> {
+    let part = end.saturating_sub(begin) / HERTZ.len() as u64;
+    (0..).zip(HERTZ).find_map(|(index, hertz)| {
+        let period_ns = 1_000_000_000 / hertz;
+        let from = begin + index * part;
+        let over = earliest_ns.saturating_sub(from).div_ceil(period_ns);
+        let left = (part / period_ns).checked_sub(over).filter(|left| *left > 0)?;
+        let periods = left.min(LAUNCH_NS / period_ns).max(1);
+        Some(Wave { start_ns: from + over * period_ns, period_ns, periods })
+    })
+}
+
+/// A reading of the card's timer.
+#[derive(Debug, Clone, Copy)]
+struct Timer {
+    host_ns: u64,
+    card_ns: u64,
+    /// By how much the two may be apart.
+    uncertain_ns: u64,
+}
+
+impl Timer {
+    /// What was read between two moments of the host.
+    fn between(before_ns: u64, card_ns: u64, after_ns: u64) -> Self {
+        let uncertain_ns = after_ns.saturating_sub(before_ns) / 2;
+        Self { host_ns: before_ns + uncertain_ns, card_ns, uncertain_ns }
+    }
+
+    fn read(card: &Card, census: Function) -> Result<Self, Failure> {
+        let mut best: Option<Self> = None;
+        for _ in 0..READINGS {
+            let before = monotonic_ns();
+            card.run(census, [1, 32, 0], &[0, 0, card.out.device])?;
+            let read = Self::between(before, card.out.get(0), monotonic_ns());
+            best = best.filter(|best| best.uncertain_ns <= read.uncertain_ns).or(Some(read));
+        }
+        Ok(best.unwrap_or(Self { host_ns: 0, card_ns: 0, uncertain_ns: u64::MAX }))
+    }
+
+    /// A moment of the host on the card.
+    fn on_card(&self, host_ns: u64) -> u64 {
+        self.card_ns.wrapping_add(host_ns.wrapping_sub(self.host_ns))
+    }
+}
+
+/// What the blocks of a launch said.
+struct Said {
+    /// Bursts of each block.
+    bursts: Vec<u64>,
+    /// The longest time between the first edge and the end of a block.
+    length_ns: u64,
+}
+
+/// A turn of the wave, between two moments of the host. `fold` is what all blocks gave so far.
+pub(super) fn turn(card: &mut Card, turn: [u64; 2], fold: &mut Option<u64>) -> Result<(), Failure> {
+    let (Some(pulse), Some(census)) = (card.valid(KERNEL), card.valid(CENSUS)) else {
+        let kernel = if card.valid(KERNEL).is_none() { KERNEL } else { CENSUS };
+        not_measured(card, &card.why_not(kernel));
+        return Ok(());
+    };
+    card.begin(Step::Pulse, KERNEL, SILENCE_SECONDS);
+    let began = Instant::now();
+    let burst_ns = trial(card, pulse, fold)?;
+    let prepared = began.elapsed();
+    let (mut bursts, mut phases, mut late, mut cut) = (Vec::new(), Vec::new(), 0, 0);
+    loop {
+        let timer = Timer::read(card, census)?;
+        let Some(wave) = next_wave(turn, monotonic_ns() + MARGIN_NS) else { break };
+        let end_ns = wave.start_ns + wave.length_ns();
+        let in_time = || end_ns <= monotonic_ns() + card.control.remaining().as_nanos() as u64;
+        while !card.over() && in_time() {
+            let left = wave.start_ns.saturating_sub(LEAD_NS).saturating_sub(monotonic_ns());
+            if left == 0 {
+                break;
+            }
+            thread::sleep(Duration::from_nanos(left).min(NAP));
+        }
+        if card.over() || !in_time() {
+            break;
+        }
+        card.progress(&format!("{} Hz", 1_000_000_000 / wave.period_ns), 0.0, "");
+        let most = (SLACK * wave.periods * wave.high_ns() / burst_ns).max(1);
+        let edges = [timer.on_card(wave.start_ns), wave.period_ns, wave.high_ns(), wave.periods];
+        let said = launch(card, pulse, edges, most, fold)?;
+        if said.bursts.iter().all(|&done| done == 0) {
+            late += 1;
+            continue;
+        }
+        cut += u64::from(said.bursts.iter().any(|&done| done >= most));
+        phases.push((timer.uncertain_ns + said.length_ns.saturating_sub(wave.length_ns())) / 1000);
+        bursts.extend(said.bursts);
+    }
+    if bursts.is_empty() {
+        not_measured(card, &why(card.over(), late, prepared));
+        return Ok(());
+    }
+    let short = match cut {
+        0 => String::new(),
+        cut => format!("; {cut} of {} were cut short, since this device is too slow for them", phases.len()),
+    };
+    let method = format!("bursts of a block in each part of a wave at 50, 20, 5 and 1 Hz{short}");
+    card.measured(Quantity::PulseBursts, bursts, &method, Some(KERNEL));
+    let method = "half of the time that it took to read the card's timer, and by how much the last edge was late";
+    card.measured(Quantity::PulsePhase, phases, method, Some(KERNEL));
+    Ok(())
+}
+
+fn why(over: bool, late: u64, prepared: Duration) -> String {
+    match late {
+        0 if over => "the run was over before the first wave".to_owned(),
+        0 => format!("its turn was over before the first wave: a few bursts took {:.1} s", prepared.as_secs_f64()),
+        late => format!("the card began all of {late} waves too late: it, or the host, is too slow for them"),
+    }
+}
+
+/// Says that there was no wave. What an earlier turn measured stays.
+pub(super) fn not_measured(card: &Card, why: &str) {
+    for quantity in [Quantity::PulseBursts, Quantity::PulsePhase] {
+        card.missing(quantity, Some(why.to_owned()));
+    }
+}
+
+/// The time of a burst on all SMs by the host's clock, in nanoseconds.
+fn trial(card: &mut Card, pulse: Function, fold: &mut Option<u64>) -> Result<u64, Failure> {
+    let mut bursts = 1;
+    loop {
+        let start = Instant::now();
+        // A wave that is up since long.
+        launch(card, pulse, [0, 0, u64::MAX / 2, 1], bursts, fold)?;
+        let elapsed = start.elapsed();
+        if elapsed >= TRIAL || bursts >= MAX_TRIAL_BURSTS {
+            // Each block makes one more, to know the result.
+            return Ok((elapsed.as_nanos() as u64 / (bursts + 1)).max(1));
+        }
+        bursts *= 2;
+    }
+}
+
+/// One launch on all SMs, and what is wrong with its results.
+fn launch(
+    card: &mut Card,
+    pulse: Function,
+    [start_ns, period_ns, high_ns, periods]: [u64; 4],
+    most: u64,
+    fold: &mut Option<u64>,
+) -> Result<Said, Failure> {
+    let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS);
+    let parameters = [start_ns, period_ns, high_ns, periods, most, card.seed.into(), card.out.device];
+    card.out.clear(4 * blocks as usize);
+    card.run(pulse, [blocks, THREADS, 0], &parameters)?;
+    let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
+    let said = Said {
+        bursts: (0..blocks).map(|block| record(block, 1)).collect(),
+        length_ns: (0..blocks).map(|block| record(block, 3)).max().unwrap_or(0),
+    };
+    let all: Vec<(Block, u32)> = (0..blocks)
+        .map(|block| {
+            let first = record(block, 0);
+            (Block { fold: record(block, 2), sm: (first >> 32) as u32, clocks: 0 }, first as u32)
+        })
+        .collect();
+    let (folds, wrong): (Vec<Block>, Vec<u32>) = all.into_iter().unzip();
+    compute::check(card, KERNEL, &folds, None, fold);
+    for (block, wrong) in folds.iter().zip(wrong).filter(|(block, wrong)| *wrong > 0 && *fold == Some(block.fold)) {
+        compute::accuse_one(
+            card,
+            ComputeError {
+                kernel: KERNEL.to_owned(),
+                sm: block.sm,
+                expected: format!("{:016x}", block.fold),
+                found: format!("{wrong} bursts with other results"),
+                known_answer: false,
+            },
+        );
+    }
+    Ok(said)
+}
+
+/// Two bursts of two blocks.
+pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
+    let Some(kernel) = card.kernels.get(KERNEL).map(|kernel| kernel.function) else { return Ok(()) };
+    card.out.clear(8);
+    card.run(kernel, [2, THREADS, 0], &[0, 1000, u64::MAX / 2, 1, 2, card.seed.into(), card.out.device])?;
+    let word = |index| card.out.get(index);
+    let sane = word(0) as u32 == 0 && word(4) as u32 == 0 && word(1) == 2 && word(2) == word(6);
+    card.judge(KERNEL, (!sane).then(|| "two blocks disagree, or did not work".to_owned()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const TURN: [u64; 2] = [7 * SECOND, 27 * SECOND];
+
+    #[test]
+    fn every_frequency_has_its_part_of_a_turn_and_its_periods_have_one_raster() {
+        // Someone who asks as soon as the wave before is over.
+        let (mut at, mut waves) = (TURN[0], Vec::new());
+        while let Some(wave) = next_wave(TURN, at) {
+            assert!(wave.start_ns >= at && wave.start_ns + wave.length_ns() < TURN[1] && wave.periods > 0);
+            assert!(wave.length_ns() <= SECOND / 2, "a launch is soon over");
+            at = wave.start_ns + wave.length_ns();
+            waves.push(wave);
+        }
+        let periods = |hertz: u64| -> u64 {
+            waves.iter().filter(|wave| wave.period_ns == SECOND / hertz).map(|wave| wave.periods).sum()
+        };
+        assert_eq!(HERTZ.map(periods), [250, 100, 25, 5], "five seconds each");
+        assert_eq!(next_wave(TURN, TURN[1]), None);
+        assert_eq!(next_wave([5, 5], 0), None);
+        // Too short for the slowest.
+        assert!(next_wave([0, SECOND], 0).is_some_and(|wave| wave.period_ns == SECOND / 50));
+    }
+
+    #[test]
+    fn gpus_that_ask_at_any_time_and_whose_timers_differ_are_in_phase() {
+        // Timers by their distance to the host's clock; each was read within 80 microseconds.
+        let cards = [0i64, 1_234_567_891, -3_333_333, 1 << 60];
+        for asked in [0, 1, 4_999_999_999, 5_100_000_000, 9_876_543_210, 15_000_000_001, 18_400_000_000] {
+            let mut edges = Vec::new();
+            for (index, ahead) in (0..).zip(cards) {
+                // Each is later than the one before by some hundred microseconds, and by longer than a period.
+                let now = TURN[0] + asked + index * 21_300_000;
+                let wave = next_wave(TURN, now + MARGIN_NS).unwrap();
+                let on_card = |host: u64| host.wrapping_add_signed(ahead);
+                let timer = Timer::between(now - 90_000, on_card(now - 70_000), now - 10_000);
+                // Where the edge is by the host's clock.
+                let edge = timer.on_card(wave.start_ns).wrapping_add_signed(-ahead);
+                assert!(edge.abs_diff(wave.start_ns) <= timer.uncertain_ns, "{edge} {wave:?}");
+                edges.push((edge, wave.period_ns, timer.uncertain_ns));
+            }
+            for pair in edges.windows(2).filter(|pair| pair[0].1 == pair[1].1) {
+                let period = pair[0].1;
+                let apart = pair[0].0.abs_diff(pair[1].0) % period;
+                assert!(apart.min(period - apart) <= pair[0].2 + pair[1].2, "{asked}: {pair:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The square wave of power: the built binary on the virtual driver.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use vgpu::TIMER_SKEW_NANOSECONDS;
+use yanji::burn::gpu::{Outcome, Quantity};
+use yanji::evidence::Reading;
+
+use crate::gpu_burn::{Bench, FIRST, SECOND, SMALL, card, gpu, part};
+
+/// A part of the wave as the virtual driver was asked for it, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+struct Wave {
+    gpu: u64,
+    /// By the clock that all GPUs of the virtual driver derive their timers from.
+    start: u64,
+    period: u64,
+}
+
+/// All of them; self-tests and trials begin at 0.
+fn waves(bench: &Bench) -> Vec<Wave> {
+    let wave = |line: &String| {
+        let [gpu, _, "pulse", params] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let gpu = gpu.parse().ok()?;
+        let word = |index: usize| {
+            let text = params.get(16 * index..16 * index + 16)?;
+            u64::from_str_radix(text, 16).ok().map(u64::swap_bytes)
+        };
+        let start = word(0).filter(|start| *start > 0)?;
+        Some(Wave { gpu, start: start - (gpu + 1) * TIMER_SKEW_NANOSECONDS, period: word(1)? })
+    };
+    bench.launches().iter().filter_map(wave).collect()
+}
+
+fn missing(bench: &Bench) -> String {
+    bench.wait_for(|line| {
+        let wanted = line["kind"] == "gpu-missing" && line["missing"]["quantity"] == Quantity::PulseBursts.as_str();
+        wanted.then(|| line["missing"]["reason"].as_str().unwrap().to_owned())
+    })
+}
+
+#[test]
+fn waves_of_two_gpus_are_in_phase_and_an_sm_that_is_wrong_only_there_is_named() {
+    // The self-test of the kernel looks at two SMs.
+    let rig = card(&format!("count = 2\n{SMALL}"))
+        + "[[cuda_fault]]\ngpu = 1\nkernel = \"pulse\"\n\
+           effect = { bad-multiprocessor = { multiprocessor = 3, one_in = 100000 } }\n";
+    let bench = Bench::turns(&rig, 0, 0, 8);
+    let mut child = bench.start();
+    let hertz = |hertz: u64| 1_000_000_000 / hertz;
+    let of = |waves: &[Wave], gpu: u64, period: u64| -> Vec<u64> {
+        waves.iter().filter(|it| (it.gpu, it.period) == (gpu, period)).map(|it| it.start).collect()
+    };
+    // The first turn has begun when the GPUs come to it. Slow waves are compared: a machine that is busy with other things
+    // reads a timer within milliseconds.
+    let started = Instant::now();
+    let both = loop {
+        let waves = waves(&bench);
+        let made = |gpu: u64, frequency: u64| !of(&waves, gpu, hertz(frequency)).is_empty();
+        if [0, 1].iter().all(|&gpu| made(gpu, 1) && made(gpu, 5)) {
+            break waves;
+        }
+        assert!(started.elapsed() < Duration::from_secs(250), "waited in vain: {waves:?}");
+        thread::sleep(Duration::from_millis(100));
+    };
+    for address in [FIRST, SECOND] {
+        bench.wait_for(|line| {
+            let measured = line["kind"] == "gpu-measurement" && line["measurement"]["quantity"] == "pulse-phase";
+            (measured && line["gpu"] == address).then_some(())
+        });
+    }
+    let error = bench
+        .wait_for(|line| (line["kind"] == "gpu-compute-error").then(|| (line["gpu"].clone(), line["error"].clone())));
+    assert_eq!((&error.0, &error.1["kernel"], &error.1["sm"]), (&SECOND.into(), &"pulse".into(), &3.into()));
+    assert_eq!(bench.interrupt(&mut child), Some(1));
+
+    for period in [hertz(1), hertz(5)] {
+        let [first, second] = [0, 1].map(|gpu| of(&both, gpu, period));
+        let pairs = first.iter().flat_map(|a| second.iter().map(|b| a.abs_diff(*b) % period));
+        let mut apart: Vec<u64> = pairs.map(|apart| apart.min(period - apart)).collect();
+        apart.sort_unstable();
+        println!("period {period} ns: {} pairs of waves, {} ns apart", apart.len(), apart[apart.len() / 2]);
+        assert!(apart[apart.len() / 2] < period / 8, "{apart:?}");
+    }
+    let summary = bench.summary();
+    for address in [FIRST, SECOND] {
+        let (gpu, part) = (gpu(&summary, address), part(&summary, address));
+        assert!(part.integer(Quantity::PulseBursts.fact()) > Some(0), "{:?}", gpu.measurements);
+        assert!(part.integer(Quantity::PulsePhase.fact()) < Some(100_000), "{:?}", gpu.measurements);
+        assert_eq!(gpu.kernels["pulse"].failure, None);
+        let bad: Vec<u32> = gpu.totals.bad_sms.iter().copied().collect();
+        assert_eq!(bad, if address == SECOND { vec![3] } else { vec![] }, "{address}");
+    }
+}
+
+#[test]
+fn a_device_that_is_too_slow_for_a_wave_has_none_measured_and_does_not_hang() {
+    for (milliseconds, turn, expected) in [(2500, 2, "turn was over before the first wave"), (700, 8, "waves too late")]
+    {
+        let slow =
+            format!("[[cuda_fault]]\nkernel = \"pulse\"\neffect = {{ slow = {{ milliseconds = {milliseconds} }} }}\n");
+        let bench = Bench::turns(&(card(SMALL) + &slow), 0, 0, turn);
+        let mut child = bench.start();
+        let reason = missing(&bench);
+        // The GPU goes on.
+        bench.wait_for(|line| (line["kind"] == "gpu-step" && line["step"] == "pulse").then_some(()));
+        assert_eq!(bench.interrupt(&mut child), Some(3));
+        assert!(reason.contains(expected), "{reason}");
+        let summary = bench.summary();
+        assert_eq!(
+            (&gpu(&summary, FIRST).outcome, gpu(&summary, FIRST).has_errors()),
+            (&Some(Outcome::Stopped), false)
+        );
+        for quantity in [Quantity::PulseBursts, Quantity::PulsePhase] {
+            let part = part(&summary, FIRST);
+            assert!(matches!(part.reading(quantity.fact()), Some(Reading::Failed(_))), "{quantity:?} is no number");
+        }
+    }
+}
