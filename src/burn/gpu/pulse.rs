@@ -29,12 +29,11 @@ const LEAD_NS: u64 = 10_000_000;
 const MARGIN_NS: u64 = 1_000_000;
 /// Readings of the timer, of which the quickest counts.
 const READINGS: usize = 3;
-/// A burst takes microseconds on a card and far longer on a simulator. So many as take that time are tried first.
+/// A burst takes microseconds on a card and far longer on a simulator. As many as take that time are the first bound.
 const TRIAL: Duration = Duration::from_millis(20);
-const MAX_TRIAL_BURSTS: u64 = 1 << 16;
-/// A launch may do so many times the bursts that the trial makes it expect: clocks may have been low.
-const SLACK: u64 = 4;
-const SILENCE_SECONDS: u64 = 30;
+const MAX_BURSTS: u64 = 1 << 20;
+/// Far more than half a second of waves and what a busy host adds to it.
+const SILENCE_SECONDS: u64 = 60;
 const NAP: Duration = Duration::from_millis(20);
 
 /// The part of the wave that one launch makes. Moments are the host's.
@@ -109,10 +108,33 @@ struct Said {
     bursts: Vec<u64>,
     /// The longest time between the first edge and the end of a block.
     length_ns: u64,
+    /// How long the host waited.
+    elapsed: Duration,
 }
 
-/// A turn of the wave, between two moments of the host. `fold` is what all blocks gave so far.
-pub(super) fn turn(card: &mut Card, turn: [u64; 2], fold: &mut Option<u64>) -> Result<(), Failure> {
+/// What the wave remembers between its turns.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// What all blocks gave so far.
+    fold: Option<u64>,
+    /// The most bursts of a block in a launch; 0 before the first.
+    most: u64,
+}
+
+impl Pulse {
+    /// A launch that the bound cut short though it was over in time could have done more; one that took far longer than its
+    /// wave is to do less. Other loads of the host may slow a simulator down at any moment, so steps are small.
+    fn adapt(&mut self, elapsed: Duration, wave: Duration) {
+        if elapsed <= wave {
+            self.most = (self.most * 2).min(MAX_BURSTS);
+        } else if elapsed > 2 * wave {
+            self.most = (self.most / 2).max(1);
+        }
+    }
+}
+
+/// A turn of the wave, between two moments of the host.
+pub(super) fn turn(card: &mut Card, turn: [u64; 2], state: &mut Pulse) -> Result<(), Failure> {
     let (Some(pulse), Some(census)) = (card.valid(KERNEL), card.valid(CENSUS)) else {
         let kernel = if card.valid(KERNEL).is_none() { KERNEL } else { CENSUS };
         not_measured(card, &card.why_not(kernel));
@@ -120,7 +142,9 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], fold: &mut Option<u64>) -> R
     };
     card.begin(Step::Pulse, KERNEL, SILENCE_SECONDS);
     let began = Instant::now();
-    let burst_ns = trial(card, pulse, fold)?;
+    if state.most == 0 {
+        trial(card, pulse, state)?;
+    }
     let prepared = began.elapsed();
     let (mut bursts, mut phases, mut late, mut cut) = (Vec::new(), Vec::new(), 0, 0);
     loop {
@@ -139,14 +163,16 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], fold: &mut Option<u64>) -> R
             break;
         }
         card.progress(&format!("{} Hz", 1_000_000_000 / wave.period_ns), 0.0, "");
-        let most = (SLACK * wave.periods * wave.high_ns() / burst_ns).max(1);
         let edges = [timer.on_card(wave.start_ns), wave.period_ns, wave.high_ns(), wave.periods];
-        let said = launch(card, pulse, edges, most, fold)?;
+        let said = launch(card, pulse, edges, state)?;
         if said.bursts.iter().all(|&done| done == 0) {
             late += 1;
             continue;
         }
-        cut += u64::from(said.bursts.iter().any(|&done| done >= most));
+        if said.bursts.iter().any(|&done| done >= state.most) {
+            cut += 1;
+            state.adapt(said.elapsed, Duration::from_nanos(LEAD_NS + wave.length_ns()));
+        }
         phases.push((timer.uncertain_ns + said.length_ns.saturating_sub(wave.length_ns())) / 1000);
         bursts.extend(said.bursts);
     }
@@ -156,7 +182,7 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], fold: &mut Option<u64>) -> R
     }
     let short = match cut {
         0 => String::new(),
-        cut => format!("; {cut} of {} were cut short, since this device is too slow for them", phases.len()),
+        cut => format!("; {cut} of {} were cut short by the bound of their work", phases.len()),
     };
     let method = format!("bursts of a block in each part of a wave at 50, 20, 5 and 1 Hz{short}");
     card.measured(Quantity::PulseBursts, bursts, &method, Some(KERNEL));
@@ -180,20 +206,14 @@ pub(super) fn not_measured(card: &Card, why: &str) {
     }
 }
 
-/// The time of a burst on all SMs by the host's clock, in nanoseconds.
-fn trial(card: &mut Card, pulse: Function, fold: &mut Option<u64>) -> Result<u64, Failure> {
-    let mut bursts = 1;
-    loop {
-        let start = Instant::now();
-        // A wave that is up since long.
-        launch(card, pulse, [0, 0, u64::MAX / 2, 1], bursts, fold)?;
-        let elapsed = start.elapsed();
-        if elapsed >= TRIAL || bursts >= MAX_TRIAL_BURSTS {
-            // Each block makes one more, to know the result.
-            return Ok((elapsed.as_nanos() as u64 / (bursts + 1)).max(1));
-        }
-        bursts *= 2;
+/// Finds the first bound.
+fn trial(card: &mut Card, pulse: Function, state: &mut Pulse) -> Result<(), Failure> {
+    state.most = 1;
+    // A wave that is up since long.
+    while launch(card, pulse, [0, 0, u64::MAX / 2, 1], state)?.elapsed < TRIAL && state.most < MAX_BURSTS {
+        state.most *= 2;
     }
+    Ok(())
 }
 
 /// One launch on all SMs, and what is wrong with its results.
@@ -201,17 +221,18 @@ fn launch(
     card: &mut Card,
     pulse: Function,
     [start_ns, period_ns, high_ns, periods]: [u64; 4],
-    most: u64,
-    fold: &mut Option<u64>,
+    state: &mut Pulse,
 ) -> Result<Said, Failure> {
     let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS);
-    let parameters = [start_ns, period_ns, high_ns, periods, most, card.seed.into(), card.out.device];
+    let parameters = [start_ns, period_ns, high_ns, periods, state.most, card.seed.into(), card.out.device];
     card.out.clear(4 * blocks as usize);
+    let start = Instant::now();
     card.run(pulse, [blocks, THREADS, 0], &parameters)?;
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
     let said = Said {
         bursts: (0..blocks).map(|block| record(block, 1)).collect(),
         length_ns: (0..blocks).map(|block| record(block, 3)).max().unwrap_or(0),
+        elapsed: start.elapsed(),
     };
     let all: Vec<(Block, u32)> = (0..blocks)
         .map(|block| {
@@ -220,8 +241,9 @@ fn launch(
         })
         .collect();
     let (folds, wrong): (Vec<Block>, Vec<u32>) = all.into_iter().unzip();
-    compute::check(card, KERNEL, &folds, None, fold);
-    for (block, wrong) in folds.iter().zip(wrong).filter(|(block, wrong)| *wrong > 0 && *fold == Some(block.fold)) {
+    compute::check(card, KERNEL, &folds, None, &mut state.fold);
+    for (block, wrong) in folds.iter().zip(wrong).filter(|(block, wrong)| *wrong > 0 && state.fold == Some(block.fold))
+    {
         compute::accuse_one(
             card,
             ComputeError {
@@ -272,6 +294,20 @@ mod tests {
         assert_eq!(next_wave([5, 5], 0), None);
         // Too short for the slowest.
         assert!(next_wave([0, SECOND], 0).is_some_and(|wave| wave.period_ns == SECOND / 50));
+    }
+
+    #[test]
+    fn the_bound_of_a_launch_grows_where_there_is_time_and_shrinks_where_there_is_none() {
+        let wave = Duration::from_millis(240);
+        let mut pulse = Pulse { fold: None, most: 8 };
+        let mut after = |milliseconds| {
+            pulse.adapt(Duration::from_millis(milliseconds), wave);
+            pulse.most
+        };
+        assert_eq!([30, 240, 300, 30_000, 500, 500, 500].map(&mut after), [16, 32, 32, 16, 8, 4, 2]);
+        assert_eq!((after(9000), after(9000)), (1, 1));
+        (0..40).for_each(|_| _ = after(1));
+        assert_eq!(after(1), MAX_BURSTS);
     }
 
     #[test]

@@ -179,7 +179,7 @@ fn turns(card: &mut Card, assignment: &Assignment) -> Result<(), Failure> {
         return Ok(());
     }
     let retention = Duration::from_secs(assignment.retention_seconds);
-    let (mut pattern, mut load, mut fold) = (0, compute::Load::default(), None);
+    let (mut pattern, mut load, mut pulse) = (0, compute::Load::default(), pulse::Pulse::default());
     while !card.over() {
         let at = monotonic_ns().saturating_sub(assignment.epoch_ns) / 1_000_000;
         let mut begin = at / cycle * cycle;
@@ -197,7 +197,7 @@ fn turns(card: &mut Card, assignment: &Assignment) -> Result<(), Failure> {
         match step {
             Step::Pulse => {
                 let moment = |milliseconds: u64| assignment.epoch_ns + milliseconds * 1_000_000;
-                pulse::turn(card, [moment(begin), moment(end)], &mut fold)?;
+                pulse::turn(card, [moment(begin), moment(end)], &mut pulse)?;
             }
             Step::Load => compute::load(card, until, &mut load)?,
             _ => memory::patterns(card, until, retention, &mut pattern)?,

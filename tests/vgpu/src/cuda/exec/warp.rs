@@ -12,6 +12,9 @@ use super::{collective, mma, odd};
 
 /// Instructions that a group runs before another group of the warp has its turn.
 const PATIENCE: u32 = 4096;
+/// Times that a warp sleeps before the processor is given to whoever wants it, the host for one, which it may wait for. On a
+/// busy machine each time costs a time slice, so a wait for the timer must not do it at every look.
+const SLEEPS: u32 = 4096;
 
 /// A warp.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub struct Warp {
     pub index: u32,
     pub cycles: f64,
     pub instructions: u64,
+    sleeps: u32,
 }
 
 /// What becomes of the group after an instruction.
@@ -59,6 +63,7 @@ impl Warp {
             index,
             cycles: 0.0,
             instructions: 0,
+            sleeps: 0,
         }
     }
 
@@ -287,7 +292,10 @@ impl Warp {
             Code::Sleep(duration) => {
                 let nanoseconds = self.bits(*duration)[mask.trailing_zeros() as usize];
                 self.cycles += nanoseconds as f64 * block.launch.chip.clock_mhz / 1e3;
-                std::thread::yield_now();
+                self.sleeps += 1;
+                if self.sleeps.is_multiple_of(SLEEPS) {
+                    std::thread::yield_now();
+                }
                 // Whoever is waited for has its turn.
                 self.set_pc(group, pc + 1);
                 return Ok(Next::Split);
