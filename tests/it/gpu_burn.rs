@@ -462,6 +462,7 @@ fn window(
         milliseconds: 10_000,
         // One sample that cannot be moves nothing.
         gpu_celsius: Distribution::of([vec![celsius; 99], vec![255]].concat()),
+        slowdown_celsius: Some(90),
         power_milliwatts: always(300_000),
         sm_mhz: always(1400),
         throttle: Some(Throttle::from(reasons.map(|(name, time)| (name.to_owned(), time)))),
@@ -525,6 +526,11 @@ fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
         assert_eq!(outcome(rule, FIRST), &rule::Outcome::Clear, "{rule}");
     }
     let [sound, failing] = [FIRST, SECOND].map(|address| part(&summary, address));
+    let times =
+        ["sw-power-cap: 0.0 of 310.0 s", "hw-slowdown: 15.5 of 310.0 s", "hw-power-brake-slowdown: 15.5 of 310.0 s"];
+    let times = Reading::Known(times.map(str::to_owned).to_vec().into());
+    assert_eq!(failing.reading("gpu.burn.throttle.times"), Some(&times));
+    assert_eq!(sound.reading("gpu.burn.fan.max_percent"), Some(&Reading::Unsupported), "no sample has it");
     for (path, quiet, loud) in [
         ("thermal.slope_millicelsius_per_minute", 0, 2000),
         ("throttle.thermal_permille", 0, 200),
@@ -537,6 +543,7 @@ fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
         ("remap.growth", 0, 30),
         ("nvlink.errors_growth", 0, 30),
         ("temperature.gpu_median_celsius", 70, 55),
+        ("temperature.headroom_celsius", 20, 30),
     ] {
         let path = format!("gpu.burn.{path}");
         let near = |part: &Part, wanted: i64| part.integer(&path).is_some_and(|it| (it - wanted).abs() <= wanted / 20);

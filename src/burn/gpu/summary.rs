@@ -42,6 +42,11 @@ impl Series {
         self.range = Some((min.min(window.min), max.max(window.max)));
     }
 
+    /// The highest of the intervals' medians: no single sample moves it.
+    pub fn highest_median(&self) -> Option<u64> {
+        self.weights.keys().next_back().copied()
+    }
+
     /// Its distribution; the median is that of the intervals' medians by their samples.
     pub fn distribution(&self) -> Option<Distribution> {
         let (min, max) = self.range?;
@@ -78,7 +83,7 @@ pub struct Telemetry {
     pub memory_celsius: Series,
     /// Temperature from which clocks are held down.
     pub slowdown_celsius: Option<u64>,
-    /// Smallest distance to it that the driver told.
+    /// Smallest distance to it that the driver told: of each interval the median.
     pub margin_celsius: Option<i64>,
     /// SM clock, MHz.
     pub sm_mhz: Series,
