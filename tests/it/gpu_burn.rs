@@ -307,7 +307,19 @@ fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
     let report = String::from_utf8(output.stdout).unwrap();
     let row = report.lines().find(|line| line.trim_start().starts_with("read ")).unwrap();
     assert!(row.contains("MB/s") && row.contains("bandwidth_read") && row.contains("timed by events"), "{row}");
-    for words in ["Measurements of 0000:01:00.0", "(SHA-256 ", "gave their known answers", "behaves like:"] {
+    for words in [
+        "Measurements of 0000:01:00.0",
+        "(SHA-256 ",
+        "gave their known answers",
+        "behaves like:",
+        "temperature.headroom_celsius ",
+        "thermal.slope_millicelsius_per_minute ",
+        "fan.max_percent ",
+        "link.replays_growth ",
+        "xids ",
+        "sw-power-cap: 0.0 of ",
+        "hw-power-brake-slowdown: 0.0 of ",
+    ] {
         assert!(report.contains(words), "{words}: {report}");
     }
     // An eighth of the memory is slow, by large regions and by small ones.
@@ -360,6 +372,26 @@ fn what_keeps_a_gpu_from_being_measured_is_said_with_what_to_do() {
     }
     let reason = not_measured(&none);
     assert!(reason.contains("there is no CUDA driver (libcuda.so.1)"), "{reason}");
+}
+
+#[test]
+fn a_report_for_a_person_has_what_the_burn_says_of_each_gpu() {
+    let bench = Bench::brief(&card(&format!("compute_mode = 2\n{SMALL}")), 60);
+    let mut command = bench.machine.command(Path::new(YANJI));
+    let home = bench.folder.path();
+    command.args(["certify", "--out", "report", "--profile"]).arg(home.join("profile.toml"));
+    command.current_dir(home).env("XDG_DATA_HOME", home).env("XDG_CONFIG_HOME", home);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "GPU 0000:01:00.0",
+        "power.median_milliwatts ",
+        "throttle.times ",
+        "Measurements of 0000:01:00.0",
+        "behaves like: not known (the compute mode is prohibited",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 #[test]

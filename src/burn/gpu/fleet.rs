@@ -425,7 +425,9 @@ impl Gpu {
             Message::Step { step, what, seconds } => {
                 self.step = Some(step);
                 self.patience = Duration::from_secs(seconds.min(600));
-                (self.progress.step, self.progress.what, self.progress.rate) = (Some(step), what, 0);
+                (self.progress.step, self.progress.what) = (Some(step), what);
+                // The rate was that of something else.
+                (self.progress.rate, self.progress.unit) = (0, String::new());
             }
             Message::Done { step, counters } => {
                 self.count(&counters);
