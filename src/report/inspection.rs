@@ -11,7 +11,7 @@ use super::table::Table;
 use super::{binary_bytes, for_terminal, value_plain};
 use crate::burn::gpu::{GpuSummary, Quantity};
 use crate::burn::{Ending, Summary};
-use crate::evidence::{Evidence, Part, Reading};
+use crate::evidence::{Evidence, Part, Reading, Value};
 use crate::inspection::Inspection;
 use crate::policy::{Counts, Verdict};
 use crate::rule::{Check, Finding, Outcome, Severity, Signatures};
@@ -457,12 +457,18 @@ fn gpu_burn(part: &Part, style: Style) -> Option<String> {
         if measured(path.as_str()) {
             continue;
         }
-        let value = match &fact.reading {
-            Reading::Known(value) => value_plain(path.as_str(), value, style),
-            Reading::Failed(reason) => format!("(not measured: {})", for_terminal(reason, style)),
-            other => format!("({})", other.state()),
+        let values = match &fact.reading {
+            Reading::Known(Value::List(items)) if items.is_empty() => vec!["none".to_owned()],
+            // Sentences have a row each.
+            Reading::Known(Value::List(items)) if items.iter().any(|item| item.to_string().contains(' ')) => {
+                items.iter().map(|item| for_terminal(&item.to_string(), style)).collect()
+            }
+            Reading::Known(value) => vec![value_plain(path.as_str(), value, style)],
+            Reading::Failed(reason) => vec![format!("(not measured: {})", for_terminal(reason, style))],
+            other => vec![format!("({})", other.state())],
         };
-        table.row([name.to_owned(), value]);
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        names.zip(values).for_each(|(name, value)| table.row([name.to_owned(), value]));
     }
     any.then(|| table.render())
 }

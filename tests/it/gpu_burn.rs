@@ -316,7 +316,7 @@ fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
         "thermal.slope_millicelsius_per_minute ",
         "fan.max_percent ",
         "link.replays_growth ",
-        "xids ",
+        "xids                                   none",
         "sw-power-cap: 0.0 of ",
         "hw-power-brake-slowdown: 0.0 of ",
     ] {

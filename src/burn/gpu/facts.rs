@@ -265,7 +265,16 @@ fn test(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) {
     for (quantity, reason) in &gpu.missing {
         not_measured.extend(reason.as_ref().map(|reason| format!("{}: {reason}", quantity.as_str())));
     }
-    not_measured.extend(gpu.telemetry.failure.as_ref().map(|why| format!("telemetry: {why}")));
+    let telemetry = &gpu.telemetry;
+    not_measured.extend(telemetry.failure.as_ref().filter(|_| telemetry.load_ms == 0 || telemetry.gaps > 0).map(
+        |why| {
+            let gaps = match telemetry.load_ms {
+                0 => String::new(),
+                _ => format!("{} intervals under load without a sample, ", telemetry.gaps),
+            };
+            format!("telemetry: {gaps}{why}")
+        },
+    ));
     add("gpu.burn.not_measured", not_measured.into());
     let tested = gpu.done.contains(&Step::SelfTest);
     let kernels: Reading = gpu.not_validated().into();

@@ -71,7 +71,9 @@ impl Serialize for Series {
 pub struct Telemetry {
     /// Milliseconds that samples under load stand for.
     pub load_ms: u64,
-    /// Why there is none.
+    /// Intervals under load without a sample.
+    pub gaps: u64,
+    /// Why there was none in the last interval without one.
     pub failure: Option<String>,
     /// Power drawn, milliwatts.
     pub power_milliwatts: Series,
@@ -316,6 +318,7 @@ impl GpuSummary {
                     Reading::Failed(why) => why.clone(),
                     other => format!("telemetry is {}", other.state()),
                 };
+                self.telemetry.gaps += u64::from(step.is_some_and(Step::is_load));
                 self.telemetry.failure = Some(why);
             }
         }
