@@ -96,6 +96,31 @@ fn waves_of_two_gpus_are_in_phase_and_an_sm_that_is_wrong_only_there_is_named() 
 }
 
 #[test]
+fn where_another_kernel_draws_more_its_launches_wait_for_the_edges() {
+    // The virtual driver takes no machine code, and the plain kernel stands for the one of the chip.
+    let bench = Bench::turns(&format!("[[gpu]]\nlike = \"h100-sxm\"\n{SMALL}\n"), 0, 0, 4);
+    let mut child = bench.start();
+    bench.wait_for(|line| {
+        let quantity = &line["measurement"]["quantity"];
+        (line["kind"] == "gpu-measurement" && quantity == Quantity::PulsePhase.as_str()).then_some(())
+    });
+    assert_eq!(bench.interrupt(&mut child), Some(3));
+    let summary = bench.summary();
+    let (gpu, part) = (gpu(&summary, FIRST), part(&summary, FIRST));
+    assert_eq!((&gpu.outcome, gpu.has_errors()), (&Some(Outcome::Stopped), false));
+    let bursts = &gpu.measurements[&Quantity::PulseBursts];
+    assert!(bursts.kernel.as_deref() == Some("compute_f16") && bursts.method.contains("at full power"), "{bursts:?}");
+    assert!(bursts.distribution.median > 0 && part.integer(Quantity::PulsePhase.fact()).is_some(), "{bursts:?}");
+    // A gate that makes no wave of its own, and the load behind it.
+    let gates = waves(&bench).iter().filter(|wave| wave.period == 1).count();
+    let log = bench.launches();
+    let name = |line: &String| line.split(' ').nth(2).unwrap_or_default().to_owned();
+    let pairs =
+        log.windows(2).filter(|pair| (name(&pair[0]), name(&pair[1])) == ("pulse".into(), "compute_f16".into()));
+    assert!(gates > 0 && pairs.count() >= gates - 1, "{gates} gates");
+}
+
+#[test]
 fn a_device_that_is_too_slow_for_a_wave_has_none_measured_and_does_not_hang() {
     for (milliseconds, turn, expected) in [(2500, 2, "turn was over before the first wave"), (700, 8, "waves too late")]
     {

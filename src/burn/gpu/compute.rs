@@ -192,13 +192,42 @@ fn launch(card: &mut Card, work: &Work, times: u32, iterations: u32, mode: u32) 
     card.out.clear(4 * blocks as usize);
     let parameters = [card.out.device, iterations.into(), card.seed.into(), mode.into()];
     let seconds = card.run(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)?;
+    Ok((seconds, said(card, 0, blocks)))
+}
+
+/// What the blocks said whose records begin at that one.
+pub(super) fn said(card: &Card, first: u32, blocks: u32) -> Vec<Block> {
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
-    let said = (0..blocks).map(|block| Block {
+    let said = (first..first + blocks).map(|block| Block {
         fold: record(block, 0),
         sm: record(block, 1) as u32,
         clocks: record(block, 2),
     });
-    Ok((seconds, said.collect()))
+    said.collect()
+}
+
+/// The kernel that draws the most power on chips with matrix instructions that `mma.sync` does not reach, and the plain
+/// one there if the driver does not take that. `None` for others, and where none gave its known answers.
+pub(super) fn strongest(card: &Card) -> Option<Work> {
+    let capability = card.device.identity.compute_capability;
+    if !matches!(capability, [9, 0] | [10, _]) {
+        return None;
+    }
+    let form = |kernel: &str| card.kernels.get(kernel).map(|kernel| kernel.form);
+    works(NumberType::Fp16, capability, form).into_iter().find(|work| card.valid(work.kernel).is_some())
+}
+
+/// One launch at full power with a block for each SM, in all bits of the mantissa. Gives its seconds.
+pub(super) fn full(card: &mut Card, work: &Work, iterations: u32) -> Result<(f64, Vec<Block>), Failure> {
+    launch(card, work, 1, iterations, FULL)
+}
+
+/// Enqueues the same, with records that begin at that one.
+pub(super) fn enqueue(card: &Card, work: &Work, blocks: u32, iterations: u32, first: u32) -> Result<(), Failure> {
+    let Some(kernel) = card.kernels.get(work.kernel) else { return Ok(()) };
+    let out = card.out.device + 32 * u64::from(first);
+    let parameters = [out, iterations.into(), card.seed.into(), FULL.into()];
+    card.device.launch(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)
 }
 
 /// Compares blocks with the answer, or with each other where it is not known beforehand: an answer that most share.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::card::{Card, MAX_BLOCKS, THREADS};
-use super::compute::{self, Block};
+use super::compute::{self, Block, Work};
 use super::cuda::{Failure, Function};
 use super::measure::Quantity;
 use super::message::{ComputeError, Step};
@@ -31,7 +31,7 @@ const MARGIN_NS: u64 = 1_000_000;
 const READINGS: usize = 3;
 /// A burst takes microseconds on a card and far longer on a simulator. As many as take that time are the first bound.
 const TRIAL: Duration = Duration::from_millis(20);
-const MAX_BURSTS: u64 = 1 << 20;
+const MAX_BURSTS: u64 = 1 << 22;
 /// Far more than half a second of waves and what a busy host adds to it.
 const SILENCE_SECONDS: u64 = 60;
 const NAP: Duration = Duration::from_millis(20);
@@ -102,14 +102,24 @@ impl Timer {
     }
 }
 
-/// What the blocks of a launch said.
-struct Said {
-    /// Bursts of each block.
+/// What makes the load of a wave.
+enum Source {
+    /// Bursts of the kernel itself.
+    Bursts(Function),
+    /// Launches of a kernel that draws more, each behind the other one, which opens like a gate at an edge up.
+    Launches(Function, Work),
+}
+
+/// What a launch of a wave did.
+struct Made {
+    /// Bursts of each block, or launches that were begun in time.
     bursts: Vec<u64>,
-    /// The longest time between the first edge and the end of a block.
-    length_ns: u64,
+    /// By how much an edge was late by the card's timer.
+    late_ns: u64,
     /// How long the host waited.
     elapsed: Duration,
+    /// Whether it was cut short by the bound of its work.
+    is_cut: bool,
 }
 
 /// What the wave remembers between its turns.
@@ -117,8 +127,10 @@ struct Said {
 pub(super) struct Pulse {
     /// What all blocks gave so far.
     fold: Option<u64>,
-    /// The most bursts of a block in a launch; 0 before the first.
+    /// The most bursts of a block in a launch, or iterations of all its launches; 0 before the first.
     most: u64,
+    /// Nanoseconds of an iteration on the card.
+    iteration_ns: f64,
 }
 
 impl Pulse {
@@ -140,10 +152,14 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], state: &mut Pulse) -> Result
         not_measured(card, &card.why_not(kernel));
         return Ok(());
     };
-    card.begin(Step::Pulse, KERNEL, SILENCE_SECONDS);
+    let (source, kernel, what) = match compute::strongest(card) {
+        Some(work) => (Source::Launches(pulse, work), work.kernel, "launches at full power"),
+        None => (Source::Bursts(pulse), KERNEL, "bursts of a block"),
+    };
+    card.begin(Step::Pulse, kernel, SILENCE_SECONDS);
     let began = Instant::now();
     if state.most == 0 {
-        trial(card, pulse, state)?;
+        source.trial(card, state)?;
     }
     let prepared = began.elapsed();
     let (mut bursts, mut phases, mut late, mut cut) = (Vec::new(), Vec::new(), 0, 0);
@@ -163,18 +179,17 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], state: &mut Pulse) -> Result
             break;
         }
         card.progress(&format!("{} Hz", 1_000_000_000 / wave.period_ns), 0.0, "");
-        let edges = [timer.on_card(wave.start_ns), wave.period_ns, wave.high_ns(), wave.periods];
-        let said = launch(card, pulse, edges, state)?;
-        if said.bursts.iter().all(|&done| done == 0) {
+        let made = source.make(card, Wave { start_ns: timer.on_card(wave.start_ns), ..wave }, state)?;
+        if made.bursts.iter().all(|&done| done == 0) {
             late += 1;
             continue;
         }
-        if said.bursts.iter().any(|&done| done >= state.most) {
+        if made.is_cut {
             cut += 1;
-            state.adapt(said.elapsed, Duration::from_nanos(LEAD_NS + wave.length_ns()));
+            state.adapt(made.elapsed, Duration::from_nanos(LEAD_NS + wave.length_ns()));
         }
-        phases.push((timer.uncertain_ns + said.length_ns.saturating_sub(wave.length_ns())) / 1000);
-        bursts.extend(said.bursts);
+        phases.push((timer.uncertain_ns + made.late_ns) / 1000);
+        bursts.extend(made.bursts);
     }
     if bursts.is_empty() {
         not_measured(card, &why(card.over(), late, prepared));
@@ -184,9 +199,9 @@ pub(super) fn turn(card: &mut Card, turn: [u64; 2], state: &mut Pulse) -> Result
         0 => String::new(),
         cut => format!("; {cut} of {} were cut short by the bound of their work", phases.len()),
     };
-    let method = format!("bursts of a block in each part of a wave at 50, 20, 5 and 1 Hz{short}");
-    card.measured(Quantity::PulseBursts, bursts, &method, Some(KERNEL));
-    let method = "half of the time that it took to read the card's timer, and by how much the last edge was late";
+    let method = format!("{what} in each part of a wave at 50, 20, 5 and 1 Hz{short}");
+    card.measured(Quantity::PulseBursts, bursts, &method, Some(kernel));
+    let method = "half of the time that it took to read the card's timer, and by how much an edge was late";
     card.measured(Quantity::PulsePhase, phases, method, Some(KERNEL));
     Ok(())
 }
@@ -206,41 +221,65 @@ pub(super) fn not_measured(card: &Card, why: &str) {
     }
 }
 
-/// Finds the first bound.
-fn trial(card: &mut Card, pulse: Function, state: &mut Pulse) -> Result<(), Failure> {
-    state.most = 1;
-    // A wave that is up since long.
-    while launch(card, pulse, [0, 0, u64::MAX / 2, 1], state)?.elapsed < TRIAL && state.most < MAX_BURSTS {
-        state.most *= 2;
+impl Source {
+    /// Finds the first bound.
+    fn trial(&self, card: &mut Card, state: &mut Pulse) -> Result<(), Failure> {
+        state.most = 1;
+        loop {
+            let start = Instant::now();
+            match self {
+                Self::Bursts(pulse) => {
+                    // A wave that is up since long.
+                    bursts(card, *pulse, [0, 0, u64::MAX / 2, 1], state)?;
+                }
+                Self::Launches(_, work) => {
+                    let (seconds, blocks) = compute::full(card, work, state.most as u32)?;
+                    compute::check(card, work.kernel, &blocks, None, &mut None);
+                    state.iteration_ns = (seconds * 1e9 / state.most as f64).max(1.0);
+                }
+            }
+            if start.elapsed() >= TRIAL || state.most >= MAX_BURSTS {
+                return Ok(());
+            }
+            state.most *= 2;
+        }
     }
-    Ok(())
+
+    /// Makes a wave, whose moments are the card's, and says what is wrong with its results.
+    fn make(&self, card: &mut Card, wave: Wave, state: &mut Pulse) -> Result<Made, Failure> {
+        match self {
+            Self::Bursts(pulse) => {
+                let edges = [wave.start_ns, wave.period_ns, wave.high_ns(), wave.periods];
+                let (bursts, length_ns, elapsed) = bursts(card, *pulse, edges, state)?;
+                let is_cut = bursts.iter().any(|&done| done >= state.most);
+                Ok(Made { bursts, late_ns: length_ns.saturating_sub(wave.length_ns()), elapsed, is_cut })
+            }
+            Self::Launches(gate, work) => launches(card, *gate, work, wave, state),
+        }
+    }
 }
 
-/// One launch on all SMs, and what is wrong with its results.
-fn launch(
+/// One launch of the pulse kernel on all SMs. Gives the bursts of each block and the longest time from the first edge to the
+/// end of a block, by the card's timer, and how long the host waited.
+fn bursts(
     card: &mut Card,
     pulse: Function,
     [start_ns, period_ns, high_ns, periods]: [u64; 4],
     state: &mut Pulse,
-) -> Result<Said, Failure> {
+) -> Result<(Vec<u64>, u64, Duration), Failure> {
     let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS);
     let parameters = [start_ns, period_ns, high_ns, periods, state.most, card.seed.into(), card.out.device];
     card.out.clear(4 * blocks as usize);
     let start = Instant::now();
     card.run(pulse, [blocks, THREADS, 0], &parameters)?;
+    let elapsed = start.elapsed();
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
-    let said = Said {
-        bursts: (0..blocks).map(|block| record(block, 1)).collect(),
-        length_ns: (0..blocks).map(|block| record(block, 3)).max().unwrap_or(0),
-        elapsed: start.elapsed(),
-    };
-    let all: Vec<(Block, u32)> = (0..blocks)
-        .map(|block| {
-            let first = record(block, 0);
-            (Block { fold: record(block, 2), sm: (first >> 32) as u32, clocks: 0 }, first as u32)
-        })
-        .collect();
-    let (folds, wrong): (Vec<Block>, Vec<u32>) = all.into_iter().unzip();
+    let bursts = (0..blocks).map(|block| record(block, 1)).collect();
+    let length_ns = (0..blocks).map(|block| record(block, 3)).max().unwrap_or(0);
+    let first = |block: u32| record(block, 0);
+    let wrong: Vec<u32> = (0..blocks).map(|block| first(block) as u32).collect();
+    let folds: Vec<Block> =
+        (0..blocks).map(|block| Block { fold: record(block, 2), sm: (first(block) >> 32) as u32, clocks: 0 }).collect();
     compute::check(card, KERNEL, &folds, None, &mut state.fold);
     for (block, wrong) in folds.iter().zip(wrong).filter(|(block, wrong)| *wrong > 0 && state.fold == Some(block.fold))
     {
@@ -255,7 +294,39 @@ fn launch(
             },
         );
     }
-    Ok(said)
+    Ok((bursts, length_ns, elapsed))
+}
+
+/// A gate and a launch for each period, all enqueued at once. A launch lasts for half a period as the trial has it.
+fn launches(card: &mut Card, gate: Function, work: &Work, wave: Wave, state: &Pulse) -> Result<Made, Failure> {
+    let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS - 1);
+    let periods = wave.periods.min(u64::from(MAX_BLOCKS / (blocks + 1)));
+    let wanted = (wave.high_ns() as f64 / state.iteration_ns) as u64;
+    let iterations = wanted.min(state.most / periods).max(1);
+    card.out.clear(card.out.words());
+    let start = Instant::now();
+    // Each period has a record of its gate, and then those of its blocks.
+    let first = |period: u64| period as u32 * (blocks + 1);
+    for period in 0..periods {
+        let edge = wave.start_ns + period * wave.period_ns;
+        let record = card.out.device + 32 * u64::from(first(period));
+        card.device.launch(gate, [1, THREADS, 0], &[edge, 1, 0, 1, 1, card.seed.into(), record])?;
+        compute::enqueue(card, work, blocks, iterations as u32, first(period) + 1)?;
+    }
+    card.device.wait()?;
+    let elapsed = start.elapsed();
+    let (mut in_time, mut late_ns, mut fold) = (0, 0, None);
+    for period in 0..periods {
+        let said = compute::said(card, first(period) + 1, blocks);
+        compute::check(card, work.kernel, &said, None, &mut fold);
+        // A gate's last word is the time from its edge to its end.
+        let late = card.out.get(4 * first(period) as usize + 3);
+        if late < wave.high_ns() {
+            in_time += 1;
+            late_ns = late_ns.max(late);
+        }
+    }
+    Ok(Made { bursts: vec![in_time; blocks as usize], late_ns, elapsed, is_cut: iterations < wanted })
 }
 
 /// Two bursts of two blocks.
@@ -299,7 +370,7 @@ mod tests {
     #[test]
     fn the_bound_of_a_launch_grows_where_there_is_time_and_shrinks_where_there_is_none() {
         let wave = Duration::from_millis(240);
-        let mut pulse = Pulse { fold: None, most: 8 };
+        let mut pulse = Pulse { most: 8, ..Pulse::default() };
         let mut after = |milliseconds| {
             pulse.adapt(Duration::from_millis(milliseconds), wave);
             pulse.most
