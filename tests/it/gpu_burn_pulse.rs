@@ -98,7 +98,8 @@ fn waves_of_two_gpus_are_in_phase_and_an_sm_that_is_wrong_only_there_is_named() 
 #[test]
 fn where_another_kernel_draws_more_its_launches_wait_for_the_edges() {
     // The virtual driver takes no machine code, and the plain kernel stands for the one of the chip.
-    let bench = Bench::turns(&format!("[[gpu]]\nlike = \"h100-sxm\"\n{SMALL}\n"), 0, 0, 4);
+    let rig = format!("[[gpu]]\nlike = \"h100-sxm\"\npci.address = \"{FIRST}\"\n{SMALL}\n");
+    let bench = Bench::turns(&rig, 0, 0, 4);
     let mut child = bench.start();
     bench.wait_for(|line| {
         let quantity = &line["measurement"]["quantity"];
