@@ -144,6 +144,12 @@ pub(super) fn assign(stdin: &mut Option<ChildStdin>, assignment: &impl Serialize
     Ok(())
 }
 
+/// The host's monotonic clock in nanoseconds, which is the same in all processes.
+pub(super) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec.unsigned_abs().saturating_mul(1_000_000_000).saturating_add(now.tv_nsec.unsigned_abs())
+}
+
 /// Waits for the end of a process. `None` when it does not end in that time.
 pub(super) fn wait(child: &mut Child, timeout: Duration) -> Option<ExitStatus> {
     let end = Instant::now() + timeout;

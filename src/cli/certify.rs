@@ -457,7 +457,7 @@ fn print(
             for file in &written.files {
                 text += &format!("  {}\n", file.display());
             }
-            text += &report::measurements_plain(gpus, output::style());
+            text += &report::gpus_burned_plain(&inspection.evidence, gpus, output::style());
             text += "\n";
             output::print(&(text + &report::inspection_plain(inspection, signatures, output::style())))
         }

@@ -1,5 +1,7 @@
 //! An inspection for a person.
 
+use std::collections::BTreeMap;
+
 use super::blind::blind;
 use super::host_views::{CpuView, DimmView, DriveView};
 use super::measurements::measurements_plain;
@@ -7,9 +9,9 @@ use super::screening::{Document, GpuView};
 use super::style::{Style, Tone};
 use super::table::Table;
 use super::{binary_bytes, for_terminal, value_plain};
-use crate::burn::gpu::Quantity;
+use crate::burn::gpu::{GpuSummary, Quantity};
 use crate::burn::{Ending, Summary};
-use crate::evidence::{Evidence, Part, Reading};
+use crate::evidence::{Evidence, Part, Reading, Value};
 use crate::inspection::Inspection;
 use crate::policy::{Counts, Verdict};
 use crate::rule::{Check, Finding, Outcome, Severity, Signatures};
@@ -393,13 +395,7 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
         }
     }
     let mut text = section("Burn-in", &table.render(), style);
-    for part in inspection.evidence.scope("gpu") {
-        let title = format!("GPU {}", for_terminal(part.id.trim_start_matches("gpu:"), style));
-        if let Some(table) = gpu_burn(part, style) {
-            text += &section(&title, &table, style);
-        }
-    }
-    text += &measurements_plain(&summary.gpus, style);
+    text += &gpus_burned_plain(&inspection.evidence, &summary.gpus, style);
     text += &section("Behaviour of the GPUs", &behaviour(&inspection.evidence, style), style);
     // Without the machine around it, only the rules about the burn-in can say something.
     let of_burn = |check: &&Check| check.id.starts_with("burn.") || check.id.starts_with("gpu.burn-");
@@ -413,6 +409,18 @@ pub fn burn_plain(summary: &Summary, inspection: &Inspection, signatures: &Signa
     };
     text += &format!("\nResult: {ending} ({} records, chain head {})\n", summary.records, summary.head);
     text + &counts_line(Counts::of(&checks))
+}
+
+/// What a burn says of each GPU: its facts, and then what was measured and how.
+pub fn gpus_burned_plain(evidence: &Evidence, gpus: &BTreeMap<String, GpuSummary>, style: Style) -> String {
+    let mut text = String::new();
+    for part in evidence.scope("gpu") {
+        let title = format!("GPU {}", for_terminal(part.id.trim_start_matches("gpu:"), style));
+        if let Some(table) = gpu_burn(part, style) {
+            text += &section(&title, &table, style);
+        }
+    }
+    text + &measurements_plain(gpus, style)
 }
 
 /// What each burned GPU says it is and was sold as, and what it behaves like.
@@ -449,12 +457,18 @@ fn gpu_burn(part: &Part, style: Style) -> Option<String> {
         if measured(path.as_str()) {
             continue;
         }
-        let value = match &fact.reading {
-            Reading::Known(value) => value_plain(path.as_str(), value, style),
-            Reading::Failed(reason) => format!("(not measured: {})", for_terminal(reason, style)),
-            other => format!("({})", other.state()),
+        let values = match &fact.reading {
+            Reading::Known(Value::List(items)) if items.is_empty() => vec!["none".to_owned()],
+            // Sentences have a row each.
+            Reading::Known(Value::List(items)) if items.iter().any(|item| item.to_string().contains(' ')) => {
+                items.iter().map(|item| for_terminal(&item.to_string(), style)).collect()
+            }
+            Reading::Known(value) => vec![value_plain(path.as_str(), value, style)],
+            Reading::Failed(reason) => vec![format!("(not measured: {})", for_terminal(reason, style))],
+            other => vec![format!("({})", other.state())],
         };
-        table.row([name.to_owned(), value]);
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        names.zip(values).for_each(|(name, value)| table.row([name.to_owned(), value]));
     }
     any.then(|| table.render())
 }

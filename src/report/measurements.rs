@@ -12,7 +12,7 @@ const DIGEST_DIGITS: usize = 12;
 
 /// A table for each GPU: results with unit, distribution, kernel, seed and method, what is missing, and which kernels gave
 /// their known answers. Empty without a GPU.
-pub fn measurements_plain(gpus: &BTreeMap<String, GpuSummary>, style: Style) -> String {
+pub(super) fn measurements_plain(gpus: &BTreeMap<String, GpuSummary>, style: Style) -> String {
     gpus.iter().map(|(address, gpu)| one(address, gpu, style)).collect()
 }
 

@@ -70,6 +70,7 @@ impl Bench {
         let mut command = self.machine.command(Path::new(YANJI));
         command.args(["burn", "--profile"]).arg(self.folder.path().join("profile.toml"));
         command.arg("--out").arg(self.folder.path().join("burn"));
+        command.env("VGPU_LAUNCHES", self.folder.path().join("launches"));
         command
     }
 
@@ -94,6 +95,12 @@ impl Bench {
 
     pub(crate) fn records(&self) -> Vec<u8> {
         fs::read(self.records_file()).unwrap_or_default()
+    }
+
+    /// Lines of the virtual driver's log of launches.
+    pub(crate) fn launches(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.folder.path().join("launches")).unwrap_or_default();
+        log.lines().map(str::to_owned).collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -361,7 +368,19 @@ fn an_sm_that_is_wrong_is_named_and_a_stuck_bit_has_its_address() {
     let report = String::from_utf8(output.stdout).unwrap();
     let row = report.lines().find(|line| line.trim_start().starts_with("read ")).unwrap();
     assert!(row.contains("MB/s") && row.contains("bandwidth_read") && row.contains("timed by events"), "{row}");
-    for words in ["Measurements of 0000:01:00.0", "(SHA-256 ", "gave their known answers", "behaves like:"] {
+    for words in [
+        "Measurements of 0000:01:00.0",
+        "(SHA-256 ",
+        "gave their known answers",
+        "behaves like:",
+        "temperature.headroom_celsius ",
+        "thermal.slope_millicelsius_per_minute ",
+        "fan.max_percent ",
+        "link.replays_growth ",
+        "xids                                   none",
+        "sw-power-cap: 0.0 of ",
+        "hw-power-brake-slowdown: 0.0 of ",
+    ] {
         assert!(report.contains(words), "{words}: {report}");
     }
     // An eighth of the memory is slow, by large regions and by small ones.
@@ -419,6 +438,26 @@ fn what_keeps_a_gpu_from_being_measured_is_said_with_what_to_do() {
     }
     let reason = not_measured(&none);
     assert!(reason.contains("there is no CUDA driver (libcuda.so.1)"), "{reason}");
+}
+
+#[test]
+fn a_report_for_a_person_has_what_the_burn_says_of_each_gpu() {
+    let bench = Bench::brief(&card(&format!("compute_mode = 2\n{SMALL}")), 60);
+    let mut command = bench.machine.command(Path::new(YANJI));
+    let home = bench.folder.path();
+    command.args(["certify", "--out", "report", "--profile"]).arg(home.join("profile.toml"));
+    command.current_dir(home).env("XDG_DATA_HOME", home).env("XDG_CONFIG_HOME", home);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "GPU 0000:01:00.0",
+        "power.median_milliwatts ",
+        "throttle.times ",
+        "Measurements of 0000:01:00.0",
+        "behaves like: not known (the compute mode is prohibited",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
 }
 
 #[test]
@@ -539,6 +578,7 @@ fn window(
         milliseconds: 10_000,
         // One sample that cannot be moves nothing.
         gpu_celsius: Distribution::of([vec![celsius; 99], vec![255]].concat()),
+        slowdown_celsius: Some(90),
         power_milliwatts: always(300_000),
         sm_mhz: always(1400),
         throttle: Some(Throttle::from(reasons.map(|(name, time)| (name.to_owned(), time)))),
@@ -590,6 +630,11 @@ fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
         assert_eq!([FIRST, SECOND].map(|it| said(&inspection, rule, it)), ["clear", "fires"], "{rule}");
     }
     let [sound, failing] = [FIRST, SECOND].map(|address| part(&summary, address));
+    let times =
+        ["sw-power-cap: 0.0 of 310.0 s", "hw-slowdown: 15.5 of 310.0 s", "hw-power-brake-slowdown: 15.5 of 310.0 s"];
+    let times = Reading::Known(times.map(str::to_owned).to_vec().into());
+    assert_eq!(failing.reading("gpu.burn.throttle.times"), Some(&times));
+    assert_eq!(sound.reading("gpu.burn.fan.max_percent"), Some(&Reading::Unsupported), "no sample has it");
     for (path, quiet, loud) in [
         ("thermal.slope_millicelsius_per_minute", 0, 2000),
         ("throttle.thermal_permille", 0, 200),
@@ -602,6 +647,7 @@ fn five_minutes_of_records_show_heat_that_still_rises_and_counters_that_grow() {
         ("remap.growth", 0, 30),
         ("nvlink.errors_growth", 0, 30),
         ("temperature.gpu_median_celsius", 70, 55),
+        ("temperature.headroom_celsius", 20, 30),
     ] {
         let path = format!("gpu.burn.{path}");
         let near = |part: &Part, wanted: i64| part.integer(&path).is_some_and(|it| (it - wanted).abs() <= wanted / 20);

@@ -14,6 +14,7 @@ mod fuzz_seeds;
 mod gpu_burn;
 mod gpu_burn_faults;
 mod gpu_burn_peers;
+mod gpu_burn_pulse;
 mod gpu_burn_rigs;
 mod gpu_burn_rules;
 mod gpu_rigs;

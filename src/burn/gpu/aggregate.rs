@@ -39,7 +39,7 @@ pub struct Window {
     pub memory_celsius: Option<Distribution>,
     /// Temperature from which clocks are held down, degrees Celsius.
     pub slowdown_celsius: Option<u64>,
-    /// Smallest distance to the temperature at which clocks are held down, degrees Celsius.
+    /// Median distance to the temperature at which clocks are held down, degrees Celsius.
     pub margin_celsius: Option<i64>,
     /// SM clock, MHz.
     pub sm_mhz: Option<Distribution>,
@@ -146,7 +146,7 @@ fn window(samples: &[(GpuSample, u64)]) -> Option<Window> {
         gpu_celsius: of(|sample| sample.gpu_celsius),
         memory_celsius: of(|sample| sample.memory_celsius),
         slowdown_celsius: latest(|sample| sample.slowdown_celsius),
-        margin_celsius: samples.iter().filter_map(|(sample, _)| sample.margin_celsius).min(),
+        margin_celsius: median(samples.iter().filter_map(|(sample, _)| sample.margin_celsius).collect()),
         sm_mhz: of(|sample| sample.sm_mhz),
         memory_mhz: of(|sample| sample.memory_mhz),
         fan_percent: of(|sample| sample.fan_percent),
@@ -160,12 +160,23 @@ fn window(samples: &[(GpuSample, u64)]) -> Option<Window> {
     })
 }
 
+fn median(mut values: Vec<i64>) -> Option<i64> {
+    values.sort_unstable();
+    values.get(values.len().saturating_sub(1) / 2).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sample(power: u64, bits: u64) -> GpuSample {
-        GpuSample { power_milliwatts: Some(power), throttle_reasons: Some(bits), ..GpuSample::default() }
+        let margin_celsius = Some(if power > 500_000 { -170 } else { 25 });
+        GpuSample {
+            power_milliwatts: Some(power),
+            throttle_reasons: Some(bits),
+            margin_celsius,
+            ..GpuSample::default()
+        }
     }
 
     #[test]
@@ -177,6 +188,7 @@ mod tests {
             .map(|name| throttle[name]);
         assert_eq!(times, [100, 100, 100, 100, 0]);
         assert_eq!(window.power_milliwatts.unwrap().median, 310_000);
+        assert_eq!(window.margin_celsius, Some(25), "one sample that cannot be moves nothing");
         assert_eq!(window.gpu_celsius, None, "what no sample had is not there");
         assert!(window.is_sound());
     }

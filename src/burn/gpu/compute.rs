@@ -170,17 +170,17 @@ pub(super) fn self_test(card: &mut Card) -> Result<(), Failure> {
         let valid = failure.is_none();
         card.judge(work.kernel, failure);
         for (blocks, known) in answers.iter().filter(|_| valid) {
-            accuse(card, &work, blocks, *known, true);
+            accuse(card, work.kernel, blocks, *known, true);
         }
     }
     Ok(())
 }
 
 /// What a block said.
-struct Block {
-    fold: u64,
-    sm: u32,
-    clocks: u64,
+pub(super) struct Block {
+    pub(super) fold: u64,
+    pub(super) sm: u32,
+    pub(super) clocks: u64,
 }
 
 /// One launch with `times` blocks for each SM. Gives its seconds and what its blocks said.
@@ -192,17 +192,46 @@ fn launch(card: &mut Card, work: &Work, times: u32, iterations: u32, mode: u32) 
     card.out.clear(4 * blocks as usize);
     let parameters = [card.out.device, iterations.into(), card.seed.into(), mode.into()];
     let seconds = card.run(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)?;
+    Ok((seconds, said(card, 0, blocks)))
+}
+
+/// What the blocks said whose records begin at that one.
+pub(super) fn said(card: &Card, first: u32, blocks: u32) -> Vec<Block> {
     let record = |block: u32, word: usize| card.out.get(4 * block as usize + word);
-    let said = (0..blocks).map(|block| Block {
+    let said = (first..first + blocks).map(|block| Block {
         fold: record(block, 0),
         sm: record(block, 1) as u32,
         clocks: record(block, 2),
     });
-    Ok((seconds, said.collect()))
+    said.collect()
+}
+
+/// The kernel that draws the most power on chips with matrix instructions that `mma.sync` does not reach, and the plain
+/// one there if the driver does not take that. `None` for others, and where none gave its known answers.
+pub(super) fn strongest(card: &Card) -> Option<Work> {
+    let capability = card.device.identity.compute_capability;
+    if !matches!(capability, [9, 0] | [10, _]) {
+        return None;
+    }
+    let form = |kernel: &str| card.kernels.get(kernel).map(|kernel| kernel.form);
+    works(NumberType::Fp16, capability, form).into_iter().find(|work| card.valid(work.kernel).is_some())
+}
+
+/// One launch at full power with a block for each SM, in all bits of the mantissa. Gives its seconds.
+pub(super) fn full(card: &mut Card, work: &Work, iterations: u32) -> Result<(f64, Vec<Block>), Failure> {
+    launch(card, work, 1, iterations, FULL)
+}
+
+/// Enqueues the same, with records that begin at that one.
+pub(super) fn enqueue(card: &Card, work: &Work, blocks: u32, iterations: u32, first: u32) -> Result<(), Failure> {
+    let Some(kernel) = card.kernels.get(work.kernel) else { return Ok(()) };
+    let out = card.out.device + 32 * u64::from(first);
+    let parameters = [out, iterations.into(), card.seed.into(), FULL.into()];
+    card.device.launch(kernel.function, [blocks, work.threads, work.shared_bytes], &parameters)
 }
 
 /// Compares blocks with the answer, or with each other where it is not known beforehand: an answer that most share.
-fn check(card: &mut Card, work: &Work, blocks: &[Block], known: Option<u64>, reference: &mut Option<u64>) {
+pub(super) fn check(card: &mut Card, kernel: &str, blocks: &[Block], known: Option<u64>, reference: &mut Option<u64>) {
     let mut votes = BTreeMap::<u64, usize>::new();
     blocks.iter().for_each(|block| *votes.entry(block.fold).or_default() += 1);
     let majority = votes.iter().max_by_key(|(_, count)| **count).map(|(fold, _)| *fold);
@@ -211,23 +240,31 @@ fn check(card: &mut Card, work: &Work, blocks: &[Block], known: Option<u64>, ref
         *reference = Some(expected);
     }
     card.counters.checked_blocks += blocks.len() as u64;
-    accuse(card, work, blocks, expected, known.is_some());
+    accuse(card, kernel, blocks, expected, known.is_some());
 }
 
 /// Counts and tells the blocks that did not give an answer that others gave.
-fn accuse(card: &mut Card, work: &Work, blocks: &[Block], expected: u64, known_answer: bool) {
+fn accuse(card: &mut Card, kernel: &str, blocks: &[Block], expected: u64, known_answer: bool) {
     for block in blocks.iter().filter(|block| block.fold != expected) {
-        card.counters.compute_errors += 1;
-        card.counters.bad_sms.insert(block.sm);
-        if card.tell() {
-            send(&Message::ComputeError(ComputeError {
-                kernel: work.kernel.to_owned(),
+        accuse_one(
+            card,
+            ComputeError {
+                kernel: kernel.to_owned(),
                 sm: block.sm,
                 expected: format!("{expected:016x}"),
                 found: format!("{:016x}", block.fold),
                 known_answer,
-            }));
-        }
+            },
+        );
+    }
+}
+
+/// Counts a block that is wrong, and tells it.
+pub(super) fn accuse_one(card: &mut Card, error: ComputeError) {
+    card.counters.compute_errors += 1;
+    card.counters.bad_sms.insert(error.sm);
+    if card.tell() {
+        send(&Message::ComputeError(error));
     }
 }
 
@@ -238,7 +275,7 @@ fn calibrate(card: &mut Card, work: &Work) -> Result<u32, Failure> {
     loop {
         let start = Instant::now();
         let (seconds, blocks) = launch(card, work, 1, iterations, FULL)?;
-        check(card, work, &blocks, None, &mut None);
+        check(card, work.kernel, &blocks, None, &mut None);
         card.progress(work.kernel, 0.0, "");
         let shortest = *shortest.get_or_insert(seconds);
         let long = seconds >= TIMES_SHORTEST * shortest && start.elapsed() > card.time(MAX_LAUNCH / 4);
@@ -287,14 +324,14 @@ fn rate_of(card: &mut Card, work: &Work, rate: Quantity, clocks: Quantity) -> Re
         let (iterations, mode) = work.known(iterations);
         let known = work.answer(card.seed, iterations);
         let blocks = launch(card, work, 1, iterations, mode)?.1;
-        check(card, work, &blocks, Some(known), &mut None);
+        check(card, work.kernel, &blocks, Some(known), &mut None);
     }
     let iterations = calibrate(card, work)?;
     let (mut rates, mut for_clocks, mut reference) = (Vec::new(), Vec::new(), None);
     let (start, budget) = (Instant::now(), card.time(BUDGET));
     while rates.len() < RUNS && !card.over() && (rates.is_empty() || start.elapsed() < budget) {
         let (seconds, blocks) = launch(card, work, 1, iterations, FULL)?;
-        check(card, work, &blocks, None, &mut reference);
+        check(card, work.kernel, &blocks, None, &mut reference);
         let done = work.per_iteration as f64 * f64::from(iterations);
         let flops = 2.0 * done * blocks.len() as f64 / seconds.max(1e-9);
         rates.push((flops / 1e9) as u64);
@@ -338,7 +375,7 @@ pub(super) fn load(card: &mut Card, until: Instant, load: &mut Load) -> Result<(
         let end = (Instant::now() + SLICE).min(until);
         while Instant::now() < end && !card.over() {
             let (seconds, blocks) = launch(card, &work, 2, iterations, FULL)?;
-            check(card, &work, &blocks, None, &mut reference);
+            check(card, work.kernel, &blocks, None, &mut reference);
             let done = work.per_iteration as f64 * f64::from(iterations) * blocks.len() as f64;
             card.progress(work.kernel, 2.0 * done / seconds.max(1e-9) / 1e12, "TFLOPS");
         }
@@ -358,7 +395,7 @@ pub(super) fn split(card: &mut Card) -> Result<(), Failure> {
     card.enter(Step::Fingerprint, KERNEL);
     let iterations = calibrate(card, &work)?;
     let (_, blocks) = launch(card, &work, 1, iterations, FULL)?;
-    check(card, &work, &blocks, None, &mut None);
+    check(card, work.kernel, &blocks, None, &mut None);
     let done = work.per_iteration as f64 * f64::from(iterations);
     let values = blocks.iter().map(|block| (done * 1000.0 / block.clocks.max(1) as f64) as u64).collect();
     card.measured(

@@ -10,6 +10,7 @@ use crate::burn::Summary;
 use crate::burn::telemetry::Growth;
 use crate::evidence::Kind::{Bool, Integer, List, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading, Value};
+use crate::parse::nvml::THROTTLE_REASONS;
 
 const SOURCE: &str = "burn records";
 
@@ -121,7 +122,7 @@ const OWN: &[FactDef] = &[
     FactDef::new(
         "gpu.burn.temperature.headroom_celsius",
         Integer,
-        "distance of the highest temperature under load to the one from which clocks are held down",
+        "distance of the highest temperature under load to the one from which clocks are held down; of an interval's samples the median counts",
     ),
     FactDef::new("gpu.burn.fan.max_percent", Integer, "highest fan speed under load"),
     FactDef::new("gpu.burn.utilisation.median_percent", Integer, "median utilisation under load"),
@@ -144,6 +145,11 @@ const OWN: &[FactDef] = &[
         "gpu.burn.throttle.power_cap_permille",
         Integer,
         "time under load, in thousandths, in which the power limit held clocks down (sw-power-cap): normal at full load",
+    ),
+    FactDef::new(
+        "gpu.burn.throttle.times",
+        List,
+        "time under load for which each reason held clocks down: 'sw-power-cap: 12.3 of 540.0 s'",
     ),
     FactDef::new(
         "gpu.burn.thermal.steady",
@@ -283,7 +289,16 @@ fn test(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) {
     }
     not_measured.extend(gpu.missing_peers.iter().map(|(to, why)| format!("copies to {to}: {why}")));
     not_measured.extend(gpu.no_peers.as_ref().map(|why| format!("copies to other GPUs: {why}")));
-    not_measured.extend(gpu.telemetry.failure.as_ref().map(|why| format!("telemetry: {why}")));
+    let telemetry = &gpu.telemetry;
+    not_measured.extend(telemetry.failure.as_ref().filter(|_| telemetry.load_ms == 0 || telemetry.gaps > 0).map(
+        |why| {
+            let gaps = match telemetry.load_ms {
+                0 => String::new(),
+                _ => format!("{} intervals under load without a sample, ", telemetry.gaps),
+            };
+            format!("telemetry: {gaps}{why}")
+        },
+    ));
     add("gpu.burn.not_measured", not_measured.into());
     let tested = gpu.done.contains(&Step::SelfTest);
     let kernels: Reading = gpu.not_validated().into();
@@ -351,10 +366,11 @@ fn identity(gpu: &GpuSummary, why: &Option<String>, part: &mut PartBuilder<'_>) 
 }
 
 fn telemetry(all: &Telemetry, part: &mut PartBuilder<'_>) {
+    // What samples lack, the driver does not tell; an interval without samples says nothing of it.
     let none = || match &all.failure {
+        _ if all.load_ms > 0 => Reading::Unsupported,
         Some(why) => Reading::Failed(why.clone()),
-        None if all.load_ms == 0 => Reading::Failed("no sample under load".to_owned()),
-        None => Reading::Unsupported,
+        None => Reading::Failed("no sample under load".to_owned()),
     };
     let mut add = |path: &str, value: Option<u64>| {
         part.fact(path, value.map_or_else(none, Reading::from), SOURCE);
@@ -386,9 +402,20 @@ fn telemetry(all: &Telemetry, part: &mut PartBuilder<'_>) {
     add("gpu.burn.link.generation_under_load", median(all.link_generation.distribution()));
     add("gpu.burn.link.width_under_load", median(all.link_width.distribution()));
 
-    let from_limit = all.slowdown_celsius.zip(max(celsius)).map(|(limit, hottest)| limit as i64 - hottest as i64);
+    let from_limit = all
+        .slowdown_celsius
+        .zip(all.gpu_celsius.highest_median())
+        .map(|(limit, hottest)| limit as i64 - hottest as i64);
     let headroom = all.margin_celsius.or(from_limit);
     part.fact("gpu.burn.temperature.headroom_celsius", headroom.map_or_else(none, Reading::from), SOURCE);
+    let times = all.throttle.as_ref().map(|throttle| {
+        let seconds = |milliseconds: u64| format!("{:.1}", milliseconds as f64 / 1000.0);
+        let reasons = THROTTLE_REASONS.iter().filter_map(|reason| Some((reason, *throttle.get(*reason)?)));
+        let words =
+            reasons.map(|(reason, held)| format!("{reason}: {} of {} s", seconds(held), seconds(all.throttle_ms)));
+        Reading::from(words.collect::<Vec<_>>())
+    });
+    part.fact("gpu.burn.throttle.times", times.unwrap_or_else(none), SOURCE);
     part.fact("gpu.burn.thermal.steady", all.steady(), SOURCE);
     part.fact("gpu.burn.thermal.slope_millicelsius_per_minute", all.slope(), SOURCE);
     for (path, counter) in [

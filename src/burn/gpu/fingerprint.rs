@@ -1,4 +1,4 @@
-//! What chip this behaves like, and the square wave of power.
+//! What chip this behaves like.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -25,8 +25,6 @@ const LEAST_BUDGET: Duration = Duration::from_secs(3);
 /// Regions of the memory whose distance from each SM is taken, and nodes of the ring in each: few enough to stay in the cache.
 const REGIONS: u64 = 16;
 const REGION_NODES: u64 = 64;
-/// The square wave: 5 Hz, as long up as down.
-const PERIOD_NS: u64 = 200_000_000;
 
 pub(super) fn measure(card: &mut Card) -> Result<(), Failure> {
     census(card)?;
@@ -193,61 +191,6 @@ pub(super) fn self_test(card: &mut Card, scratch: u64) -> Result<(), Failure> {
         let [polls, sm, cycles, _] = [0, 1, 2, 3].map(|word| card.out.get(word));
         let sane = polls > 0 && cycles > 0 && (sm as u32) < (sm >> 32) as u32;
         card.judge("fingerprint_census", (!sane).then(|| "its record cannot be".to_owned()));
-    }
-    if let Some(function) = kernel(card, "pulse") {
-        card.out.clear(8);
-        card.run(function, [2, THREADS, 0], &[0, 1000, u64::MAX / 2, 1, 2, card.seed.into(), card.out.device])?;
-        let word = |index| card.out.get(index);
-        let sane = word(0) as u32 == 0 && word(4) as u32 == 0 && word(1) == 2 && word(2) == word(6);
-        card.judge("pulse", (!sane).then(|| "two blocks disagree, or did not work".to_owned()));
-    }
-    Ok(())
-}
-
-/// The square wave, from the turn's begin on: half of each period at full power, half asleep. The timers of all GPUs are
-/// set against the same clock of the host, so that the waves are in phase.
-pub(super) fn pulse(card: &mut Card, begin: Instant, until: Instant) -> Result<(), Failure> {
-    const KERNEL: &str = "pulse";
-    let Some(function) = card.valid(KERNEL) else {
-        card.missing(Quantity::PulseBursts, Some(card.why_not(KERNEL)));
-        return Ok(());
-    };
-    card.begin(Step::Pulse, KERNEL, 30);
-    let seed = u64::from(card.seed);
-    // With no period at all, the kernel's last word is the timer.
-    let before = Instant::now();
-    card.run(function, [1, THREADS, 0], &[0, PERIOD_NS, 0, 0, 1, seed, card.out.device])?;
-    let now_ns = card.out.get(3);
-    let middle = before + before.elapsed() / 2;
-    // A burst takes microseconds on a card and far longer on a simulator.
-    let blocks = card.device.identity.sm_count.clamp(1, MAX_BLOCKS);
-    let one = Instant::now();
-    card.run(function, [blocks, THREADS, 0], &[0, PERIOD_NS, u64::MAX / 2, 1, 2, seed, card.out.device])?;
-    let burst = one.elapsed() / 3;
-    let mut bursts = Vec::new();
-    let mut start = begin.max(Instant::now() + Duration::from_millis(50));
-    while start + Duration::from_nanos(PERIOD_NS) <= until && !card.over() {
-        // A second at a time, so that the wave can be stopped.
-        let periods = ((until - start).as_nanos() as u64 / PERIOD_NS).clamp(1, 5);
-        let since = start.checked_duration_since(middle).unwrap_or_default().as_nanos() as u64;
-        let most = (u128::from(periods) * u128::from(PERIOD_NS) / burst.as_nanos().max(1)).max(1) as u64;
-        let parameters = [now_ns + since, PERIOD_NS, PERIOD_NS / 2, periods, most, seed, card.out.device];
-        card.out.clear(4 * blocks as usize);
-        card.run(function, [blocks, THREADS, 0], &parameters)?;
-        for block in 0..blocks as usize {
-            let (wrong, done) = (card.out.get(4 * block), card.out.get(4 * block + 1));
-            bursts.push(done);
-            card.counters.checked_blocks += 1;
-            if wrong as u32 > 0 {
-                card.counters.compute_errors += 1;
-                card.counters.bad_sms.insert((wrong >> 32) as u32);
-            }
-        }
-        card.progress("pulse at 5 Hz", 0.0, "");
-        start = (start + Duration::from_nanos(periods * PERIOD_NS)).max(Instant::now());
-    }
-    if !bursts.is_empty() {
-        card.measured(Quantity::PulseBursts, bursts, "bursts of a block in up to a second at 5 Hz", Some(KERNEL));
     }
     Ok(())
 }

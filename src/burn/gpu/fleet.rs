@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::aggregate::Collector;
 use super::message::{Assignment, Counters, Message, Outcome, Step};
 use super::summary::GpuSummary;
-use crate::burn::process::{assign, each_line, start_of, wait};
+use crate::burn::process::{assign, each_line, monotonic_ns, start_of, wait};
 use crate::burn::profile::GpuProfile;
 use crate::burn::records::Record;
 use crate::evidence::Reading;
@@ -190,7 +190,7 @@ impl Fleet {
         before: &BTreeMap<String, GpuSummary>,
         addresses: &[String],
     ) -> (Self, Vec<Record>) {
-        let epoch_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let epoch_ns = monotonic_ns();
         let mut fleet = Self {
             program: program.to_owned(),
             interval: Duration::from_secs(interval),
@@ -212,7 +212,7 @@ impl Fleet {
                 retention_seconds: profile.retention_seconds,
                 measure_seconds: profile.measure_seconds,
                 done: before.get(address).map(|gpu| gpu.done.clone()).unwrap_or_default(),
-                epoch_ms,
+                epoch_ns,
                 avoid: Vec::new(),
                 supervisor: std::process::id(),
             };
@@ -425,7 +425,9 @@ impl Gpu {
             Message::Step { step, what, seconds } => {
                 self.step = Some(step);
                 self.patience = Duration::from_secs(seconds.min(600));
-                (self.progress.step, self.progress.what, self.progress.rate) = (Some(step), what, 0);
+                (self.progress.step, self.progress.what) = (Some(step), what);
+                // The rate was that of something else.
+                (self.progress.rate, self.progress.unit) = (0, String::new());
             }
             Message::Done { step, counters } => {
                 self.count(&counters);

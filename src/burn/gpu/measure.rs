@@ -32,6 +32,9 @@ pub enum Unit {
     /// Clocks of an SM.
     #[serde(rename = "clocks")]
     Clocks,
+    /// 10^-6 seconds.
+    #[serde(rename = "us")]
+    Microseconds,
 }
 
 impl Unit {
@@ -47,6 +50,7 @@ impl Unit {
             Self::Bytes => "B",
             Self::Count => "1",
             Self::Clocks => "clocks",
+            Self::Microseconds => "us",
         }
     }
 }
@@ -154,7 +158,9 @@ quantities! {
     MemoryLatency "memory-latency" "gpu.burn.memory_latency_clocks" Clocks
         "clocks of one dependent load that hits the second-level cache, median over all SMs and regions of the memory; experimental, never judged",
     PulseBursts "pulse-bursts" "gpu.burn.pulse_bursts" Count
-        "bursts of arithmetic of a block in the square wave of power; 0 would mean that there was no wave",
+        "bursts of arithmetic of a block in a part of the square wave of power; 0 would mean that there was no wave",
+    PulsePhase "pulse-phase" "gpu.burn.pulse_phase_microseconds" Microseconds
+        "by how much the square wave of power may have been out of phase with the host's clock, which those of all GPUs follow",
 }
 
 /// A number format that SMs compute with.

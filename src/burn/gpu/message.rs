@@ -98,8 +98,8 @@ pub struct Assignment {
     pub avoid: Vec<String>,
     /// Steps that an earlier session has ended.
     pub done: BTreeSet<Step>,
-    /// Wall clock, milliseconds since 1970, from which all GPUs count their turns.
-    pub epoch_ms: u64,
+    /// The host's monotonic clock, in nanoseconds, at the moment from which all GPUs count their turns.
+    pub epoch_ns: u64,
     /// Process id of the supervisor: a worker whose parent is another one already has lost it.
     pub supervisor: u32,
 }
@@ -196,7 +196,7 @@ pub struct ComputeError {
     pub sm: u32,
     /// Fold that is right: the known one, or that of all others.
     pub expected: String,
-    /// Fold that it gave.
+    /// Fold that it gave, or how many of the same results were others.
     pub found: String,
     /// Whether the right one was known beforehand.
     pub known_answer: bool,

@@ -24,6 +24,7 @@ mod measure;
 mod memory;
 mod message;
 mod peers;
+mod pulse;
 mod replay;
 mod summary;
 mod worker;

@@ -42,6 +42,11 @@ impl Series {
         self.range = Some((min.min(window.min), max.max(window.max)));
     }
 
+    /// The highest of the intervals' medians: no single sample moves it.
+    pub fn highest_median(&self) -> Option<u64> {
+        self.weights.keys().next_back().copied()
+    }
+
     /// Its distribution; the median is that of the intervals' medians by their samples.
     pub fn distribution(&self) -> Option<Distribution> {
         let (min, max) = self.range?;
@@ -66,7 +71,9 @@ impl Serialize for Series {
 pub struct Telemetry {
     /// Milliseconds that samples under load stand for.
     pub load_ms: u64,
-    /// Why there is none.
+    /// Intervals under load without a sample.
+    pub gaps: u64,
+    /// Why there was none in the last interval without one.
     pub failure: Option<String>,
     /// Power drawn, milliwatts.
     pub power_milliwatts: Series,
@@ -78,7 +85,7 @@ pub struct Telemetry {
     pub memory_celsius: Series,
     /// Temperature from which clocks are held down.
     pub slowdown_celsius: Option<u64>,
-    /// Smallest distance to it that the driver told.
+    /// Smallest distance to it that the driver told: of each interval the median.
     pub margin_celsius: Option<i64>,
     /// SM clock, MHz.
     pub sm_mhz: Series,
@@ -319,6 +326,7 @@ impl GpuSummary {
                     Reading::Failed(why) => why.clone(),
                     other => format!("telemetry is {}", other.state()),
                 };
+                self.telemetry.gaps += u64::from(step.is_some_and(Step::is_load));
                 self.telemetry.failure = Some(why);
             }
         }

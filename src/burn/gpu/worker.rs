@@ -3,16 +3,16 @@
 use std::io::{self, BufRead, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
 use super::answers::{self, ADDRESS, CHECKER, CONSTANT, INVERT, RANDOM, WALKING};
 use super::card::{Card, Control, THREADS, send};
 use super::cuda::{self, Device, Failure};
-use super::measure::Quantity;
 use super::message::{Assignment, Counters, Message, Step};
-use super::{bandwidth, compute, fingerprint, memory};
+use super::{bandwidth, compute, fingerprint, memory, pulse};
+use crate::burn::process::monotonic_ns;
 
 const MAX_ASSIGNMENT_BYTES: u64 = 1 << 16;
 /// Vectors that self-tests of memory kernels work on: no multiple of what a block takes at once.
@@ -173,17 +173,15 @@ fn turns(card: &mut Card, assignment: &Assignment) -> Result<(), Failure> {
     ];
     let cycle: u64 = lengths.iter().map(|(_, seconds)| seconds * 1000).sum();
     if assignment.pulse_seconds == 0 {
-        card.missing(Quantity::PulseBursts, Some("the profile has no pulse".to_owned()));
+        pulse::not_measured(card, "the profile has no pulse");
     }
     if cycle == 0 {
         return Ok(());
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-    let epoch = (Instant::now(), now.saturating_sub(assignment.epoch_ms));
     let retention = Duration::from_secs(assignment.retention_seconds);
-    let (mut pattern, mut load) = (0, compute::Load::default());
+    let (mut pattern, mut load, mut pulse) = (0, compute::Load::default(), pulse::Pulse::default());
     while !card.over() {
-        let at = epoch.1 + epoch.0.elapsed().as_millis() as u64;
+        let at = monotonic_ns().saturating_sub(assignment.epoch_ns) / 1_000_000;
         let mut begin = at / cycle * cycle;
         let mut turn = None;
         for (step, seconds) in lengths {
@@ -195,10 +193,12 @@ fn turns(card: &mut Card, assignment: &Assignment) -> Result<(), Failure> {
             begin = end;
         }
         let Some((step, begin, end)) = turn else { continue };
-        let instant = |moment: u64| Instant::now() + Duration::from_millis(moment.saturating_sub(at));
-        let until = instant(end).min(Instant::now() + card.control.remaining());
+        let until = Instant::now() + Duration::from_millis(end - at).min(card.control.remaining());
         match step {
-            Step::Pulse => fingerprint::pulse(card, instant(begin), until)?,
+            Step::Pulse => {
+                let moment = |milliseconds: u64| assignment.epoch_ns + milliseconds * 1_000_000;
+                pulse::turn(card, [moment(begin), moment(end)], &mut pulse)?;
+            }
             Step::Load => compute::load(card, until, &mut load)?,
             _ => memory::patterns(card, until, retention, &mut pattern)?,
         }
@@ -219,6 +219,7 @@ fn self_test(card: &mut Card) -> Result<(), Failure> {
     card.begin(Step::SelfTest, "arithmetic", 60);
     compute::self_test(card)?;
     fingerprint::self_test(card, scratch)?;
+    pulse::self_test(card)?;
     card.device.free(scratch)
 }
 

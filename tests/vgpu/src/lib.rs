@@ -19,7 +19,7 @@ pub mod rig;
 mod symbols;
 mod tree;
 
-pub use cuda::function_names as cuda_function_names;
+pub use cuda::{TIMER_SKEW_NANOSECONDS, function_names as cuda_function_names};
 pub use nvml::{function_names, yanji_virtual_driver};
 pub use rig::Rig;
 pub use symbols::remove_symbols;

@@ -11,7 +11,7 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TemperatureSensor;
 use vgpu::launch::Machine;
 
-/// Adds one to each word, and a kernel that waits for the host.
+/// Adds one to each word, and kernels that wait for the host and tell the time.
 const MODULE: &str = "
 .version 8.8
 .target sm_80
@@ -36,6 +36,10 @@ LOOP: fma.rn.f32 %f, %f, 0f3F800000, 0f3F800000; add.u32 %n, %n, 1; setp.lt.u32 
   .reg .b64 %d; .reg .b32 %v; .reg .pred %p;
   ld.param.u64 %d, [flag];
 WAIT: ld.volatile.global.u32 %v, [%d]; setp.eq.u32 %p, %v, 0; @%p bra WAIT; ret;
+}
+.visible .entry timer(.param .u64 out) {
+  .reg .b64 %d, %t;
+  ld.param.u64 %d, [out]; mov.u64 %t, %globaltimer; st.global.u64 [%d], %t; ret;
 }
 ";
 
@@ -417,4 +421,53 @@ fn slow_memory_and_a_narrow_link_take_longer() {
     assert!((usual - first).abs() < 1e-4 && slow > 2.0 * usual, "{usual} {slow}");
     let [.., narrow] = rates(&card(", link = [1, 4]"));
     assert!(narrow > 50.0 * copy, "{narrow}");
+}
+
+#[test]
+fn timers_go_on_while_nothing_runs_and_a_fault_is_that_of_one_kernel() {
+    passes(
+        "[[gpu]]\nlike = \"h100-sxm\"\ncount = 2\ncuda = { memory_mib = 64 }\n\
+         [[cuda_fault]]\nkernel = \"timer\"\neffect = { slow = { milliseconds = 40 } }\n\
+         [[cuda_fault]]\nkernel = \"gate\"\neffect = \"lost\"\n",
+        "program_timers",
+    );
+}
+
+#[test]
+#[ignore = "run by another test"]
+fn program_timers() {
+    if !is_program() {
+        return;
+    }
+    for gpu in 0..2 {
+        let context = CudaContext::new(gpu).unwrap();
+        context.bind_to_thread().unwrap();
+        let stream = context.new_stream().unwrap();
+        let data = stream.clone_htod(&[0u64]).unwrap();
+        let address = {
+            use cudarc::driver::DevicePtr;
+            data.device_ptr(&stream).0
+        };
+        // SAFETY: a kernel of the module above, with its parameter.
+        let module = unsafe { module() };
+        let since_1970 =
+            || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+        let mut last = 0;
+        for _ in 0..3 {
+            let before = since_1970();
+            // SAFETY: as above.
+            unsafe { launch(module, "timer", 1, 1, stream.cu_stream(), &mut [address]) }.unwrap();
+            let told: Vec<u64> = stream.clone_dtoh(&data).unwrap();
+            let ahead = (gpu as u64 + 1) * vgpu::TIMER_SKEW_NANOSECONDS;
+            let (least, most) = (before + 40_000_000 + ahead, since_1970() + ahead + 1_000_000);
+            assert!((least..=most).contains(&told[0]) && told[0] > last, "{least} {told:?} {most}");
+            last = told[0];
+        }
+        // SAFETY: as above, and memory of the kernel's own.
+        unsafe {
+            let flag = result::malloc_sync(4096).unwrap();
+            launch(module, "gate", 1, 1, stream.cu_stream(), &mut [flag]).unwrap();
+        }
+        assert_eq!(stream.synchronize().unwrap_err().0, sys::CUresult::CUDA_ERROR_LAUNCH_FAILED);
+    }
 }

@@ -9,7 +9,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
 use super::exec::{Caches, MemoryFaults, Range};
 use super::failure::{Failure, OUT_OF_MEMORY};
-use crate::load::{Record, record};
+use crate::load::{Record, now, record};
 use crate::rig::{CudaEffect, CudaFault, Gpu, Rig};
 
 const MIB: u64 = 1 << 20;
@@ -17,6 +17,8 @@ const MIB: u64 = 1 << 20;
 const GRANULARITY: u64 = 512;
 /// Memory has whole ones of these.
 const PAGE: u64 = 64 << 10;
+/// The timer of each GPU is so much ahead of the one before; the first one's of the host's clock.
+pub const TIMER_SKEW_NANOSECONDS: u64 = 1_234_567_891;
 
 /// A GPU.
 pub struct Card {
@@ -37,6 +39,8 @@ pub struct Card {
     pub faults: Arc<MemoryFaults>,
     effects: Vec<CudaFault>,
     pub launches: AtomicU64,
+    /// Where `%globaltimer` stood when the last launch ended, in nanoseconds since 1970.
+    pub timer: AtomicU64,
     /// The error that every call gives from now on, or 0.
     pub sticky: AtomicU32,
     pub timeline: Mutex<Timeline>,
@@ -90,6 +94,7 @@ impl Card {
             faults: Arc::new(memory_faults(&effects, base, scale)),
             effects,
             launches: AtomicU64::new(0),
+            timer: AtomicU64::new(0),
             sticky: AtomicU32::new(0),
             timeline: Mutex::default(),
             caches: Mutex::default(),
@@ -105,6 +110,13 @@ impl Card {
     /// What NVML shares with it.
     pub fn record(&self) -> &'static Record {
         record(self.ordinal)
+    }
+
+    /// `%globaltimer` as a launch begins that cannot begin before the last one has ended: it goes on while nothing runs,
+    /// and the timers of two GPUs do not tell the same time.
+    pub fn timer(&self) -> u64 {
+        let skewed = now() + (self.ordinal as u64 + 1) * TIMER_SKEW_NANOSECONDS;
+        skewed.max(self.timer.load(Ordering::Relaxed))
     }
 
     /// Whether the host has memory for one more page-locked allocation of this GPU's context.
@@ -197,14 +209,16 @@ impl Card {
         lock(&self.allocations).iter().map(|(&start, &size)| Range { start, end: start + size, remote }).collect()
     }
 
-    /// What is wrong with the launch of that number, counted from 0.
-    pub fn effects_of(&self, launch: u64) -> impl Iterator<Item = &CudaEffect> {
-        self.effects.iter().filter(move |it| launch >= it.after_launches).map(|it| &it.effect)
+    /// What is wrong with the launch of that number, counted from 0, of that kernel; `""` for what is no launch.
+    pub fn effects_of(&self, launch: u64, kernel: &str) -> impl Iterator<Item = &CudaEffect> {
+        let concerns =
+            move |it: &&CudaFault| launch >= it.after_launches && it.kernel.as_ref().is_none_or(|it| it == kernel);
+        self.effects.iter().filter(concerns).map(|it| &it.effect)
     }
 
     /// The multiprocessor that computes a kernel wrongly, `None` for all of them, and how often.
     pub fn bad_multiprocessor(&self, launch: u64, kernel: &str) -> Option<(Option<u32>, u64, &AtomicU64)> {
-        self.effects_of(launch).find_map(|it| match it {
+        self.effects_of(launch, kernel).find_map(|it| match it {
             CudaEffect::BadMultiprocessor { multiprocessor, one_in } => {
                 Some((Some(*multiprocessor), *one_in, &self.bad_instructions))
             }

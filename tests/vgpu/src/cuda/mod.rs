@@ -20,4 +20,5 @@ mod work;
 mod tests;
 
 pub use api::function_names;
+pub use card::TIMER_SKEW_NANOSECONDS;
 pub use runtime::memory_scale;

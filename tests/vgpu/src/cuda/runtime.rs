@@ -10,7 +10,6 @@ use super::card::{Card, lock};
 use super::exec::program::Program;
 use super::failure::{Failure, INVALID_CONTEXT, INVALID_DEVICE, INVALID_HANDLE, NO_DEVICE, NOT_INITIALIZED};
 use super::stream::{Event, Stream};
-use super::work;
 use crate::rig::{Rig, Source};
 
 /// The process's CUDA.
@@ -22,7 +21,6 @@ pub struct Runtime {
     pub cards: Vec<Arc<Card>>,
     /// Default stream of each of them.
     defaults: Vec<Arc<Stream>>,
-    pub epoch_nanoseconds: f64,
     pub streams: Handles<Stream>,
     pub events: Handles<Event>,
     pub modules: Handles<LoadedModule>,
@@ -167,7 +165,6 @@ fn load() -> Result<Runtime, Failure> {
         cards,
         rig,
         scale,
-        epoch_nanoseconds: work::epoch(),
         streams: Handles::default(),
         events: Handles::default(),
         modules: Handles::default(),

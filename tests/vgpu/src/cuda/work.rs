@@ -3,8 +3,10 @@
 //! The time model is crude and documented in README.md: a kernel takes as long as the slower of its memory traffic and of
 //! its busiest multiprocessor, a copy as long as its bytes on the link.
 
-use std::sync::Arc;
+use std::fs::File;
+use std::io::Write;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::card::{Card, lock};
@@ -12,7 +14,6 @@ use super::exec::program::Program;
 use super::exec::{self, Launch, Outcome, Range, Stop, Trap, View};
 use super::failure::{ILLEGAL_ADDRESS, LAUNCH_FAILED, LAUNCH_TIMEOUT, MISALIGNED_ADDRESS};
 use super::runtime::Runtime;
-use crate::load::now;
 use crate::rig::CudaEffect;
 
 /// From the launch to the first instruction, and from the last to the next one.
@@ -52,7 +53,7 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
     let number = card.launches.fetch_add(1, Ordering::Relaxed);
     let record = card.record();
     record.begin(&card.gpu);
-    for effect in card.effects_of(number) {
+    for effect in card.effects_of(number, &request.program.name) {
         match effect {
             CudaEffect::EccErrors { corrected, uncorrected } => {
                 record.corrected.fetch_add(*corrected, Ordering::Relaxed);
@@ -71,6 +72,7 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
                 }
             }
             CudaEffect::Hang => hang(),
+            CudaEffect::Slow { milliseconds } => std::thread::sleep(Duration::from_millis(*milliseconds)),
             CudaEffect::Lost => {
                 record.xid.store(79, Ordering::Relaxed);
                 record.xids.fetch_add(1, Ordering::Relaxed);
@@ -96,6 +98,8 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
     chip.l2_bytes /= card.scale;
     let start = time.max(lock(&card.timeline).compute);
     let view = view(runtime, card);
+    let timer = card.timer();
+    write_down(card, request, timer);
     let launch = Launch {
         program: &request.program,
         grid: request.grid,
@@ -104,7 +108,7 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
         dynamic_shared: request.dynamic_shared,
         view: &view,
         chip: &chip,
-        start_nanoseconds: runtime.epoch_nanoseconds + start,
+        start_nanoseconds: timer,
         id: exec::next_id(),
         bad_multiprocessor: card.bad_multiprocessor(number, &request.program.name),
         caches: &card.caches,
@@ -112,7 +116,9 @@ pub fn launch(runtime: &Runtime, card: &Card, request: &Request, time: &mut f64)
     };
     match exec::run(&launch) {
         Ok(outcome) => {
-            *time = start + duration(card, &outcome, clock_mhz);
+            let duration = duration(card, &outcome, clock_mhz);
+            *time = start + duration;
+            card.timer.fetch_max(timer + duration as u64, Ordering::Relaxed);
             let mut timeline = lock(&card.timeline);
             timeline.compute = timeline.compute.max(*time);
         }
@@ -126,6 +132,17 @@ fn hang() -> ! {
     loop {
         std::thread::sleep(Duration::from_secs(3600));
     }
+}
+
+/// Adds a line to the file that `VGPU_LAUNCHES` names: the GPU, its `%globaltimer`, the kernel, and the parameters in
+/// hexadecimal as they lie in memory.
+fn write_down(card: &Card, request: &Request, timer: u64) {
+    static FILE: OnceLock<Option<File>> = OnceLock::new();
+    let open = || File::options().append(true).create(true).open(std::env::var_os("VGPU_LAUNCHES")?).ok();
+    let Some(mut file) = FILE.get_or_init(open).as_ref() else { return };
+    let params: String = request.params.iter().map(|byte| format!("{byte:02x}")).collect();
+    // One call each: several processes write.
+    let _ = file.write_all(format!("{} {timer} {} {params}\n", card.ordinal, request.program.name).as_bytes());
 }
 
 fn fail(card: &Card, stop: &Stop) {
@@ -178,7 +195,7 @@ pub unsafe fn copy(runtime: &Runtime, card: &Card, to: u64, from: u64, bytes: u6
             && target.ordinal != source.ordinal
         {
             // Peer copies count from the first launch on, of which there may be none.
-            for effect in source.effects_of(u64::MAX) {
+            for effect in source.effects_of(u64::MAX, "") {
                 match effect {
                     CudaEffect::WrongPeerCopies { byte } if *byte < bytes => *((to + byte) as *mut u8) ^= 4,
                     CudaEffect::HangingPeerCopies => hang(),
@@ -238,9 +255,4 @@ pub unsafe fn fill(card: &Card, to: u64, value: u32, width: u32, count: u64, tim
     let bytes = (count * u64::from(width) * card.scale) as f64;
     *time = start + COPY_NANOSECONDS + bytes * 1e9 / card.gpu.bandwidth_bytes_a_second();
     timeline.compute = *time;
-}
-
-/// Nanoseconds since 1970, from which simulated time counts.
-pub fn epoch() -> f64 {
-    now() as f64
 }

@@ -57,6 +57,8 @@ pub struct CudaFault {
     /// Launches that go before, where it is about launches.
     #[serde(default)]
     pub after_launches: u64,
+    /// The kernel in whose launches it happens, where it is about launches; in every one's when absent.
+    pub kernel: Option<String>,
     /// What it is.
     pub effect: CudaEffect,
 }
@@ -170,6 +172,11 @@ pub enum CudaEffect {
     },
     /// What it sends to another GPU never arrives.
     HangingPeerCopies,
+    /// The launch takes so much longer by the host's clock, and no longer by its own: this machine interprets slowly.
+    Slow {
+        /// By how much.
+        milliseconds: u64,
+    },
     /// No memory for that allocation, the first being 1, and later ones.
     OutOfMemory {
         /// Its number.

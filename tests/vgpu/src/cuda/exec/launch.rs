@@ -58,8 +58,8 @@ pub struct Launch<'a> {
     pub dynamic_shared: u32,
     pub view: &'a View,
     pub chip: &'a Chip,
-    /// Simulated time when it starts.
-    pub start_nanoseconds: f64,
+    /// `%globaltimer` when it starts.
+    pub start_nanoseconds: u64,
     /// Number of the launch.
     pub id: u32,
     /// A multiprocessor that computes wrongly, in one of so many instructions, and how many there were.

@@ -12,6 +12,9 @@ use super::{collective, mma, odd};
 
 /// Instructions that a group runs before another group of the warp has its turn.
 const PATIENCE: u32 = 4096;
+/// Times that a warp sleeps before the processor is given to whoever wants it, the host for one, which it may wait for. On a
+/// busy machine each time costs a time slice, so a wait for the timer must not do it at every look.
+const SLEEPS: u32 = 4096;
 
 /// A warp.
 #[derive(Clone)]
@@ -33,6 +36,7 @@ pub struct Warp {
     pub index: u32,
     pub cycles: f64,
     pub instructions: u64,
+    sleeps: u32,
 }
 
 /// What becomes of the group after an instruction.
@@ -59,6 +63,7 @@ impl Warp {
             index,
             cycles: 0.0,
             instructions: 0,
+            sleeps: 0,
         }
     }
 
@@ -287,7 +292,10 @@ impl Warp {
             Code::Sleep(duration) => {
                 let nanoseconds = self.bits(*duration)[mask.trailing_zeros() as usize];
                 self.cycles += nanoseconds as f64 * block.launch.chip.clock_mhz / 1e3;
-                std::thread::yield_now();
+                self.sleeps += 1;
+                if self.sleeps.is_multiple_of(SLEEPS) {
+                    std::thread::yield_now();
+                }
                 // Whoever is waited for has its turn.
                 self.set_pc(group, pc + 1);
                 return Ok(Next::Split);
@@ -314,12 +322,13 @@ impl Warp {
                     // The timer moves in steps of about that; whoever polls it is not to do so a million times.
                     self.cycles += block.launch.chip.clock_mhz;
                 }
-                let nanoseconds = block.launch.start_nanoseconds + self.cycles * 1e3 / block.launch.chip.clock_mhz;
+                let since = (self.cycles * 1e3 / block.launch.chip.clock_mhz) as u64;
+                let nanoseconds = block.launch.start_nanoseconds + since;
                 let value = match clock {
                     Clock::Cycles => self.cycles as u64,
                     Clock::CyclesHigh => self.cycles as u64 >> 32,
-                    Clock::Nanoseconds => nanoseconds as u64,
-                    Clock::NanosecondsHigh => nanoseconds as u64 >> 32,
+                    Clock::Nanoseconds => nanoseconds,
+                    Clock::NanosecondsHigh => nanoseconds >> 32,
                 };
                 if d.bytes == 8 {
                     self.set_lanes(d.slot, &[value; LANES], mask);

@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
             dynamic_shared: self.shared,
             view: &view,
             chip: &chip(),
-            start_nanoseconds: 1e9,
+            start_nanoseconds: 1_000_000_000,
             id: 1,
             bad_multiprocessor: None,
             caches: &Mutex::default(),
