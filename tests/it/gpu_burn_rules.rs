@@ -457,6 +457,43 @@ fn what_happens_under_load_is_told() {
 }
 
 #[test]
+fn links_are_held_against_what_they_carry_and_against_their_errors() {
+    let linked = |copies: &[&str]| {
+        let mut card = Card::h100().with("peer.copies", words(copies));
+        let switches = vec!["0000:c4:00.0".to_owned(); 18];
+        for (path, value) in [("active", Reading::from(18i64)), ("versions", words(&["4.0"; 18]).into())] {
+            card.facts.insert(format!("gpu.nvml.nvlink.{path}"), value);
+        }
+        card.facts.insert("gpu.nvml.nvlink.remotes".to_owned(), switches.into());
+        card
+    };
+    // 18 links of 25 GB/s, of which two fifths are the least.
+    let [fast, slow] = ["0000:3b:00.0: 181000 MB/s direct", "0000:5d:00.0: 179000 MB/s direct"];
+    let unread = "0000:5d:00.0: not measured: cuMemAlloc_v2 gives CUDA_ERROR_OUT_OF_MEMORY (out of memory)";
+    expect(&[linked(&[fast])], &[], Verdict::Accepted);
+    expect(&[linked(&[fast, slow])], &["gpu.burn-nvlink-slow"], Verdict::Accepted);
+    expect(&[linked(&[slow, unread])], &["gpu.burn-nvlink-slow"], Verdict::Accepted);
+    let blind = expect(&[linked(&[fast, unread])], &[], Verdict::Undecided);
+    assert!(blind.judgement.reasons.join(" ").contains("gpu.burn-nvlink-slow could not be assessed"));
+
+    let wrong = Card::h100().with("peer.wrong_copies", words(&["0000:3b:00.0: 1 bytes"]));
+    expect(&[wrong], &["gpu.burn-peer-errors"], Verdict::Undecided);
+    let blind = expect(&[Card::h100().failed("peer.wrong_copies")], &[], Verdict::Undecided);
+    assert!(blind.judgement.reasons.join(" ").contains("gpu.burn-peer-errors could not be assessed"));
+
+    // Eight replays in a minute are the most; a shorter load counts as a minute.
+    for (replays, seconds, rules) in [
+        (8i64, 20i64, &[][..]),
+        (9, 20, &["gpu.burn-pcie-replays"]),
+        (89, 600, &[]),
+        (90, 600, &["gpu.burn-pcie-replays"]),
+    ] {
+        let card = Card::h100().with("link.replays_growth", replays).with("telemetry_seconds", seconds);
+        expect(&[card], rules, Verdict::Accepted);
+    }
+}
+
+#[test]
 fn what_was_not_measured_is_inconclusive_and_never_accepted() {
     let blind = |card: Card| {
         let inspection = expect(&[card], &[], Verdict::Undecided);
