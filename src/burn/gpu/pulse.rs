@@ -5,6 +5,9 @@
 //! worker reads that of its GPU and translates. A launch makes a short part of the wave and is bounded twice, by the card's
 //! timer and by a number of bursts: the step ends by the host's clock. A device that is too slow for a wave has none
 //! measured, and that is all that is said of it.
+//!
+//! The kernel's own bursts use `mma.sync`. Chips that draw more with other instructions get launches of a kernel that uses
+//! these instead, each of which waits for its edge behind a launch of the pulse kernel.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +22,8 @@ use crate::burn::process::monotonic_ns;
 const KERNEL: &str = "pulse";
 /// What reads the card's timer.
 const CENSUS: &str = "fingerprint_census";
-/// Frequencies, each for an equal part of a turn. The slowest comes last: whoever is late for it in a short turn has none.
+/// Frequencies, each for an equal part of a turn. The slowest comes last: a turn of a few seconds has one period of it, which
+/// whoever begins with it would miss.
 const HERTZ: [u64; 4] = [50, 20, 5, 1];
 /// A launch makes as many periods as fit into that, but one at least.
 const LAUNCH_NS: u64 = 250_000_000;
