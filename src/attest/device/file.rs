@@ -96,13 +96,13 @@ struct RawEntry {
 #[serde(untagged)]
 enum Text {
     Plain(String),
-    Wrapped(String, String),
+    Wrapped([String; 2]),
 }
 
 impl Text {
     fn as_str(&self) -> &str {
         match self {
-            Self::Plain(text) | Self::Wrapped(_, text) => text,
+            Self::Plain(text) | Self::Wrapped([_, text]) => text,
         }
     }
 }
@@ -173,7 +173,7 @@ fn wrapped(collection: Value) -> Vec<Value> {
     let Value::Object(members) = collection else { return Vec::new() };
     let is_device =
         |member: &Value| member.get(WRAPPER).is_some_and(|kind| kind.as_str().is_some_and(is_evidence_item));
-    members.into_iter().map(|(_, member)| member).filter(is_device).collect()
+    members.into_values().filter(is_device).collect()
 }
 
 /// `tag:nvidia.com,2026:evidence-item/v1`

@@ -10,7 +10,9 @@ use crate::rig::{Address, DriverFacts, Gpu, Rig, Source};
 
 const MIB: u64 = 1 << 20;
 const CONFIG_BYTES: usize = 4096;
-/// Where a GA100 has the two registers of its PDI (`hw_fuse_ga100.h` of NVIDIA's driver nvgpu).
+/// Architecture and implementation in `PMC_BOOT_0`.
+const GA100: u32 = 0x170;
+/// Where it has the two registers of its PDI (`hw_fuse_ga100.h` of NVIDIA's driver nvgpu).
 const PDI_REGISTERS: u64 = 0x0082_0344;
 /// Class of boards with display outputs. Their memory is BAR 1; that of the others is BAR 2.
 const DISPLAY: u32 = 0x030000;
@@ -135,7 +137,8 @@ fn write_functions(gpu: &Gpu, ordinal: usize, root: &Path) -> anyhow::Result<()>
         page[..4].copy_from_slice(&boot0.to_le_bytes());
         let file = fs::File::create(root.join(path).join("resource0"))?;
         file.write_all_at(&page, 0)?;
-        if let Some(pdi) = tree.pdi.as_ref().or(gpu.pdi.as_ref()) {
+        // The file is 8 MB long with them.
+        if let Some(pdi) = tree.pdi.as_ref().or(gpu.pdi.as_ref()).filter(|_| boot0 >> 20 == GA100) {
             // The low half is in the first of the two registers.
             let pdi = u64::from_str_radix(pdi, 16).context("a PDI is 16 hexadecimal digits")?;
             file.write_all_at(&pdi.to_le_bytes(), PDI_REGISTERS)?;
