@@ -126,7 +126,7 @@ fn memory_in_small_pieces_is_all_tested_and_what_is_refused_in_the_middle_is_not
 
 #[test]
 fn a_kernel_that_is_wrong_on_every_sm_is_not_used_and_is_no_fault_of_the_gpu() {
-    let wrong = fault("wrong-kernel = { name = \"compute_f64\" }");
+    let wrong = card(SMALL) + "[[cuda_fault]]\nkernel = \"compute_f64\"\neffect = \"wrong-kernel\"\n";
     let (code, summary) = Bench::brief(&wrong, 60).run();
     let burned = gpu(&summary, FIRST);
     assert_eq!((code, burned.has_errors()), (Some(0), false), "{:?}", burned.outcome);

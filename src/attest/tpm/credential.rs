@@ -51,7 +51,7 @@ pub enum CredentialError {
 struct Protection {
     hash: &'static digest::Algorithm,
     hmac: hmac::Algorithm,
-    /// Bits of the AES key: half of its hash's or a third less.
+    /// Bits of the AES key.
     aes_bits: u32,
 }
 
@@ -108,7 +108,7 @@ pub fn make(endorsement_key: &[u8], name: &[u8], secret: &[u8; SECRET_BYTES]) ->
         _ => return Err(CredentialError::Unsupported),
     };
     let mut identity = Writer::new().sized(secret).finish();
-    encrypt_cfb(&with.kdf_a(&seed, b"STORAGE\0", name, with.aes_bits), &mut identity);
+    encrypt_cfb(&with.kdf_a(&seed, b"STORAGE\0", name, with.aes_bits), &mut identity)?;
     let protected = [identity.as_slice(), name].concat();
     let key = hmac::Key::new(with.hmac, &with.kdf_a(&seed, b"INTEGRITY\0", &[], with.hash_bits()));
     let integrity = hmac::sign(&key, &protected);
@@ -171,21 +171,23 @@ fn ecc_seed(point: &[u8]) -> Result<Seed, CredentialError> {
 }
 
 /// AES in CFB mode, from a block of zeros (Part 1, B.10.4): each key is used once. A key has 16 bytes or 32.
-fn encrypt_cfb(key: &[u8], data: &mut [u8]) {
-    let mut key_bytes = [0; 32];
-    key_bytes[..key.len()].copy_from_slice(key);
-    let [short @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = key_bytes;
-    let (cipher, short) = (Aes256::new(&key_bytes.into()), (key.len() == 16).then(|| Aes128::new(&short.into())));
+fn encrypt_cfb(key: &[u8], data: &mut [u8]) -> Result<(), CredentialError> {
+    let cipher: Box<dyn Fn(&mut aes::Block)> = if let Ok(key) = <[u8; 16]>::try_from(key) {
+        let cipher = Aes128::new(&key.into());
+        Box::new(move |block| cipher.encrypt_block(block))
+    } else {
+        let key = <[u8; 32]>::try_from(key).map_err(|_| CredentialError::Unsupported)?;
+        let cipher = Aes256::new(&key.into());
+        Box::new(move |block| cipher.encrypt_block(block))
+    };
     let mut last = [0; 16];
     for chunk in data.chunks_mut(16) {
         let mut block = last.into();
-        match &short {
-            Some(short) => short.encrypt_block(&mut block),
-            None => cipher.encrypt_block(&mut block),
-        }
+        cipher(&mut block);
         chunk.iter_mut().zip(block).for_each(|(byte, mask)| *byte ^= mask);
         last[..chunk.len()].copy_from_slice(chunk);
     }
+    Ok(())
 }
 
 /// `base` to that power modulo `modulus`, as long as the modulus; big-endian. The base is smaller than the modulus. Its time

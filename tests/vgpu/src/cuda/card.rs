@@ -222,7 +222,7 @@ impl Card {
             CudaEffect::BadMultiprocessor { multiprocessor, one_in } => {
                 Some((Some(*multiprocessor), *one_in, &self.bad_instructions))
             }
-            CudaEffect::WrongKernel { name } if name == kernel => Some((None, 1, &self.bad_instructions)),
+            CudaEffect::WrongKernel => Some((None, 1, &self.bad_instructions)),
             _ => None,
         })
     }

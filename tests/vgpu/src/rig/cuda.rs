@@ -105,11 +105,8 @@ pub enum CudaEffect {
         /// Instructions of a warp for each error.
         one_in: u64,
     },
-    /// Every multiprocessor gets everything wrong in one kernel, as where a driver compiled it wrongly.
-    WrongKernel {
-        /// Its name.
-        name: String,
-    },
+    /// Every multiprocessor gets everything wrong, as where a driver compiled a kernel wrongly.
+    WrongKernel,
     /// A region of the memory is slower by a factor.
     SlowRegion {
         /// First byte.
