@@ -1,7 +1,6 @@
 //! From outcomes to a verdict, in one place.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,30 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::{Evidence, Origin, Part, Reading, Value};
 use crate::rule::{Check, Confidence, Outcome, Severity};
 
+pub use yanji_format::Verdict;
+
 /// The fact that lists what the seller of a part named.
 const DISCLOSES: &str = "gpu.claimed.discloses";
-
-/// The result of an inspection as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Everything that the policy needs was looked at, and nothing speaks against the machine.
-    Accepted,
-    /// Something does.
-    Rejected,
-    /// The policy needs something that could not be assessed, or a person has to look.
-    Undecided,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accepted => "accepted",
-            Self::Rejected => "rejected",
-            Self::Undecided => "undecided",
-        })
-    }
-}
 
 /// `policy.toml`: what makes a verdict.
 #[derive(Debug, Clone, Deserialize)]

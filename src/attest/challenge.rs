@@ -10,11 +10,12 @@
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
+use yanji_format::hex_bytes;
 
 use super::envelope::Envelope;
 use super::key::{Key, PublicKey};
 use super::signed::{self, DocumentError, Kind, Opened};
-use super::statement::{Challenge, ChallengeSource, Inline, hex_bytes};
+use super::statement::{Challenge, ChallengeSource, Inline};
 use super::tpm::credential::{self, CredentialError};
 use super::tpm::public_key::PublicKey as TpmKey;
 use super::tpm::{TpmEvidence, certificate};

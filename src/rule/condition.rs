@@ -3,7 +3,7 @@
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use super::outcome::Witness;
+use super::Witness;
 use super::tables::Tables;
 use crate::evidence::{FactPath, Part, Reading, Value};
 

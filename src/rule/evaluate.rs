@@ -1,9 +1,9 @@
 //! Applies every rule to every part of its scope.
 
 use super::condition::Truth;
-use super::outcome::{Check, Finding, Outcome};
 use super::signatures::{ANY_SCOPE, Rule, Signatures};
 use super::tables::Tables;
+use super::{Check, Finding, Outcome};
 use crate::evidence::{Evidence, Part};
 
 impl Rule {

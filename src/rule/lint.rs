@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Outcome;
 use super::condition::{Condition, Group, Test};
-use super::outcome::Outcome;
 use super::signatures::{ANY_SCOPE, Example, Expectation, Rule, Signatures};
 use super::tables::{Table, Tables};
 use crate::evidence::{FactDef, FactPath, Kind, Part, Value};

@@ -7,7 +7,6 @@ mod condition;
 mod derive;
 mod evaluate;
 mod lint;
-mod outcome;
 mod signatures;
 mod tables;
 
@@ -16,8 +15,8 @@ pub use derive::{BLANK_IDENTITIES, FACTS, PLACEHOLDER_IDS, derive};
 pub(crate) use derive::{is_nvidia, normalise_id};
 pub use evaluate::evaluate;
 pub use lint::{Complaint, lint};
-pub use outcome::{Check, Confidence, Finding, Outcome, Severity, Witness};
 pub use signatures::{
     Example, ExampleFact, ExampleReading, Examples, Expectation, Rule, SetId, SignatureError, Signatures,
 };
 pub use tables::{Pattern, Record, Table, Tables};
+pub use yanji_format::{Check, Confidence, Finding, Outcome, Severity, Witness};

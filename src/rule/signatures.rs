@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::condition::Group;
-use super::outcome::{Confidence, Severity};
 use super::tables::{Stored, Table, Tables};
+use super::{Confidence, Severity};
 use crate::evidence::{Fact, FactPath, Reading, Value};
 use crate::packed::{Pieces, unpack_named};
 use crate::policy::Policy;

@@ -19,8 +19,9 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use yanji_format::hex_bytes;
 
-use super::statement::{Inline, hex_bytes};
+use super::statement::Inline;
 use super::{Digest, Hasher};
 use crate::evidence::Reading;
 use crate::host::tpm::Quoted;

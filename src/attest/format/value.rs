@@ -6,10 +6,25 @@ use schemars::JsonSchema;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Kind, MAX_TEXT_BYTES};
+/// How many bytes of text a single fact may hold; a longer one is kept raw and read as failed.
+pub const MAX_TEXT_BYTES: usize = 4096;
 
 /// Largest magnitude that every JSON reader keeps exactly (RFC 8785, section 3.2.2.3: IEEE 754 double precision).
 const MAX_EXACT: i64 = 1 << 53;
+
+/// The type of value that a fact holds when it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// [`Value::Bool`].
+    Bool,
+    /// [`Value::Integer`].
+    Integer,
+    /// [`Value::Text`].
+    Text,
+    /// [`Value::List`].
+    List,
+}
 
 /// A decoded value. Integers stay within ±2^53; a wider number is text in `0x` notation, so that no reader of the JSON
 /// can round it.

@@ -114,3 +114,18 @@ impl Default for Hasher {
         Self::new()
     }
 }
+
+/// 32 bytes as lower-case hexadecimal digits, for `#[serde(with = "…")]`.
+pub mod hex_bytes {
+    use super::*;
+
+    /// Writes the digits.
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        Digest::from_bytes(*bytes).serialize(serializer)
+    }
+
+    /// Reads what [`serialize`] writes.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        Digest::deserialize(deserializer).map(|digits| *digits.as_bytes())
+    }
+}

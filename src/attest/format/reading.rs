@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Value;
+use crate::Value;
 
 /// What the host answered, or why there is no answer. Never a sentinel: no -1, no 0, no "N/A".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

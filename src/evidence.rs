@@ -2,86 +2,12 @@
 //!
 //! A [`Fact`] never holds a sentinel. When the host gave no value, its [`Reading`] says why.
 
-mod reading;
-mod value;
-
-use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use reading::Reading;
-pub use value::Value;
-
-/// How many bytes of text a single fact may hold; a longer one is kept raw and read as failed.
-pub const MAX_TEXT_BYTES: usize = 4096;
-
-/// Where the evidence came from. Anything but [`Origin::Live`] marks the whole report, inside the signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// Read from the machine that the tool ran on.
-    Live,
-    /// Decoded from what another tool printed.
-    Imported,
-    /// Replayed from a capture.
-    Recorded,
-    /// Made by a virtual device.
-    Simulated,
-}
-
-impl Origin {
-    /// The word used in reports: `live`, `imported`, `recorded`, `simulated`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Imported => "imported",
-            Self::Recorded => "recorded",
-            Self::Simulated => "simulated",
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The dotted name of a fact: scope, source or subject, field. Example: `cpu.cpuid.brand`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct FactPath(String);
-
-impl FactPath {
-    /// Wraps a name as it stands; whether any collector makes it is for the linter to say.
-    pub fn new(path: impl Into<String>) -> Self {
-        Self(path.into())
-    }
-
-    /// The dotted name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for FactPath {
-    /// A path is looked up by its name, without a copy of it.
-    fn borrow(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for FactPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Which API, file or register said so. Example: `/proc/cpuinfo`, `cpuid 0x80000002`, `smbios type 17 handle 0x1100`.
-pub type SourceId = String;
+pub use yanji_format::{FactPath, Kind, MAX_TEXT_BYTES, Origin, Reading, SourceId, Value};
 
 /// One answer of the host, or why there is none, and who gave it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,20 +17,6 @@ pub struct Fact {
     pub reading: Reading,
     /// Who said so.
     pub source: SourceId,
-}
-
-/// The type of value that a fact holds when it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// [`Value::Bool`].
-    Bool,
-    /// [`Value::Integer`].
-    Integer,
-    /// [`Value::Text`].
-    Text,
-    /// [`Value::List`].
-    List,
 }
 
 /// What a fact's value says about which physical thing it is.

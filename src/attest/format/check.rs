@@ -1,9 +1,11 @@
-//! What a rule says about a part.
+//! What a rule says about a part, and what follows from all of them.
+
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::evidence::{FactPath, Reading, SourceId};
+use crate::{FactPath, Reading, SourceId};
 
 /// How bad it is when the rule fires and is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -139,6 +141,28 @@ impl<'de> Deserialize<'de> for Check {
             _ => return Err(de::Error::custom("a check whose fields are not those of its status")),
         };
         Ok(Self { id, part, outcome })
+    }
+}
+
+/// The result of an inspection as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything that the policy needs was looked at, and nothing speaks against the machine.
+    Accepted,
+    /// Something does.
+    Rejected,
+    /// The policy needs something that could not be assessed, or a person has to look.
+    Undecided,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Undecided => "undecided",
+        })
     }
 }
 
