@@ -1,7 +1,7 @@
 //! The kinds of documents that are signed, in one table.
 
 use serde::{Deserialize, Serialize};
-use yanji_format::Unread;
+use yanji_format::{ReportStatement, Unread};
 
 use super::acceptance::{ACCEPTANCE_TYPE, Acceptability, Acceptance};
 use super::certificate::{CERTIFICATE_TYPE, Certificate};
@@ -31,7 +31,7 @@ type Reader = fn(&[u8]) -> Result<Document, StrictJsonError>;
 
 /// Every kind: its predicate type, its name, and how it is read.
 const KINDS: [(Kind, &str, &str, Reader); 4] = [
-    (Kind::Report, PREDICATE_TYPE, "report", |bytes| Ok(Document::Report(Box::new(report(bytes)?)))),
+    (Kind::Report, PREDICATE_TYPE, "report", |bytes| Ok(Document::Report(Box::new(statement(bytes)?)))),
     (Kind::Acceptance, ACCEPTANCE_TYPE, "acceptance", |bytes| Ok(Document::Acceptance(Box::new(statement(bytes)?)))),
     (Kind::Void, VOID_TYPE, "void", |bytes| Ok(Document::Void(statement(bytes)?))),
     (Kind::Certificate, CERTIFICATE_TYPE, "certificate", |bytes| {
@@ -94,8 +94,9 @@ impl Document {
         let not_a_statement = |error: StrictJsonError| {
             refused("signed statement", "an in-toto statement with one of this tool's predicates", error.to_string())
         };
-        // Thousands of documents in a row are reports, and large: those are not read twice.
-        if let Ok(report) = report(payload)
+        // Thousands of documents in a row are reports, and large: those are not read twice. What is refused is read again, so
+        // that the error says where.
+        if let Some(report) = report(payload)
             && (report.statement_type.as_str(), report.predicate_type.as_str()) == (STATEMENT_TYPE, PREDICATE_TYPE)
         {
             return Ok(Self::Report(Box::new(report)));
@@ -164,13 +165,10 @@ fn statement<P: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<Statement<P>,
     strict_json::from_slice(bytes, MAX_ENVELOPE_BYTES)
 }
 
-fn report(bytes: &[u8]) -> Result<Statement, StrictJsonError> {
-    let read = yanji_format::read(bytes, MAX_ENVELOPE_BYTES)?;
-    let predicate = read.predicate.convert(Unread::typed, serde_json::from_value, serde_json::from_value);
-    Ok(Statement {
-        statement_type: read.statement_type,
-        subject: read.subject,
-        predicate_type: read.predicate_type,
-        predicate: predicate.map_err(StrictJsonError::Shape)?,
-    })
+/// A report by the quick reader; `None` where there is anything wrong with it.
+fn report(bytes: &[u8]) -> Option<Statement> {
+    let ReportStatement { statement_type, subject, predicate_type, predicate } =
+        yanji_format::read(bytes, MAX_ENVELOPE_BYTES).ok()?;
+    let predicate = predicate.convert(Unread::typed, serde_json::from_value, serde_json::from_value).ok()?;
+    Some(Statement { statement_type, subject, predicate_type, predicate })
 }

@@ -29,6 +29,7 @@ use yanji::attest::verify::{
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
+use yanji::claim::Order;
 use yanji::evidence::{Origin, Reading};
 use yanji::policy;
 use yanji::rule::{Check, Outcome};
@@ -298,6 +299,50 @@ fn the_statement_is_read_strictly() {
     ] {
         assert!(text.contains(from), "{from}");
         assert_class(&signed.verify(&sign(text.replacen(from, to, 1)), &signed.tar), FailureClass::Format);
+    }
+}
+
+#[test]
+fn what_few_reports_have_is_read_as_strictly() {
+    let key = Signed::new(small_items());
+    let tables = yanji::rule::Signatures::embedded().unwrap().tables;
+    let mut report = key.statement.clone();
+    report.predicate.claims = Order::parse("32x 64GB DDR5-5600 RDIMM new; 2x Xeon Platinum 8480+", &tables).unwrap();
+    let digest = Digest::of(b"");
+    let mut json = serde_json::to_value(&report).unwrap();
+    json["predicate"]["platform"] = json!({"tpm": {
+        "manufacturer": "IFX", "firmware": "1.2", "akPub": "AA==", "akBinding": {"kind": "self"},
+        "quotes": [{"phase": "start", "attest": "", "sig": "", "bank": "sha256", "pcrs": {"0": digest, "11": digest}}],
+    }});
+    json["predicate"]["deviceEvidence"] = json!([{
+        "type": "nvidia-spdm-1.1", "via": "nvml", "phase": "end", "part": "gpu:0000:3b:00.0", "nonce": digest,
+        "report": "AA==", "certChain": "",
+    }]);
+    let text = json.to_string();
+    let Ok(Document::Report(read)) = Document::read(text.as_bytes()) else { panic!("{text}") };
+    assert_eq!(*read, strict_json::from_slice::<Statement>(text.as_bytes(), 1 << 20).unwrap());
+    assert_eq!(serde_json::to_value(&*read).unwrap(), json);
+
+    json["predicate"]["platform"] = serde_json::Value::Null;
+    assert!(Document::read(json.to_string().as_bytes()).is_ok());
+    for (from, to) in [
+        ("\"claims\":{", "\"claims\":{\"other\":1,"),
+        ("\"claims\":{", "\"claims\":null,\"disclosures\":{"),
+        ("\"dimms\":[{", "\"dimms\":[{\"other\":1,"),
+        ("\"count\":32", "\"count\":32,\"count\":32"),
+        ("\"pcrs\":{\"0\":", "\"pcrs\":{\"00\":"),
+        ("\"pcrs\":{\"0\":", "\"pcrs\":{\"11\":"),
+        ("\"kind\":\"self\"", "\"kind\":\"self\",\"kind\":\"self\""),
+        ("\"kind\":\"self\"", "\"kind\":\"self\",\"chain\":[]"),
+        ("\"manufacturer\":", "\"maker\":\"\",\"manufacturer\":"),
+        ("\"deviceEvidence\":[", "\"deviceEvidence\":[null,"),
+        ("\"via\":\"nvml\"", "\"via\":\"nvml\",\"via\":\"nvml\""),
+        ("\"via\":\"nvml\"", "\"via\":\"nvml\",\"other\":0"),
+        ("\"report\":\"AA==\"", "\"report\":\"AB==\""),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let refused = Document::read(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+        assert!(refused.observed.contains(" at line 1 column "), "{to}: {}", refused.observed);
     }
 }
 

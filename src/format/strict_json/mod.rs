@@ -1,7 +1,8 @@
 //! JSON that means one thing to every reader.
 //!
 //! [`check`] refuses what readers disagree on: duplicate keys (serde_json keeps the last one, others the first), text
-//! that is not UTF-8, anything after the value, and values nested deeper than any report is. It builds nothing.
+//! that is not UTF-8, anything after the value, and values that are nested deeper, or have more parts, than any report. It builds
+//! nothing.
 //! [`from_slice`] refuses the same while it reads a type, in one pass.
 
 mod typed;
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use memchr::memchr2_iter;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
@@ -17,6 +19,9 @@ use typed::Strict;
 
 /// Objects and lists inside each other. A statement nests 8 deep.
 pub const MAX_DEPTH: usize = 64;
+/// Objects and lists in one value. In memory each can have a hundred times the bytes of its text; a report about a large machine
+/// has some ten thousand.
+pub const MAX_CONTAINERS: usize = 1 << 20;
 
 /// Up to this many keys, comparing each with each is faster than hashing.
 const FEW_KEYS: usize = 16;
@@ -34,6 +39,9 @@ pub enum StrictJsonError {
         /// The cap.
         max_bytes: usize,
     },
+    /// Has more than [`MAX_CONTAINERS`] opening brackets, those in texts included; nothing was read.
+    #[error("has more than {MAX_CONTAINERS} objects and lists")]
+    TooMany,
     /// Not JSON, not UTF-8, a key twice in one object, or nested too deeply.
     #[error("is not acceptable JSON: {0}")]
     Malformed(serde_json::Error),
@@ -43,7 +51,7 @@ pub enum StrictJsonError {
 }
 
 /// Checks bytes without building anything: one JSON value (RFC 8259) of at most `max_bytes`, no key twice in an object
-/// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels.
+/// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels and [`MAX_CONTAINERS`] objects and lists.
 pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
     within(bytes, max_bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -69,8 +77,11 @@ pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8], max_bytes: usize) 
 }
 
 fn within(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
-    let bytes = bytes.len();
-    if bytes > max_bytes { Err(StrictJsonError::TooLarge { bytes, max_bytes }) } else { Ok(()) }
+    if bytes.len() > max_bytes {
+        return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
+    }
+    let containers = memchr2_iter(b'{', b'[', bytes).take(MAX_CONTAINERS + 1).count();
+    if containers > MAX_CONTAINERS { Err(StrictJsonError::TooMany) } else { Ok(()) }
 }
 
 /// Walks a value that may nest that many more levels.
@@ -307,5 +318,8 @@ mod tests {
         assert!(refused(b"{} {}").contains("trailing"));
         assert!(refused(b"").contains("EOF"));
         assert!(matches!(check(b"[1]", 2), Err(StrictJsonError::TooLarge { bytes: 3, max_bytes: 2 })));
+        let lists = |count: usize| format!("[{}[]]", "[],".repeat(count - 2));
+        assert!(check(lists(MAX_CONTAINERS).as_bytes(), 1 << 23).is_ok());
+        assert!(matches!(check(lists(MAX_CONTAINERS + 1).as_bytes(), 1 << 23), Err(StrictJsonError::TooMany)));
     }
 }

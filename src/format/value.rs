@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub const MAX_TEXT_BYTES: usize = 4096;
 
 /// Largest magnitude that every JSON reader keeps exactly (RFC 8785, section 3.2.2.3: IEEE 754 double precision).
-const MAX_EXACT: i64 = 1 << 53;
+pub(crate) const MAX_EXACT: i64 = 1 << 53;
 
 /// The type of value that a fact holds when it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -33,19 +33,18 @@ pub struct DigestSet {
 
 /// What was seen of a machine, how, and what follows from it.
 ///
-/// `Claims`, `Roots` and `Signed` are the types of what the parts are offered as, of what the platform's roots of trust signed,
-/// and of what one device signed of itself.
+/// The type parameters are those of the fields of that name, the last one of one device's evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[serde(bound(
-    serialize = "Claims: Serialize + Default + PartialEq, Roots: Serialize, Signed: Serialize",
-    deserialize = "Claims: Deserialize<'de> + Default, Roots: Deserialize<'de>, Signed: Deserialize<'de>"
+    serialize = "Claims: Serialize + Default + PartialEq, Platform: Serialize, Device: Serialize",
+    deserialize = "Claims: Deserialize<'de> + Default, Platform: Deserialize<'de>, Device: Deserialize<'de>"
 ))]
 #[schemars(rename = "Predicate", description = "What was seen of a machine, how, and what follows from it.")]
 #[schemars(
-    bound = "Claims: JsonSchema + Serialize + Default + PartialEq, Roots: JsonSchema + Serialize, Signed: JsonSchema + Serialize"
+    bound = "Claims: JsonSchema + Serialize + Default + PartialEq, Platform: JsonSchema + Serialize, Device: JsonSchema + Serialize"
 )]
-pub struct Predicate<Claims, Roots, Signed> {
+pub struct Predicate<Claims, Platform, Device> {
     /// Unique a report.
     pub report_id: String,
     /// The earlier report about the same unit that this one goes on from.
@@ -68,7 +67,7 @@ pub struct Predicate<Claims, Roots, Signed> {
     pub identity: Json,
     /// What the platform's roots of trust signed, where they were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub platform: Option<Roots>,
+    pub platform: Option<Platform>,
     /// The burn-in, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burnin: Option<BurnIn>,
@@ -82,7 +81,7 @@ pub struct Predicate<Claims, Roots, Signed> {
     pub claims: Claims,
     /// What devices signed of themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub device_evidence: Vec<Signed>,
+    pub device_evidence: Vec<Device>,
     /// Every evidence item by digest.
     pub evidence: Vec<EvidenceItem>,
     /// What each rule says about each part.
@@ -91,16 +90,16 @@ pub struct Predicate<Claims, Roots, Signed> {
     pub verdict: SignedVerdict,
 }
 
-/// Something that is left as it was read.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// JSON that has no type yet, or nothing. Unlike with an `Option`, `null` is a value, which the type then refuses.
+#[derive(Debug, Default)]
 pub struct Unread(Option<Json>);
 
 impl Unread {
-    /// It as a type; the type's default where there is nothing.
+    /// Gives it a type; the type's default where there is nothing.
     ///
     /// # Errors
     ///
-    /// It is something else.
+    /// It is not of that type.
     pub fn typed<T: DeserializeOwned + Default>(self) -> serde_json::Result<T> {
         self.0.map_or_else(|| Ok(T::default()), serde_json::from_value)
     }
@@ -112,9 +111,9 @@ impl<'de> Deserialize<'de> for Unread {
     }
 }
 
-/// A report as [`read`] gives it: an in-toto Statement v1. What few reports have, and what the rest of the tool knows more of,
-/// is left as JSON.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// A report as [`read`] gives it: an in-toto Statement v1, whose unknown fields beside the predicate are ignored. What few
+/// reports have, and what the rest of the tool knows more of, has no type yet.
+#[derive(Debug, Deserialize)]
 pub struct ReportStatement {
     /// `_type`.
     #[serde(rename = "_type")]
@@ -137,7 +136,7 @@ pub fn read(bytes: &[u8], max_bytes: usize) -> Result<ReportStatement, StrictJso
     strict_json::from_slice(bytes, max_bytes)
 }
 
-impl<Claims, Roots, Signed> Predicate<Claims, Roots, Signed> {
+impl<Claims, Platform, Device> Predicate<Claims, Platform, Device> {
     /// The same with those three typed in another way.
     ///
     /// # Errors
@@ -146,8 +145,8 @@ impl<Claims, Roots, Signed> Predicate<Claims, Roots, Signed> {
     pub fn convert<C, R, S, E>(
         self,
         claims: impl FnOnce(Claims) -> Result<C, E>,
-        platform: impl FnOnce(Roots) -> Result<R, E>,
-        device_evidence: impl FnMut(Signed) -> Result<S, E>,
+        platform: impl FnOnce(Platform) -> Result<R, E>,
+        device_evidence: impl FnMut(Device) -> Result<S, E>,
     ) -> Result<Predicate<C, R, S>, E> {
         Ok(Predicate {
             report_id: self.report_id,
@@ -258,7 +257,7 @@ pub enum ChallengeSource {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Session {
-    /// Binds challenge, signer, tool and start.
+    /// `H("yanji/v1/session\0" || challenge || keyid || toolSha256 || startedAt)`: binds challenge, signer, tool and start.
     pub s0: Digest,
     /// RFC 3339, by the machine's own clock.
     pub started_at: String,
@@ -458,7 +457,7 @@ pub struct SignedVerdict {
 mod exact {
     use super::*;
 
-    const MAX_EXACT: u64 = 1 << 53;
+    const MAX_EXACT: u64 = crate::value::MAX_EXACT.unsigned_abs();
 
     pub(super) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         if *number <= MAX_EXACT { serializer.serialize_u64(*number) } else { serializer.collect_str(number) }
@@ -506,6 +505,7 @@ mod tests {
             assert!(serde_json::from_str::<Records>(&text).is_err(), "{json}");
         }
     }
+
     #[test]
     fn what_is_left_unread_is_typed_or_refused() {
         let digest = Digest::of(b"");
