@@ -13,7 +13,7 @@ use yanji::attest::history::drift_failures;
 use yanji::attest::statement::{Statement, UNIT_SUBJECT};
 use yanji::attest::verify::{Expectations, Failure};
 use yanji::attest::{self, Digest, strict_json};
-use yanji::evidence::Evidence;
+use yanji::evidence::{Evidence, Origin};
 use yanji::report;
 use yanji::rule::Signatures;
 
@@ -85,6 +85,7 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
                 .hint("look at the machine that came: yanji inspect --format json > received.json")
         );
     }
+    let origin = as_received.origin;
     let difference = drift(&statement.predicate.identity, &as_received.identity, &signatures.tables);
     let result = Acceptability::of(&difference, args.accept_differences);
     let failures = match result {
@@ -108,6 +109,9 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
         Format::Plain | Format::Csv => {
             let style = output::style();
             let mut text = report::failures_plain(&failures, style) + &report::changes_plain(&difference, style);
+            if origin != Origin::Live {
+                text += &format!("NOT proven: that any machine was looked at: what came is {origin}\n");
+            }
             text += &match (result, file) {
                 (Some(result), Some(file)) => {
                     format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), file.display())

@@ -72,11 +72,19 @@ impl PlatformRun {
             }
         }
         let mut platform = Platform::begin(start, certificates);
+        if credential.is_some() && platform.tpm.is_none() {
+            eprintln!("notice: the challenge asks this machine's TPM for an answer, and there will be none");
+        }
         if let Some(credential) = credential.filter(|_| platform.tpm.is_some()) {
             platform.activated(tpm::activate(&address, credential));
         }
         for why in &platform.missing {
             eprintln!("notice: {}{why}", if platform.tpm.is_none() { "no hardware root: " } else { "" });
+        }
+        if platform.tpm.is_none() && args.tpm.as_ref().is_some_and(|asked| *asked != TpmAddress::None) {
+            eprintln!(
+                "hint: if {address} is to confirm the burn-in, stop now and mend that: there is no adding it later"
+            );
         }
         let run = Self {
             address: if address == TpmAddress::Default { String::new() } else { address.to_string() },

@@ -1,5 +1,6 @@
 //! Verified reports as `yanji verify` prints them: one after the other, whatever their number.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
@@ -39,7 +40,8 @@ const UNREADABLE: &str = "UNREADABLE";
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry<'a> {
-    path: &'a Path,
+    /// What of it is not UTF-8 is replaced: JSON cannot hold it.
+    path: Cow<'a, str>,
     kind: Option<Kind>,
     valid: bool,
     report_id: Option<&'a str>,
@@ -137,9 +139,9 @@ impl Printer {
         self.worst_error = self.worst_error.max(Some(error::exit(error)));
         let why = format!("{error:#}");
         let text = match self.format {
-            Format::Json => {
-                self.separated(&serde_json::json!({ "path": path, "valid": false, "error": why }).to_string())
-            }
+            Format::Json => self.separated(
+                &serde_json::json!({ "path": path.to_string_lossy(), "valid": false, "error": why }).to_string(),
+            ),
             Format::Csv => {
                 let mut cells = [""; COLUMNS.len()];
                 let path = path.to_string_lossy();
@@ -196,7 +198,7 @@ impl Printer {
 /// What to do about a signer whose key is not known.
 pub fn hint_untrusted(by_policy: bool) {
     let how = match by_policy {
-        true => "add it to the policy: yanji trust add NAME --public PUB --role seller",
+        true => "add it to the policy: yanji trust add NAME --public PUB --role seller (buyer, for a receipt)",
         false => "give it with --key",
     };
     eprintln!("hint: ask the signer for the public key by a way that the report did not take, and {how}");
@@ -205,7 +207,7 @@ pub fn hint_untrusted(by_policy: bool) {
 /// One document for a program.
 pub fn entry<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judgement>) -> Entry<'a> {
     Entry {
-        path,
+        path: path.to_string_lossy(),
         kind: report.kind(),
         valid: report.is_valid(),
         report_id: report.statement.as_ref().map(|statement| statement.predicate.report_id.as_str()),
@@ -265,11 +267,12 @@ fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
         }
     };
     let earliest = report.signing_times.iter().map(|time| time.not_after).min();
+    let verdict = judgement.map(|judgement| judgement.verdict).or_else(|| report.document_verdict());
     csv_row([
         &*path.to_string_lossy(),
         if report.is_valid() { "true" } else { "false" },
         report.class().map_or("", FailureClass::as_str),
-        &judgement.map(|judgement| judgement.verdict.to_string()).unwrap_or_default(),
+        &verdict.map(|verdict| verdict.to_string()).unwrap_or_default(),
         &report.assurance.map(|assurance| assurance.to_string()).unwrap_or_default(),
         said(|it| &it.report_id),
         &joined(report.signers.iter().map(|signer| signer.name.clone()).collect()),

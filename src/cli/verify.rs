@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use yanji::attest::certificate::{MAX_SALTS_BYTES, Salts};
 use yanji::attest::challenge::{SignedChallenge, TrustedChallenge};
-use yanji::attest::document::Document;
+use yanji::attest::document::{Document, Kind};
 use yanji::attest::key::PublicKey;
 use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::verify::{Batch, Expectations, Failure, FailureClass, Report, Verified, reveal};
@@ -19,7 +19,7 @@ use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
 use yanji::policy::{Judgement, Verdict};
 use yanji::rule::Signatures;
 
-use super::args::Global;
+use super::args::{Format, Global};
 use super::checked::Files;
 use super::error::CliError;
 use super::exit::Exit;
@@ -34,6 +34,9 @@ use super::{inspect, trust, withdrawn};
 
 /// Evidence and envelopes that are in memory at once, unless one report alone has more.
 const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
+
+/// The most threads that are of use to anybody.
+const MAX_JOBS: usize = 256;
 
 /// Arguments of `yanji verify`.
 #[derive(Debug, clap::Args)]
@@ -84,11 +87,14 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     let verifier = Verifier { expectations, signatures, withdrawals, room: Room::new(MOST_EVIDENCE_BYTES) };
     let threads = args
         .jobs
-        .map_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()), NonZeroUsize::get);
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()), NonZeroUsize::get)
+        .min(MAX_JOBS);
     let several = found.candidates.len() > 1;
     let counter = Counter::new(found.candidates.len());
     let mut printer = Printer::begin(global.format, several, args.terms.authorities.has_policy())?;
     let mut batch = Batch::default();
+    // Of the only one, for the error's own exit code and hint.
+    let mut unreadable = None;
     in_order::each(
         threads,
         found.candidates,
@@ -98,8 +104,15 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             let (verified, judgement) = match verified {
                 Ok(verified) => verified,
                 // One file that cannot be read says nothing about the others.
-                Err(error) if several => return counter.suspend(|| printer.unreadable(&candidate.name, &error)),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let told = several || global.format != Format::Plain;
+                    let printed = match told {
+                        true => counter.suspend(|| printer.unreadable(&candidate.name, &error)),
+                        false => Ok(()),
+                    };
+                    unreadable = Some(error).filter(|_| !several);
+                    return printed;
+                }
             };
             let mut report = batch.add(&candidate.name.to_string_lossy(), verified);
             if let Some(salts) = &salts {
@@ -110,7 +123,8 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
                 reveal(&mut report, &certificate.predicate, salts, &args.known);
             }
             if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
-                && let (true, Some(statement)) = (report.is_valid(), report.statement_sha256)
+                && let (true, Some(Kind::Report), Some(statement)) =
+                    (report.is_valid(), report.kind(), report.statement_sha256)
             {
                 state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
@@ -121,6 +135,9 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     counter.finish();
     let exit = printer.finish()?;
     batch.finish()?;
+    if let Some(error) = unreadable {
+        return Err(error);
+    }
     Ok(exit)
 }
 

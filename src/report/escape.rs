@@ -4,20 +4,31 @@ use super::style::Style;
 
 /// Most characters of one text that a table shows.
 const MAX_SHOWN: usize = 200;
+/// The same of a sentence of the tool, which repeats texts that are cut already.
+const MAX_SENTENCE: usize = 1000;
 
 /// Text for a terminal: control characters (escape sequences, newlines, tabs), characters that change the direction of
 /// writing or have no width, and, for consoles without Unicode, everything beyond ASCII become visible escapes. Text
 /// longer than 200 characters is cut, with the number of characters that are missing.
 pub fn for_terminal(text: &str, style: Style) -> String {
-    let mut shown = String::with_capacity(text.len().min(MAX_SHOWN + 24));
-    for character in text.chars().take(MAX_SHOWN) {
+    up_to(MAX_SHOWN, text, style)
+}
+
+/// The same for a sentence in which the tool repeats such texts, which may be longer.
+pub(super) fn sentence(text: &str, style: Style) -> String {
+    up_to(MAX_SENTENCE, text, style)
+}
+
+fn up_to(most: usize, text: &str, style: Style) -> String {
+    let mut shown = String::with_capacity(text.len().min(most + 24));
+    for character in text.chars().take(most) {
         if character.is_control() || invisible(character) || (!style.unicode && !character.is_ascii()) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
     }
-    let cut = text.chars().count().saturating_sub(MAX_SHOWN);
+    let cut = text.chars().count().saturating_sub(most);
     if cut > 0 {
         shown.push_str(&format!("[{cut} more]"));
     }

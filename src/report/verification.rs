@@ -1,5 +1,6 @@
 //! A verification for a person.
 
+use super::escape::sentence;
 use super::style::{Style, Tone};
 use super::{counts_line, for_terminal};
 use crate::attest::verify::{Failure, Report};
@@ -55,7 +56,7 @@ pub fn verification_plain(path: &str, report: &Report, judgement: Option<&Judgem
         };
         text += &format!("  Verdict: {}\n", style.paint(tone, &judgement.verdict.to_string()));
         for reason in &judgement.reasons {
-            text += &format!("    - {}\n", for_terminal(reason, style));
+            text += &format!("    - {}\n", sentence(reason, style));
         }
         text += &format!("  {}", counts_line(judgement.counts));
     }
@@ -73,8 +74,8 @@ pub(super) fn failure_lines(failures: &[Failure], tone: Tone, kind: &str, style:
     for failure in failures {
         let class = style.paint(tone, &format!("{kind}{}", failure.class));
         text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
-        text += &format!("    expected: {}\n", for_terminal(&failure.expected, style));
-        text += &format!("    observed: {}\n", for_terminal(&failure.observed, style));
+        text += &format!("    expected: {}\n", sentence(&failure.expected, style));
+        text += &format!("    observed: {}\n", sentence(&failure.observed, style));
     }
     text
 }
@@ -85,6 +86,6 @@ pub(super) fn lines(heading: &str, items: &[String], style: Style) -> String {
         return String::new();
     }
     items.iter().fold(format!("  {}\n", style.paint(Tone::Heading, heading)), |text, item| {
-        text + &format!("    - {}\n", for_terminal(item, style))
+        text + &format!("    - {}\n", sentence(item, style))
     })
 }

@@ -1,8 +1,15 @@
 //! What a verification established, and what it did not.
 
-use super::{EvidenceSource, Expectations, MAX_ASSURANCE, Rederived, Report, SigningTime, TpmProof, claims};
+use super::reveal::hidden_left_open;
+use super::{
+    EvidenceSource, Expectations, Failure, FailureClass, MAX_ASSURANCE, Rederived, Report, SigningTime, TpmProof,
+    claims,
+};
+use crate::attest::certificate::Certificate;
 use crate::attest::document::Document;
+use crate::attest::policy::{Minimum, TrustPolicy};
 use crate::attest::statement::{Assurance, ChallengeSource, Statement};
+use crate::attest::tpm::KeyBinding;
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
 
@@ -12,9 +19,19 @@ pub(super) fn assurance(statement: &Statement, rederived: &Rederived) -> Assuran
 }
 
 /// The same for a document that is not a report.
-pub(super) fn conclude_document(document: Document, report: &mut Report) {
+pub(super) fn conclude_document(document: Document, expectations: &Expectations, report: &mut Report) {
     if report.is_valid() {
         report.fail_contradictions(document.contradictions());
+    }
+    if report.is_valid() && expectations.challenge.is_some() {
+        let observed = format!("a document of kind {}, which answers none", document.kind().as_str());
+        let expected = "the report that answers the challenge";
+        report.indeterminate.push(Failure::new(FailureClass::Replay, "challenge", expected, &observed));
+    }
+    if report.is_valid()
+        && let (Document::Certificate(certificate), Some(policy)) = (&document, &expectations.policy)
+    {
+        hold_certificate(&certificate.predicate, policy, report);
     }
     if report.is_valid() {
         let kind = document.kind().as_str();
@@ -26,6 +43,28 @@ pub(super) fn conclude_document(document: Document, report: &mut Report) {
         report.not_proven.extend(time_left_open(report));
     }
     report.document = Some(document);
+}
+
+/// Holds what a certificate says of its report against the minimums of the policy. What it does not say is left open.
+fn hold_certificate(certificate: &Certificate, policy: &TrustPolicy, report: &mut Report) {
+    let Minimum { assurance, tool, signature_set, max_age: _ } = &policy.minimum;
+    if let Some(level) = assurance.filter(|level| certificate.verdict.assurance < *level) {
+        let observed = certificate.verdict.assurance.to_string();
+        report.fail(FailureClass::Policy, "assurance of the report", &format!("{level} or more"), &observed);
+    }
+    let unknown = [
+        assurance.map(|_| "assurance"),
+        tool.as_ref().map(|_| "version of the tool"),
+        signature_set.as_ref().map(|_| "version of the signature set"),
+        (!policy.images.is_empty()).then_some("system image"),
+    ];
+    let unknown: Vec<&str> = unknown.into_iter().flatten().collect();
+    if !unknown.is_empty() {
+        let policy = &policy.name;
+        report
+            .not_proven
+            .push(format!("that the report reaches what policy {policy:?} asks for: {}", unknown.join(", ")));
+    }
 }
 
 fn document_leaves_open(document: &Document) -> Vec<String> {
@@ -51,10 +90,7 @@ fn document_leaves_open(document: &Document) -> Vec<String> {
             open.push("that verdict and checks follow from the evidence: evidence withheld".to_owned());
             open.push("that the report which it was made from verifies: it was not given".to_owned());
             // The salted digest of the report's own unit is not a value of the machine.
-            let hidden = predicate.hidden().len() - 1;
-            if hidden > 0 {
-                open.push(format!("what the {hidden} hidden values are"));
-            }
+            open.extend(hidden_left_open(predicate.hidden().len() - 1));
             open
         }
     }
@@ -165,6 +201,11 @@ pub(super) fn conclude(
             );
         }
         _ => not_proven("that the report is fresh: it answers no challenge of a third party and could be an old one"),
+    }
+    let asked = expectations.challenge.as_ref().is_some_and(|challenge| challenge.issued.credential.is_some());
+    let tpm = predicate.platform.as_ref().and_then(|platform| platform.tpm.as_ref());
+    if asked && !tpm.is_some_and(|tpm| matches!(tpm.ak_binding, KeyBinding::Credential { .. })) {
+        not_proven("that the TPM which the challenge asks is the one of this machine: it did not answer");
     }
     if timed {
         not_proven(

@@ -192,7 +192,7 @@ fn verify_and_sight(
     let statement = match document {
         Document::Report(statement) => *statement,
         other => {
-            conclude::conclude_document(other, &mut report);
+            conclude::conclude_document(other, expectations, &mut report);
             return (report, None);
         }
     };

@@ -14,6 +14,10 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
     }
     let revealed = certificate.reveal(salts, known);
     let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let hidden = certificate.hidden().len() - 1;
+    let before = hidden_left_open(hidden);
+    report.not_proven.retain(|sentence| Some(sentence) != before.as_ref());
+    report.not_proven.extend(hidden_left_open(hidden.saturating_sub(revealed.values.len())));
     for (path, value) in &revealed.values {
         report.proven.push(format!("{path} hides {:?}", shown(value)));
     }
@@ -28,11 +32,19 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
     for (text, paths) in &revealed.known {
         match paths.as_slice() {
             [] => {
-                let observed =
-                    format!("none of {} hidden values, as far as there are salts", certificate.hidden().len() - 1);
+                let observed = format!("none of {hidden} hidden values, as far as there are salts");
                 report.fail(FailureClass::Evidence, "known value", &format!("a place that hides {text:?}"), &observed);
             }
             paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", "))),
         }
+    }
+}
+
+/// What nobody knows of a certificate that hides so many values beside the unit's own.
+pub(super) fn hidden_left_open(hidden: usize) -> Option<String> {
+    match hidden {
+        0 => None,
+        1 => Some("what the hidden value is".to_owned()),
+        _ => Some(format!("what the {hidden} hidden values are")),
     }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use memchr::memchr2_iter;
+use memchr::{memchr_iter, memchr2_iter};
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
@@ -21,7 +21,9 @@ use typed::Strict;
 pub const MAX_DEPTH: usize = 64;
 /// Objects and lists in one value. In memory each can have a hundred times the bytes of its text; a report about a large machine
 /// has some ten thousand.
-pub const MAX_CONTAINERS: usize = 1 << 20;
+pub const MAX_CONTAINERS: usize = 1 << 18;
+/// Commas in one value. What stands between them has ten times the bytes of its text, where that is short.
+pub const MAX_COMMAS: usize = 1 << 21;
 
 /// Up to this many keys, comparing each with each is faster than hashing.
 const FEW_KEYS: usize = 16;
@@ -39,8 +41,8 @@ pub enum StrictJsonError {
         /// The cap.
         max_bytes: usize,
     },
-    /// Has more than [`MAX_CONTAINERS`] opening brackets, those in texts included; nothing was read.
-    #[error("has more than {MAX_CONTAINERS} objects and lists")]
+    /// Has more than [`MAX_CONTAINERS`] opening brackets or [`MAX_COMMAS`], those in texts included; nothing was read.
+    #[error("has more than {MAX_CONTAINERS} objects and lists, or {MAX_COMMAS} commas")]
     TooMany,
     /// Not JSON, not UTF-8, a key twice in one object, or nested too deeply.
     #[error("is not acceptable JSON: {0}")]
@@ -51,7 +53,7 @@ pub enum StrictJsonError {
 }
 
 /// Checks bytes without building anything: one JSON value (RFC 8259) of at most `max_bytes`, no key twice in an object
-/// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels and [`MAX_CONTAINERS`] objects and lists.
+/// (keys are compared after their escapes are resolved), at most [`MAX_DEPTH`] levels, [`MAX_CONTAINERS`] objects and lists, and [`MAX_COMMAS`].
 pub fn check(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
     within(bytes, max_bytes)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -81,7 +83,8 @@ fn within(bytes: &[u8], max_bytes: usize) -> Result<(), StrictJsonError> {
         return Err(StrictJsonError::TooLarge { bytes: bytes.len(), max_bytes });
     }
     let containers = memchr2_iter(b'{', b'[', bytes).take(MAX_CONTAINERS + 1).count();
-    if containers > MAX_CONTAINERS { Err(StrictJsonError::TooMany) } else { Ok(()) }
+    let commas = memchr_iter(b',', bytes).take(MAX_COMMAS + 1).count();
+    if containers > MAX_CONTAINERS || commas > MAX_COMMAS { Err(StrictJsonError::TooMany) } else { Ok(()) }
 }
 
 /// Walks a value that may nest that many more levels.
@@ -321,5 +324,8 @@ mod tests {
         let lists = |count: usize| format!("[{}[]]", "[],".repeat(count - 2));
         assert!(check(lists(MAX_CONTAINERS).as_bytes(), 1 << 23).is_ok());
         assert!(matches!(check(lists(MAX_CONTAINERS + 1).as_bytes(), 1 << 23), Err(StrictJsonError::TooMany)));
+        let texts = |count: usize| format!("[{}0]", "\"\",".repeat(count));
+        assert!(check(texts(MAX_COMMAS).as_bytes(), 1 << 23).is_ok());
+        assert!(matches!(check(texts(MAX_COMMAS + 1).as_bytes(), 1 << 23), Err(StrictJsonError::TooMany)));
     }
 }

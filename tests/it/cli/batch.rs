@@ -1,6 +1,8 @@
 //! Folders of reports.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -149,6 +151,13 @@ fn a_folder_with_one_report_is_told_in_full_and_one_without_any_is_an_error() {
     fs::create_dir(place.path("empty")).unwrap();
     let ran = place.run(["verify", "empty", "--key", "seller.pub"]).exits(2);
     assert!(ran.stderr.contains("cannot read empty/report.dsse.json"), "{}", ran.stderr);
+    let ran = place.run(["verify", "empty", "--key", "seller.pub", "--format", "json"]).exits(2);
+    assert!(ran.json()["reports"][0]["error"].as_str().unwrap().contains("report.dsse.json"), "{}", ran.stdout);
+    // JSON has no way to say such a name.
+    let odd = place.path("up").join(OsStr::from_bytes(b"odd \xff"));
+    fs::rename(place.path("up/report"), &odd).unwrap();
+    let ran = place.run(["verify", "up", "--key", "seller.pub", "--format", "json", "--jobs", "100000"]).exits(3);
+    assert_eq!(ran.json()["reports"][0]["path"], "up/odd \u{fffd}");
     let mut deep = place.path("deep");
     for _ in 0..40 {
         deep.push("d");

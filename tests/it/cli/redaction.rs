@@ -126,7 +126,9 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
     let place = start(&machine);
     redact(&place, "serials,platform.smbios.system_product", "public").exits(0);
     let salts = "public/private-salts.json";
+    assert!(verify(&place, &[]).exits(3).stdout.contains(" hidden values are"));
     let ran = verify(&place, &["--reveal", salts]).exits(3);
+    assert!(!ran.stdout.contains(" hidden values are"), "{}", ran.stdout);
     let serial = &machine.dimms[4].serial;
     assert!(ran.stdout.contains(&format!("/dimms/4/smbios.serial hides \"{serial}\"")), "{}", ran.stdout);
     assert!(ran.stdout.contains("/system/0/smbios.system_product hides \"SYS-421GE-TNRT\""), "{}", ran.stdout);
@@ -177,6 +179,38 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
     };
     let (one, two) = (hidden("public"), hidden("second"));
     assert!(two.len() > 20 && two.iter().all(|(path, digest)| one[path] != *digest));
+}
+
+#[test]
+fn a_certificate_answers_no_challenge_and_is_held_against_the_minimums() {
+    let place = start(&RecordedMachine::server());
+    place.run(["challenge", "new", "--for", "PO-1", "-o", "c.json"]).exits(0);
+    place.run(["certify", "--host", "host.tar.zst", "--out", "answer", "--key", "seller.pem", "--challenge", "c.json"]);
+    place.run(["redact", "answer", "--hide", "serials", "-o", "public", "--key", "seller.pem"]).exits(0);
+    let json = verify(&place, &["--challenge", "c.json", "--format", "json"]).exits(3).json();
+    assert_eq!(json["reports"][0]["indeterminate"][0]["class"], "E_REPLAY", "{json}");
+    // The challenge is still there to be answered.
+    place.run(["verify", "answer", "--key", "seller.pem.pub", "--challenge", "c.json"]).exits(3);
+
+    place.run(["trust", "init", "--name", "buyer"]).exits(0);
+    place.run(["trust", "add", "seller", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
+    let by_policy = |minimum: &str| {
+        let path = place.path("trust.toml");
+        let policy = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{}\n[minimum]\n{minimum}\n", policy.split("\n[minimum]").next().unwrap())).unwrap();
+        place.run(["trust", "sign"]).exits(0);
+        place.run(["verify", "public", "--trust", "trust.toml"])
+    };
+    let ran = by_policy("assurance = \"L2\"").exits(4);
+    assert!(ran.stdout.contains("E_POLICY assurance of the report"), "{}", ran.stdout);
+    let ran = by_policy("tool = \"0.1.0\"").exits(3);
+    assert!(
+        ran.stdout.contains("that the report reaches what policy \"buyer\" asks for: version of the tool"),
+        "{}",
+        ran.stdout
+    );
+    let ran = place.run(["verify", "public", "--trust", "trust.toml", "--format", "csv"]).exits(3);
+    assert!(ran.stdout.contains("\"true\",\"\",\"undecided\""), "{}", ran.stdout);
 }
 
 #[test]
