@@ -196,8 +196,9 @@ fn a_certificate_answers_no_challenge_and_is_held_against_the_minimums() {
     place.run(["trust", "add", "seller", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
     let by_policy = |minimum: &str| {
         let path = place.path("trust.toml");
-        let policy = fs::read_to_string(&path).unwrap();
-        fs::write(&path, format!("{}\n[minimum]\n{minimum}\n", policy.split("\n[minimum]").next().unwrap())).unwrap();
+        let policy = yanji::attest::policy::bump_version(&fs::read_to_string(&path).unwrap()).unwrap();
+        let before = policy.split("\n[minimum]").next().unwrap();
+        fs::write(&path, format!("{before}\n[minimum]\n{minimum}\n")).unwrap();
         place.run(["trust", "sign"]).exits(0);
         place.run(["verify", "public", "--trust", "trust.toml"])
     };
