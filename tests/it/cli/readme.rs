@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use yanji::attest::policy::TrustPolicy;
+
 use super::{Place, Ran, YANJI};
 use crate::support::RecordedMachine;
 use crate::support::spd::SpdImage;
@@ -134,4 +136,13 @@ fn every_command_in_the_readme_works_as_it_is_shown() {
             _ => assert_eq!(ran.code, 0, "{context}"),
         }
     }
+}
+
+#[test]
+fn the_policy_of_the_readme_is_one() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let blocks = readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let policies: Vec<_> = blocks.filter(|block| block.contains("[minimum]")).collect();
+    assert_eq!(policies.len(), 1);
+    TrustPolicy::parse(policies[0].as_bytes()).unwrap();
 }
