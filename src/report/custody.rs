@@ -165,7 +165,7 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
         text += &format!("     {}: {}\n", style.paint(Tone::Warning, "note"), name(remark));
     }
     if step.links.iter().any(|link| link.name.is_some()) && step.changes.is_empty() && step.unit.is_some() {
-        text += "     no part differs\n";
+        text += "     no part differs in what both sides tell\n";
     }
     text += &changes_plain(&step.changes, style);
     text += &failures_plain(&step.failures, style);
