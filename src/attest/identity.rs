@@ -146,3 +146,28 @@ pub fn part_subjects<'a>(
     }
     subjects
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{EvidenceBuilder, Origin};
+    use crate::inspection::fact_catalogue;
+    use crate::rule::Signatures;
+
+    #[test]
+    fn a_gpu_is_a_subject_by_each_id_that_names_it() {
+        const UUID: &str = "GPU-5e8f1a2b-3c4d-5e6f-7081-92a3b4c5d6e7";
+        const PDI: &str = "0x4917e5a9bae974c7";
+        let mut out = EvidenceBuilder::new(Origin::Recorded);
+        let mut gpu = |id: &str, uuid: Reading<&str>, pdi: Reading<&str>| {
+            let mut part = out.part("gpu", id);
+            part.fact("gpu.nvml.uuid", uuid, "test").fact("gpu.nvml.pdi", pdi, "test");
+        };
+        gpu("gpu:0", Reading::Known(UUID), Reading::Known(PDI));
+        // What stands for an id that was removed, and what could not be read, names nothing.
+        gpu("gpu:1", Reading::Known("GPU-00000000-0000-0000-0000-000000000000"), Reading::Known("0x0000000000000000"));
+        gpu("gpu:2", Reading::Known("[redacted]"), Reading::Absent);
+        let subjects = part_subjects(&out.finish(), fact_catalogue(), &Signatures::embedded().unwrap().tables);
+        assert_eq!(subjects, [part_subject("nvidia-uuid", UUID), part_subject("nvidia-pdi", PDI)]);
+    }
+}

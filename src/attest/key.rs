@@ -113,12 +113,12 @@ pub enum KeyError {
     #[error("{0:?} exists already, and a key is never overwritten")]
     Exists(PathBuf),
     /// A public key that is none.
-    #[error("{path:?} is no key: {source}")]
+    #[error("{path:?} is no key: {why}")]
     SmallOrder {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: SmallOrder,
+        why: SmallOrder,
     },
     /// Not a key of the kind that was asked for.
     #[error("{path:?} is not {expected}: {why}")]
@@ -363,7 +363,7 @@ impl PublicKey {
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| malformed("not text".to_owned()))?;
         let bytes = bytes_of(text).map_err(malformed)?;
-        Self::checked(bytes).map_err(|source| KeyError::SmallOrder { path: path.to_owned(), source })
+        Self::checked(bytes).map_err(|why| KeyError::SmallOrder { path: path.to_owned(), why })
     }
 
     /// The 32 bytes.
