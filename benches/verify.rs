@@ -440,6 +440,7 @@ fn repeat(statement: &Statement) -> Rederived {
         checks: statement.predicate.checks.clone(),
         verdict: statement.predicate.verdict.clone(),
         identity: None,
+        subjects: None,
         same_signatures: true,
         signatures: None,
         burn: None,

@@ -234,8 +234,7 @@ pub fn rederive(
         return Err("the statement's identity is not the one that the evidence shows".to_owned());
     }
     let subjects = part_subjects(&derived.inspection.evidence, inspection::fact_catalogue(), &signatures.tables);
-    let claimed = statement.subject.iter().filter(|subject| subject.name.starts_with("hwid:"));
-    if same_decode && !claimed.eq(&subjects) {
+    if same_decode && !statement.part_subjects().eq(&subjects) {
         return Err("the statement's subjects are not the parts that the evidence shows".to_owned());
     }
     let mut sighting = Sighting::of(&derived.inspection.evidence, &signatures.tables);
@@ -249,6 +248,7 @@ pub fn rederive(
         checks: derived.inspection.checks,
         verdict: derived.verdict,
         identity: Some(derived.identity),
+        subjects: Some(subjects),
         same_signatures,
         signatures: Digest::parse(&signatures.id.sha256).map(|sha256| Database {
             name: "signatures".to_owned(),

@@ -19,6 +19,7 @@ use super::drift::{Change, Drift, drift};
 use super::redact::REPLACED;
 use super::statement::{Relation, Statement, UNIT_SUBJECT};
 use super::verify::{Failure, FailureClass, Report, Signer};
+use super::void::Void;
 use super::withdrawal::{Withdrawal, Withdrawals};
 use crate::policy::Verdict;
 use crate::rule::Tables;
@@ -32,7 +33,7 @@ pub struct Entry {
     pub report: Report,
     /// What comes out of a valid report's evidence.
     pub verdict: Option<Verdict>,
-    /// Digests by which others may name it: of the file, and of the envelope before somebody co-signed.
+    /// Digests by which others may name it: of the file, of the envelope before somebody co-signed, and of what is signed.
     pub digests: Vec<Digest>,
 }
 
@@ -176,6 +177,14 @@ impl From<Relation> for Link {
     }
 }
 
+/// What a document names, and how.
+struct Target {
+    link: Link,
+    sha256: Digest,
+    /// The digest of what is signed in it, where that is named too.
+    statement: Option<Digest>,
+}
+
 /// What is needed to put a document in its place.
 struct Node {
     time: Option<jiff::Timestamp>,
@@ -208,14 +217,17 @@ impl History {
             kept.push(entry);
         }
 
-        let links: Vec<Vec<(Link, Digest)>> = kept.iter().map(|entry| links_of(&entry.report)).collect();
-        let found = |digest: &Digest| by_digest.get(digest).copied();
+        let links: Vec<Option<Target>> = kept.iter().map(|entry| link_of(&entry.report)).collect();
+        let found = |target: &Target| {
+            let statement = || by_digest.get(target.statement.as_ref()?);
+            by_digest.get(&target.sha256).or_else(statement).copied()
+        };
         let nodes: Vec<Node> = kept
             .iter()
             .zip(&links)
             .map(|(entry, links)| Node {
                 time: time_of(&entry.report).and_then(|time| time.parse().ok()),
-                names: links.iter().filter_map(|(_, digest)| found(digest)).collect(),
+                names: links.iter().filter_map(found).collect(),
             })
             .collect();
         let (order, circle) = order(&nodes);
@@ -225,16 +237,15 @@ impl History {
         let mut gaps = Vec::new();
         for (index, links) in links.iter().enumerate() {
             steps[index].chain = chains[index];
-            for (link, sha256) in links {
-                let target = found(sha256);
+            if let Some(target) = links {
+                let (link, sha256) = (target.link, target.sha256);
+                let target = found(target);
                 match target {
-                    None => gaps.push(Gap { name: kept[index].name.clone(), link: *link, sha256: *sha256 }),
-                    Some(target) => {
-                        compare(*link, &kept[index].report, &kept[target].report, tables, &mut steps[index])
-                    }
+                    None => gaps.push(Gap { name: kept[index].name.clone(), link, sha256 }),
+                    Some(target) => compare(link, &kept[index].report, &kept[target].report, tables, &mut steps[index]),
                 }
                 let name = target.map(|target| kept[target].name.clone());
-                steps[index].links.push(Named { link: *link, sha256: *sha256, name });
+                steps[index].links.push(Named { link, sha256, name });
             }
         }
         apply_withdrawals(&kept, &mut steps);
@@ -316,20 +327,28 @@ fn says(report: &Report) -> Option<String> {
 }
 
 /// What a valid document names.
-fn links_of(report: &Report) -> Vec<(Link, Digest)> {
+fn link_of(report: &Report) -> Option<Target> {
     if !report.is_valid() {
-        return Vec::new();
+        return None;
     }
-    let link = match &report.document {
-        Some(Document::Acceptance(receipt)) => Some((Link::Receives, receipt.predicate.report)),
-        Some(Document::Void(void)) => Some((Link::Voids, void.predicate.voids)),
-        Some(Document::Certificate(certificate)) => Some((Link::Certifies, certificate.predicate.report)),
+    let (link, sha256) = match &report.document {
+        Some(Document::Acceptance(receipt)) => (Link::Receives, receipt.predicate.report),
+        Some(Document::Void(void)) => {
+            let Void { voids, statement, .. } = &void.predicate;
+            return Some(Target { link: Link::Voids, sha256: *voids, statement: *statement });
+        }
+        Some(Document::Certificate(certificate)) => (Link::Certifies, certificate.predicate.report),
         Some(Document::Report(_)) | None => {
-            let previous = report.statement.as_ref().and_then(|statement| statement.predicate.previous.as_ref());
-            previous.map(|previous| (previous.relation.into(), previous.sha256))
+            let previous = report.statement.as_ref()?.predicate.previous.as_ref()?;
+            (previous.relation.into(), previous.sha256)
         }
     };
-    link.into_iter().collect()
+    Some(Target { link, sha256, statement: None })
+}
+
+/// The digest of the envelope that a valid document names; `None` where it names none.
+pub fn named_by(report: &Report) -> Option<Digest> {
+    link_of(report).map(|target| target.sha256)
 }
 
 /// Positions in an order in which each comes after those that it names, the earliest first where that leaves a choice; and
@@ -403,17 +422,17 @@ fn apply_withdrawals(kept: &[Entry], steps: &mut [Step]) {
 }
 
 fn forks(
-    links: &[Vec<(Link, Digest)>],
+    links: &[Option<Target>],
     order: &[usize],
-    found: &dyn Fn(&Digest) -> Option<usize>,
+    found: &dyn Fn(&Target) -> Option<usize>,
     steps: &[Step],
 ) -> Vec<Fork> {
     let mut after: BTreeMap<(usize, u8), Vec<String>> = BTreeMap::new();
     for &index in order.iter().filter(|index| steps[**index].voided_by.is_empty()) {
-        for (link, digest) in &links[index] {
-            if let (Some(kind), Some(target)) = (link.competes(), found(digest)) {
-                after.entry((target, kind)).or_default().push(steps[index].name.clone());
-            }
+        if let Some(target) = &links[index]
+            && let (Some(kind), Some(target)) = (target.link.competes(), found(target))
+        {
+            after.entry((target, kind)).or_default().push(steps[index].name.clone());
         }
     }
     let forks = after.into_iter().filter(|(_, followed_by)| followed_by.len() > 1);

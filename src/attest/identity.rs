@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::statement::{Subject, part_subject};
 use crate::evidence::{Evidence, FactDef, Part, Reading, Role};
-use crate::rule::{BLANK_IDENTITIES, Tables};
+use crate::rule::{BLANK_IDENTITIES, PLACEHOLDER_IDS, Tables};
 
 /// Kinds of parts in the identity: name in the statement, scope, and the facts that say who the part is.
 const KINDS: &[(&str, &str, &[&str])] = &[
@@ -116,6 +116,10 @@ fn describe(part: &Part, paths: &[&str]) -> Value {
     facts.into()
 }
 
+/// Ids of GPUs that two reports are matched by too, and the types of their subjects. They are no unit ids to the rules, which
+/// have checks of their own for them.
+const GPU_IDS: [(&str, &str); 2] = [("gpu.nvml.uuid", "nvidia-uuid"), ("gpu.nvml.pdi", "nvidia-pdi")];
+
 /// One subject for every id that a maker gave to one unit only, so that two reports about one part can be matched.
 /// Fillers name nothing and are left out.
 pub fn part_subjects<'a>(
@@ -123,20 +127,47 @@ pub fn part_subjects<'a>(
     facts: impl Iterator<Item = &'a FactDef>,
     tables: &Tables,
 ) -> Vec<Subject> {
-    let unit_ids: Vec<&str> = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| fact.path).collect();
-    let blank = tables.get(BLANK_IDENTITIES);
+    let unit_ids = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| (fact.path, fact.path.replace('.', "-")));
+    let unit_ids = unit_ids.map(|(path, id_type)| (path, id_type, &[BLANK_IDENTITIES][..]));
+    let gpu_ids = GPU_IDS.map(|(path, id_type)| (path, id_type.to_owned(), &[BLANK_IDENTITIES, PLACEHOLDER_IDS][..]));
+    let ids: Vec<(&str, String, &[&str])> = unit_ids.chain(gpu_ids).collect();
+    // A set without such a table cannot tell what is a filler.
+    let is_filler =
+        |text: &str, fillers: &[&str]| fillers.iter().any(|name| tables.get(name).is_none_or(|table| table.has(text)));
     let mut subjects: Vec<Subject> = Vec::new();
     for part in &evidence.parts {
-        for path in &unit_ids {
-            let Some(text) = part.text(path) else { continue };
-            if blank.is_none_or(|table| table.has(text)) {
-                continue;
-            }
-            let subject = part_subject(&path.replace('.', "-"), text);
+        for (path, id_type, fillers) in &ids {
+            let Some(text) = part.text(path).filter(|text| !is_filler(text, fillers)) else { continue };
+            let subject = part_subject(id_type, text);
             if !subjects.contains(&subject) {
                 subjects.push(subject);
             }
         }
     }
     subjects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{EvidenceBuilder, Origin};
+    use crate::inspection::fact_catalogue;
+    use crate::rule::Signatures;
+
+    #[test]
+    fn a_gpu_is_a_subject_by_each_id_that_names_it() {
+        const UUID: &str = "GPU-5e8f1a2b-3c4d-5e6f-7081-92a3b4c5d6e7";
+        const PDI: &str = "0x4917e5a9bae974c7";
+        let mut out = EvidenceBuilder::new(Origin::Recorded);
+        let mut gpu = |id: &str, uuid: Reading<&str>, pdi: Reading<&str>| {
+            let mut part = out.part("gpu", id);
+            part.fact("gpu.nvml.uuid", uuid, "test").fact("gpu.nvml.pdi", pdi, "test");
+        };
+        gpu("gpu:0", Reading::Known(UUID), Reading::Known(PDI));
+        // What stands for an id that was removed, and what could not be read, names nothing.
+        gpu("gpu:1", Reading::Known("GPU-00000000-0000-0000-0000-000000000000"), Reading::Known("0x0000000000000000"));
+        gpu("gpu:2", Reading::Known("[redacted]"), Reading::Absent);
+        let subjects = part_subjects(&out.finish(), fact_catalogue(), &Signatures::embedded().unwrap().tables);
+        assert_eq!(subjects, [part_subject("nvidia-uuid", UUID), part_subject("nvidia-pdi", PDI)]);
+    }
 }

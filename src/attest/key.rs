@@ -38,6 +38,36 @@ const SCRYPT_P: u32 = 1;
 const MAX_SCRYPT_BYTES: u64 = 1 << 30;
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
 
+/// The y coordinates of all points of small order, as RFC 8032, section 5.1.2, encodes them without the sign of x, and those
+/// that are encoded as y + p. Under such a key a signature can be made without any private key.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    with_ends(0, 0x01, 0x00),
+    with_ends(0xff, 0xec, 0x7f),
+    with_ends(0xff, 0xed, 0x7f),
+    with_ends(0xff, 0xee, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+const fn with_ends(between: u8, first: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+/// Bytes that are no key, since anybody can sign under them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a point of small order, under which anybody can sign")]
+pub struct SmallOrder;
+
 /// Why there is no key. No error shows any part of a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -82,6 +112,14 @@ pub enum KeyError {
     /// Never overwritten.
     #[error("{0:?} exists already, and a key is never overwritten")]
     Exists(PathBuf),
+    /// A public key that is none.
+    #[error("{path:?} is no key: {why}")]
+    SmallOrder {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: SmallOrder,
+    },
     /// Not a key of the kind that was asked for.
     #[error("{path:?} is not {expected}: {why}")]
     Malformed {
@@ -275,30 +313,44 @@ impl fmt::Debug for PublicKey {
 }
 
 impl PublicKey {
-    /// Wraps the 32 bytes of RFC 8032, section 5.1.2.
+    /// Wraps the 32 bytes of RFC 8032, section 5.1.2. For those that come from elsewhere there is [`Self::checked`].
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Wraps bytes that somebody says are a key.
+    ///
+    /// # Errors
+    ///
+    /// They are a point of small order.
+    pub fn checked(bytes: [u8; 32]) -> Result<Self, SmallOrder> {
+        let key = Self(bytes);
+        if key.is_small_order() { Err(SmallOrder) } else { Ok(key) }
+    }
+
+    fn is_small_order(&self) -> bool {
+        let mut y = self.0;
+        y[31] &= 0x7f;
+        SMALL_ORDER.contains(&y)
+    }
+
+    /// Reads 64 hexadecimal digits; `None` for anything else, and for a point of small order.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
-        Some(Self(bytes))
+        Self::checked(bytes_of_hex(text)?).ok()
+    }
+
+    /// Reads 64 hexadecimal digits, or PEM.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the end of a sentence that begins with what was read.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::checked(bytes_of(text)?).map_err(|error| error.to_string())
     }
 
     /// Reads a SubjectPublicKeyInfo in PEM. The error says what is wrong with it.
     pub fn from_pem(text: &str) -> Result<Self, String> {
-        let (label, document) = pkcs8::Document::from_pem(text).map_err(|error| error.to_string())?;
-        if label != PUBLIC_LABEL {
-            return Err("another kind of PEM".to_owned());
-        }
-        document
-            .as_bytes()
-            .strip_prefix(&SPKI_PREFIX)
-            .and_then(|key| key.try_into().ok())
-            .map(Self)
-            .ok_or_else(|| "not an Ed25519 key".to_owned())
+        Self::checked(bytes_of_pem(text)?).map_err(|error| error.to_string())
     }
 
     /// Reads a file with either of the two: PEM or hexadecimal digits.
@@ -310,10 +362,8 @@ impl PublicKey {
             why,
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| malformed("not text".to_owned()))?;
-        match Self::from_hex(text.trim()) {
-            Some(key) => Ok(key),
-            None => Self::from_pem(text).map_err(malformed),
-        }
+        let bytes = bytes_of(text).map_err(malformed)?;
+        Self::checked(bytes).map_err(|why| KeyError::SmallOrder { path: path.to_owned(), why })
     }
 
     /// The 32 bytes.
@@ -342,10 +392,31 @@ impl PublicKey {
         Digest::of(description.as_bytes())
     }
 
-    /// Whether that signature over those bytes was made with this key.
+    /// Whether that signature over those bytes was made with this key. Under a point of small order none was.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&signature::ED25519, &self.0).verify(message, signature).is_ok()
+        !self.is_small_order()
+            && UnparsedPublicKey::new(&signature::ED25519, &self.0).verify(message, signature).is_ok()
     }
+}
+
+fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn bytes_of_pem(text: &str) -> Result<[u8; 32], String> {
+    let (label, document) = pkcs8::Document::from_pem(text).map_err(|error| error.to_string())?;
+    if label != PUBLIC_LABEL {
+        return Err("another kind of PEM".to_owned());
+    }
+    let key = document.as_bytes().strip_prefix(&SPKI_PREFIX).and_then(|key| key.try_into().ok());
+    key.ok_or_else(|| "not an Ed25519 key".to_owned())
+}
+
+/// Of either of the two.
+fn bytes_of(text: &str) -> Result<[u8; 32], String> {
+    bytes_of_hex(text.trim()).map_or_else(|| bytes_of_pem(text), Ok)
 }
 
 fn plain_pem(der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
@@ -444,6 +515,28 @@ mod tests {
         let key = PublicKey::from_hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a").unwrap();
         assert_eq!(key.keyid().to_string(), "74c181c7ad8a0855d4b55e44d2ba87aabdddb196832571f15f92fece332e4916");
         assert_eq!(PublicKey::from_pem(&key.to_pem()).unwrap(), key);
+    }
+
+    #[test]
+    fn a_point_of_small_order_is_no_key() {
+        let message = b"anything";
+        // R and A are the neutral element and S is zero, which fulfils the equation for every message.
+        let mut nobodys = [0; 64];
+        nobodys[0] = 1;
+        for y in SMALL_ORDER {
+            for sign in [0, 0x80] {
+                let mut bytes = y;
+                bytes[31] |= sign;
+                let key = PublicKey::from_bytes(bytes);
+                assert!(!key.verify(message, &nobodys));
+                assert_eq!((PublicKey::checked(bytes), PublicKey::from_hex(&key.to_hex())), (Err(SmallOrder), None));
+                for text in [key.to_hex(), key.to_pem()] {
+                    assert!(PublicKey::parse(&text).unwrap_err().contains("under which anybody can sign"), "{text}");
+                }
+            }
+        }
+        let neutral = UnparsedPublicKey::new(&signature::ED25519, SMALL_ORDER[1]);
+        assert!(neutral.verify(message, &nobodys).is_ok(), "the equation alone does not refuse it");
     }
 
     #[test]

@@ -123,13 +123,18 @@ impl Statement {
         self.predicate.evidence = written.items;
     }
 
+    /// The subjects that are neither the unit nor its evidence: its parts, where nothing else was added.
+    pub fn part_subjects(&self) -> impl Iterator<Item = &Subject> {
+        self.subject.iter().filter(|subject| ![UNIT_SUBJECT, EVIDENCE_SUBJECT].contains(&subject.name.as_str()))
+    }
+
     /// The digest of `evidence.tar`, when there is such a subject.
     pub fn evidence_sha256(&self) -> Option<Digest> {
         self.subject.iter().find(|subject| subject.name == EVIDENCE_SUBJECT).map(|subject| subject.digest.sha256)
     }
 
     /// What in this statement contradicts the rest of it: the unit's digest, times, the session id (of one of
-    /// `signers`), ids that are there twice, inline bytes that are not those of their digest.
+    /// `signers`), databases and ids that are there twice, inline bytes that are not those of their digest.
     pub fn contradictions(&self, signers: &[Digest]) -> Vec<Contradiction> {
         let mut found = Vec::new();
         let mut differ = |what: &str, expected: String, observed: String| {
@@ -169,6 +174,12 @@ impl Statement {
             differ("session.s0", expected, session.s0.to_string());
         }
 
+        let mut names = BTreeSet::new();
+        for database in &predicate.databases {
+            if !names.insert(&database.name) {
+                differ("databases", "each one once".to_owned(), format!("{:?} twice", database.name));
+            }
+        }
         let mut ids = BTreeSet::new();
         for item in &predicate.evidence {
             if !ids.insert(&item.id) {

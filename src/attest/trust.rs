@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::Digest;
-use super::key::{self, KeyError, Locations, PublicKey};
+use super::key::{self, KeyError, Locations, PublicKey, SmallOrder};
 
 /// Name under which this machine's own key is trusted.
 pub const OWN_KEY_NAME: &str = "own key";
@@ -136,6 +136,7 @@ impl TrustedKeys {
                 let bad = digits.chars().position(|letter| !letter.is_ascii_hexdigit());
                 match bad {
                     Some(offset) => (number, column + offset, "not a hexadecimal digit".to_owned()),
+                    None if digits.len() == 64 => (number, column, format!("is no key: {SmallOrder}")),
                     None => (number, column, format!("{} hexadecimal digits, and a key has 64", digits.len())),
                 }
             })?;

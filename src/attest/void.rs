@@ -20,8 +20,19 @@ pub struct Void {
     pub voided_at: String,
     /// Digest of the envelope.
     pub voids: Digest,
+    /// Digest of what is signed in it: nobody signs the envelope itself, in which signatures can be added, left out and
+    /// put in another order. Absent in older ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Digest>,
     /// Why.
     pub reason: String,
+}
+
+impl Void {
+    /// The digests by which it names what it takes back.
+    pub fn targets(&self) -> impl Iterator<Item = Digest> {
+        std::iter::once(self.voids).chain(self.statement)
+    }
 }
 
 impl Statement<Void> {

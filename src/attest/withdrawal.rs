@@ -15,8 +15,8 @@ use super::verify::{Failure, FailureClass, Report, Signer};
 pub struct Withdrawal {
     /// What it is called: its file.
     pub name: String,
-    /// Digest of the envelope that it takes back.
-    pub voids: Digest,
+    /// Digests of what it takes back: of the envelope, and of what is signed in it.
+    targets: Vec<Digest>,
     voided_at: String,
     reason: String,
     /// Whether nothing about its own signatures is open.
@@ -41,7 +41,7 @@ impl Withdrawal {
         let predicate = &void.predicate;
         Some(Self {
             name: name.to_owned(),
-            voids: predicate.voids,
+            targets: predicate.targets().collect(),
             voided_at: predicate.voided_at.clone(),
             reason: predicate.reason.clone(),
             certain: report.indeterminate.is_empty(),
@@ -69,7 +69,7 @@ impl Withdrawals {
     pub fn new(all: Vec<Withdrawal>) -> Self {
         let mut by_target: HashMap<Digest, Vec<usize>> = HashMap::new();
         for (index, withdrawal) in all.iter().enumerate() {
-            by_target.entry(withdrawal.voids).or_default().push(index);
+            withdrawal.targets.iter().for_each(|target| by_target.entry(*target).or_default().push(index));
         }
         let mut this = Self { effective: vec![false; all.len()], all, by_target };
         // Whatever takes one back has to be looked at before it. Of those that name each other in a circle none has effect.
@@ -157,7 +157,7 @@ mod tests {
     fn withdrawal(index: usize, key: usize, voids: usize) -> Withdrawal {
         Withdrawal {
             name: index.to_string(),
-            voids: digest(voids),
+            targets: vec![digest(voids)],
             voided_at: String::new(),
             reason: String::new(),
             certain: true,

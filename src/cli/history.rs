@@ -1,8 +1,10 @@
 //! `yanji history`: the custody chain of a unit.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
-use yanji::attest::history::{Entry, History};
+use yanji::attest::Digest;
+use yanji::attest::history::{Entry, History, named_by};
 use yanji::report;
 
 use super::args::{Format, Global};
@@ -38,13 +40,15 @@ pub fn run(args: &HistoryArgs, global: &Global) -> anyhow::Result<Exit> {
         let verdict = checked.judgement.map(|judgement| judgement.verdict);
         entries.push(Entry { name: path.display().to_string(), report: checked.report, verdict, digests });
     }
-    for withdrawal in withdrawn::read(&found, &expectations) {
-        // Given documents are there already.
-        let is_new = |entry: &Entry| entry.report.envelope_sha256 != withdrawal.report.envelope_sha256;
-        if entries.iter().all(is_new) {
-            let (name, report) = (withdrawal.path.display().to_string(), withdrawal.report);
-            entries.push(Entry { name, report, verdict: None, digests: withdrawal.digests });
-        }
+    let given: HashSet<Digest> = entries.iter().filter_map(|entry| entry.report.envelope_sha256).collect();
+    let mut beside = withdrawn::read(&found, &expectations);
+    beside.retain(|withdrawal| withdrawal.report.envelope_sha256.is_none_or(|envelope| !given.contains(&envelope)));
+    // What merely lies there and is about other documents is nobody's question.
+    let chain: Vec<Digest> =
+        entries.iter().flat_map(|entry| entry.digests.iter().copied().chain(named_by(&entry.report))).collect();
+    for withdrawal in withdrawn::about(beside, chain) {
+        let (name, report) = (withdrawal.path.display().to_string(), withdrawal.report);
+        entries.push(Entry { name, report, verdict: None, digests: withdrawal.digests });
     }
     let history = History::new(entries, &signatures.tables);
     match global.format {

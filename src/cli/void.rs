@@ -39,6 +39,7 @@ pub struct VoidArgs {
 struct Voided<'a> {
     file: &'a PathBuf,
     voids: Digest,
+    statement: Digest,
     keyid: Digest,
     own: bool,
 }
@@ -56,14 +57,15 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     let key = key::signing_key(args.key.as_deref())?;
     let keyid = key.public().keyid();
     let own = envelope.signatures.iter().any(|signature| signature.keyid == keyid);
-    let voids = Digest::of(&bytes);
-    let statement = Statement::void(Void { voided_at: signer::now(), voids, reason: args.reason.clone() });
-    signer::write_envelope(&args.out, &Envelope::sign(statement.to_json()?, &key))?;
+    let (voids, statement) = (Digest::of(&bytes), Digest::of(&envelope.payload));
+    let reason = args.reason.clone();
+    let void = Statement::void(Void { voided_at: signer::now(), voids, statement: Some(statement), reason });
+    signer::write_envelope(&args.out, &Envelope::sign(void.to_json()?, &key))?;
     if !own {
         eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", path.display());
     }
     match global.format {
-        Format::Json => output::print_json(&Voided { file: &args.out, voids, keyid, own })?,
+        Format::Json => output::print_json(&Voided { file: &args.out, voids, statement, keyid, own })?,
         Format::Plain | Format::Csv => {
             output::print(&format!("Void: {voids}, signed by key {keyid}\n  {}\n", args.out.display()))?;
         }

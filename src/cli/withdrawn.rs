@@ -1,11 +1,11 @@
 //! Withdrawals that lie beside reports: whatever says that one of them does not count must not be overlooked.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use yanji::attest::document::{Document, Kind};
+use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::verify::{Expectations, Report, Signed, verify};
 use yanji::attest::withdrawal::{Withdrawal, Withdrawals};
@@ -21,6 +21,22 @@ pub struct Found {
     pub report: Report,
     /// Digests by which others may name it.
     pub digests: Vec<Digest>,
+    /// Digests by which it names what it takes back.
+    targets: Vec<Digest>,
+}
+
+impl Found {
+    /// The withdrawal, where it counts; `None`, and a notice on stderr, where it does not.
+    pub fn counted(&self) -> Option<Withdrawal> {
+        let Self { path, report, digests, .. } = self;
+        let name = path.display().to_string();
+        let withdrawal = Withdrawal::of(&name, report, digests);
+        if withdrawal.is_none() {
+            let class = report.class().map_or("", |class| class.as_str());
+            eprintln!("notice: {name} takes a document back, and does not count: {class}");
+        }
+        withdrawal
+    }
 }
 
 /// Those of the files that are withdrawals, each once. What is something else, or can't be read, is left out.
@@ -30,43 +46,58 @@ pub fn read(files: &[PathBuf], expectations: &Expectations) -> Vec<Found> {
         let bytes = small(path, MAX_DOCUMENT_BYTES)?;
         let envelope = Envelope::parse(&bytes).ok()?;
         // By all of its bytes: a copy with a damaged signature must not hide the one that counts.
-        if !seen.insert(Digest::of(&bytes)) || !is_withdrawal(&envelope) {
+        if !seen.insert(Digest::of(&bytes)) {
             return None;
         }
+        let Ok(Document::Void(void)) = Document::read(&envelope.payload) else { return None };
+        let targets = void.predicate.targets().collect();
         let timestamps = small(&timestamp::beside(path), timestamp::MAX_SIDECAR_BYTES);
         let signed = Signed { envelope: &bytes, timestamps: timestamps.as_deref() };
         let nothing = || "no evidence".to_owned();
         let report = verify(signed, None::<&[u8]>, expectations, &mut |_, _| Err(nothing()));
-        Some(Found { path: path.clone(), report, digests: digests(&bytes) })
+        Some(Found { path: path.clone(), report, digests: digests(&bytes), targets })
     });
     withdrawals.collect()
 }
 
 /// The withdrawals among the files. Those that do not count are named on stderr.
 pub fn gather(files: &[PathBuf], expectations: &Expectations) -> Withdrawals {
-    let mut valid = Vec::new();
-    for Found { path, report, digests } in read(files, expectations) {
-        let name = path.display().to_string();
-        match Withdrawal::of(&name, &report, &digests) {
-            Some(withdrawal) => valid.push(withdrawal),
-            None => {
-                let class = report.class().map_or("", |class| class.as_str());
-                eprintln!("notice: {name} takes a document back, and does not count: {class}");
+    Withdrawals::new(read(files, expectations).iter().filter_map(Found::counted).collect())
+}
+
+/// Those of the withdrawals that take back one of the documents with these digests, or a withdrawal of one, and count.
+/// Those that do not are named on stderr; of all others nothing is said.
+pub fn about(found: Vec<Found>, documents: impl IntoIterator<Item = Digest>) -> Vec<Found> {
+    let mut by_target: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (index, withdrawal) in found.iter().enumerate() {
+        withdrawal.targets.iter().for_each(|target| by_target.entry(*target).or_default().push(index));
+    }
+    let mut looked_at = vec![false; found.len()];
+    let mut counted = vec![false; found.len()];
+    let mut waiting: Vec<Digest> = documents.into_iter().collect();
+    while let Some(digest) = waiting.pop() {
+        for index in by_target.remove(&digest).into_iter().flatten() {
+            if !looked_at[index] {
+                looked_at[index] = true;
+                if found[index].counted().is_some() {
+                    counted[index] = true;
+                    waiting.extend(&found[index].digests);
+                }
             }
         }
     }
-    Withdrawals::new(valid)
+    found.into_iter().zip(counted).filter_map(|(withdrawal, counted)| counted.then_some(withdrawal)).collect()
 }
 
-/// Digests by which others may name an envelope: of the file, and of what it was before somebody co-signed.
+/// Digests by which others may name an envelope: of the file, of what it was before somebody co-signed, and of what is signed
+/// in it, which stays the same whatever becomes of the signatures.
 pub fn digests(envelope: &[u8]) -> Vec<Digest> {
     let mut digests = vec![Digest::of(envelope)];
-    digests.extend(Envelope::parse(envelope).map(|it| it.digests()).unwrap_or_default());
+    if let Ok(envelope) = Envelope::parse(envelope) {
+        digests.extend(envelope.digests());
+        digests.push(Digest::of(&envelope.payload));
+    }
     digests
-}
-
-fn is_withdrawal(envelope: &Envelope) -> bool {
-    Document::read(&envelope.payload).is_ok_and(|document: Document| document.kind() == Kind::Void)
 }
 
 /// The bytes of a regular file that has no more.

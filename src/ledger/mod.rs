@@ -38,12 +38,14 @@ const MACHINE: [(&str, &[(&str, &str)]); 4] = [
     ("board serial number", &[("board:0", "board.serial"), ("platform", "platform.dmi.board_serial")]),
     ("chassis serial number", &[("chassis:0", "chassis.serial"), ("platform", "platform.dmi.chassis_serial")]),
 ];
+/// Position of the system's UUID in [`MACHINE`].
+const UUID: usize = 0;
 /// Position of the chassis in [`MACHINE`]: the nodes of one enclosure share it, and their power supplies.
 const CHASSIS: usize = 3;
 /// What it says of two different machines that one of these is equal. Boards are exchanged and makers give one serial number
 /// to all nodes of an enclosure, so that a person has to look.
 const MACHINE_STRENGTH: [(usize, (Severity, Confidence)); 3] = [
-    (0, (Severity::High, Confidence::Medium)),
+    (UUID, (Severity::High, Confidence::Medium)),
     (1, (Severity::Medium, Confidence::Low)),
     (2, (Severity::High, Confidence::Medium)),
 ];
@@ -213,6 +215,13 @@ enum Machines {
     Unknown,
 }
 
+impl Id {
+    /// Whether it is that of a part, which moves with it, and not of the machine or of the document.
+    fn is_of_part(&self) -> bool {
+        self.part != "platform" && self.fact != CHALLENGE
+    }
+}
+
 impl Sighting {
     /// The ids in evidence. Fillers name nothing and are left out, and so are those that a publisher removed, and network
     /// addresses that somebody assigned: management controllers give the same one to every machine.
@@ -304,16 +313,23 @@ impl Ledger {
         let mut again: HashMap<u32, Again> = HashMap::new();
         let mut told: HashSet<(u32, String)> = HashSet::new();
         // Two documents about one machine may have no part in common that has an id.
-        for hash in sighting.machine.iter().flatten() {
-            if let Some(earlier) = self.see(*hash, document, "platform")
-                && let Machines::Same(by) = self.machines(earlier.document, document)
-            {
+        let machine: Vec<Seen> =
+            sighting.machine.iter().flatten().filter_map(|hash| self.see(*hash, document, "platform")).collect();
+        let ids: Vec<(Id, Seen)> = sighting
+            .ids
+            .into_iter()
+            .filter_map(|id| self.see(id.hash, document, &id.part).map(|earlier| (id, earlier)))
+            .collect();
+        let with_shared_part: HashSet<u32> =
+            ids.iter().filter(|(id, _)| id.is_of_part()).map(|(_, earlier)| earlier.document).collect();
+        let share_part = |earlier: &Seen| with_shared_part.contains(&earlier.document);
+        for earlier in machine {
+            if let Machines::Same(by) = self.machines(earlier.document, document, share_part(&earlier)) {
                 again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
             }
         }
-        for id in sighting.ids {
-            let Some(earlier) = self.see(id.hash, document, &id.part) else { continue };
-            match self.machines(earlier.document, document) {
+        for (id, earlier) in ids {
+            match self.machines(earlier.document, document, share_part(&earlier)) {
                 Machines::Same(by) => {
                     let entry = again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
                     entry.parts += usize::from(id.part != "platform");
@@ -384,28 +400,30 @@ impl Ledger {
     }
 
     /// The same machine where at least as many of its ids are equal as differ: a board that was exchanged changes UUID and
-    /// board serial number, and a copied UUID alone makes no machine.
-    fn machines(&mut self, first: u32, second: u32) -> Machines {
+    /// board serial number, and a copied UUID alone makes no machine. Where the UUID differs, and the two have no part in
+    /// common either, equal serial numbers were copied, or given to all nodes of an enclosure.
+    fn machines(&mut self, first: u32, second: u32, share_part: bool) -> Machines {
         let found = |document: u32| self.documents.get(document as usize);
         let (Some(first), Some(second)) = (found(first), found(second)) else { return Machines::Unknown };
         let links = first.link.zip(second.link);
-        let (mut equal, mut differ) = (Vec::new(), 0);
+        let (mut equal, mut differ) = (Vec::new(), Vec::new());
         for (index, pair) in first.machine.iter().zip(&second.machine).enumerate() {
             match pair {
                 (Some(first), Some(second)) if first == second => equal.push(index),
-                (Some(_), Some(_)) => differ += 1,
+                (Some(_), Some(_)) => differ.push(index),
                 _ => {}
             }
         }
-        match (equal.as_slice(), differ) {
+        match (equal.as_slice(), differ.as_slice()) {
             // Of nodes of one enclosure nothing but the enclosure may be known.
-            ([] | [CHASSIS], 0) => match links {
+            ([] | [CHASSIS], []) => match links {
                 Some((first, second)) if self.chains.are_joined(first, second) => {
                     Machines::Same(vec![LINKED.to_owned()])
                 }
                 _ => Machines::Unknown,
             },
-            (equal, differ) if equal.len() >= differ && !equal.is_empty() => {
+            (_, [UUID, ..]) if !share_part => Machines::Different,
+            (equal, differ) if equal.len() >= differ.len() && !equal.is_empty() => {
                 Machines::Same(equal.iter().map(|index| MACHINE[*index].0.to_owned()).collect())
             }
             _ => Machines::Different,
@@ -504,6 +522,40 @@ mod tests {
                 assert!(duplicate.is_certain());
                 assert_eq!(duplicate.first, Place { document: "first".to_owned(), part: "dimm:A1".to_owned() });
                 assert_eq!(duplicate.machines_differ, uuid == B);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_serial_numbers_alone_make_no_machine_of_two_uuids() {
+        const UUIDS: [&str; 2] = ["4c4c4544-0042-3510-8056-b7c04f4a3733", "4c4c4544-0042-3510-8056-b7c04f4a3734"];
+        const BLANK: &str = "00000000-0000-0000-0000-000000000000";
+        let machine = |uuid: &str, module: &str| {
+            let mut out = EvidenceBuilder::new(Origin::Recorded);
+            out.part("platform", "platform").fact("platform.smbios.system_uuid", uuid, "test").fact(
+                "platform.smbios.system_serial",
+                "S373219X3A01234",
+                "test",
+            );
+            out.part("chassis", "chassis:0").fact("chassis.serial", "C819UAM12A01234", "test");
+            out.part("dimm", "dimm:A1").fact("dimm.spd.module_id", module, "test");
+            Sighting::of(&out.finish(), &Signatures::embedded().unwrap().tables)
+        };
+        const MODULES: [&str; 2] = ["80CE01231542B2BF08", "80CE01231542B2BF09"];
+        for (uuid, module, again, duplicates) in [
+            (UUIDS[1], MODULES[1], 0, 1),
+            // A board that was exchanged changes the UUID, and the parts stay; or the parts change, and the board stays.
+            (UUIDS[1], MODULES[0], 1, 0),
+            (UUIDS[0], MODULES[1], 1, 0),
+            (BLANK, MODULES[1], 1, 0),
+        ] {
+            let mut ledger = Ledger::default();
+            ledger.add("first", machine(UUIDS[0], MODULES[0]));
+            let shared = ledger.add("second", machine(uuid, module));
+            assert_eq!((shared.again.len(), shared.duplicates.len()), (again, duplicates), "{uuid} {module}");
+            for duplicate in &shared.duplicates {
+                assert_eq!(duplicate.fact, "system serial number");
+                assert!(duplicate.machines_differ && !duplicate.is_certain());
             }
         }
     }

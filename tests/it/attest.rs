@@ -146,6 +146,7 @@ fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Stri
         checks: statement.predicate.checks.clone(),
         verdict: statement.predicate.verdict.clone(),
         identity: Some(statement.predicate.identity.clone()),
+        subjects: None,
         same_signatures: true,
         signatures: None,
         burn: None,

@@ -123,6 +123,7 @@ impl Deal {
                 checks: Vec::new(),
                 verdict: statement.predicate.verdict.clone(),
                 identity: Some(statement.predicate.identity.clone()),
+                subjects: None,
                 same_signatures: true,
                 signatures: None,
                 burn: Some("the records show a burn-in".to_owned()),

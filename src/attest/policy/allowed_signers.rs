@@ -89,7 +89,9 @@ fn parse_line(line: &str) -> Result<AllowedSigner, &'static str> {
     {
         return Err("valid-before is not after valid-after");
     }
-    Ok(AllowedSigner { name, public: PublicKey::from_bytes(key), valid_from, valid_until })
+    let public =
+        PublicKey::checked(key).map_err(|_| "is no key: a point of small order, under which anybody can sign")?;
+    Ok(AllowedSigner { name, public, valid_from, valid_until })
 }
 
 fn is_key_type(word: &str) -> bool {
@@ -177,6 +179,13 @@ mod tests {
         };
         assert_eq!(signers, [plain, limited]);
         assert_eq!(skipped.iter().map(|it| it.line).collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn a_key_under_which_anybody_can_sign_is_none() {
+        let blob = [&BLOB_PREFIX[..], &[1], &[0; 31]].concat();
+        let (signers, skipped) = parse(&format!("mallory ssh-ed25519 {}\n", STANDARD.encode(blob)));
+        assert!(signers.is_empty() && skipped[0].why.contains("under which anybody can sign"), "{skipped:?}");
     }
 
     proptest! {

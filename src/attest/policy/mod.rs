@@ -470,12 +470,7 @@ fn fallen(
 
 /// A public key as 64 hexadecimal digits or in PEM.
 pub fn parse_public(text: &str) -> Result<PublicKey, String> {
-    match PublicKey::from_hex(text.trim()) {
-        Some(key) => Ok(key),
-        None => {
-            PublicKey::from_pem(text).map_err(|why| format!("is no public key (64 hexadecimal digits or PEM): {why}"))
-        }
-    }
+    PublicKey::parse(text).map_err(|why| format!("is no public key (64 hexadecimal digits or PEM): {why}"))
 }
 
 /// A time that passes: `7d`, `12h`, `1d 6h`. A day has 24 hours.

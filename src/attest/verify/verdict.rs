@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
-use crate::attest::statement::{Assurance, Database, SignedVerdict, Statement};
+use crate::attest::statement::{Assurance, Database, SignedVerdict, Statement, Subject};
 use crate::evidence::Evidence;
 use crate::ledger::Sighting;
 use crate::rule::Check;
@@ -23,6 +23,8 @@ pub struct Rederived {
     pub verdict: SignedVerdict,
     /// Who the machine is according to the evidence; `None` when the caller did not derive it.
     pub identity: Option<serde_json::Value>,
+    /// The subjects of its parts; `None` when the caller did not derive them.
+    pub subjects: Option<Vec<Subject>>,
     /// Whether the very signature set and policy were used that the statement names. Only then must everything be equal.
     pub same_signatures: bool,
     /// The signature set that was used now.
@@ -63,12 +65,26 @@ pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut R
             &signed.verdict.assurance.to_string(),
         );
     }
+    if let Some(now) = &rederived.signatures
+        && let Some(named) = signed.databases.iter().find(|it| it.name == now.name && it.sha256 == now.sha256)
+        && named.version != now.version
+    {
+        let what = format!("version of the database {:?}", now.name);
+        report.fail(FailureClass::VerdictMismatch, &what, &now.version, &named.version);
+    }
     let mut differences = Vec::new();
     if let Some(identity) = rederived.identity.as_ref().filter(|identity| **identity != signed.identity) {
         differences.push(Difference {
             what: "identity".to_owned(),
             signed: signed.identity.to_string(),
             now: identity.to_string(),
+        });
+    }
+    if let Some(subjects) = rederived.subjects.as_ref().filter(|subjects| !statement.part_subjects().eq(*subjects)) {
+        differences.push(Difference {
+            what: "subjects".to_owned(),
+            signed: names(statement.part_subjects()),
+            now: names(subjects.iter()),
         });
     }
     if signed.verdict != rederived.verdict {
@@ -97,6 +113,10 @@ pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut R
         }
         report.differences = differences;
     }
+}
+
+fn names<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
+    json(&subjects.map(|subject| subject.name.as_str()).collect::<Vec<_>>())
 }
 
 /// The checks that differ, in the order of the signed ones. Equal ones in another order differ as a whole.

@@ -9,6 +9,7 @@
 //! | one signature counted twice | `E_THRESHOLD` (4) | [`one_signature_twice_is_one_signer`] |
 //! | a key for receipts signs a report | `E_UNTRUSTED_SIGNER` (4) | `cli::custody::every_command_that_verifies_goes_by_the_policy_and_by_timestamps` |
 //! | a report that was taken back | `E_REVOKED` (4) | `cli::custody::a_report_that_its_signer_took_back_is_no_report_to_any_command` |
+//! | the same, with signatures left out, added or in another order | `E_REVOKED` (4) | `cli::custody::a_withdrawal_holds_whatever_becomes_of_the_signatures` |
 //! | replay: an old report, or a second one, for a challenge | `E_REPLAY` (4) | [`a_replayed_report_does_not_answer_a_new_challenge`], [`a_challenge_has_one_answer`] |
 //! | another machine's evidence spliced in | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
 //! | another GPU's evidence spliced in, or one GPU signs for another | `E_NONCE` (4) | `cli::device_attacks::attack_evidence_of_another_session_spliced_in`, `cli::device_attacks::attack_one_gpu_signs_for_another` |
@@ -31,8 +32,11 @@
 //! | evidence stripped | `E_EVIDENCE`, of devices `E_DEVICE_CHAIN` (4) | `cli::reports::without_its_container_a_report_is_verified_from_what_it_holds_inline_or_not_at_all`, `cli::device_attacks::attack_evidence_stripped` |
 //! | an old signature set | `E_POLICY` (4) | [`an_old_signature_set`] |
 //! | signature-set downgrade: old rules under a new version | `E_POLICY` (4) | [`a_signature_set_downgrade`] |
+//! | a signature set named twice, or under another version | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | [`a_signature_set_under_two_names`] |
 //! | a policy older than one seen | `E_POLICY` (4) | [`a_policy_older_than_one_seen`] |
 //! | a subject list that omits a part of the evidence | `E_VERDICT_MISMATCH` (4) | [`a_subject_list_that_omits_a_part`] |
+//! | the same, under another version of the tool | undecided (3) | [`a_subject_list_of_another_version`] |
+//! | a key under which anybody can sign | refused where it is read (2) | `cli::trust::a_key_under_which_anybody_can_sign_is_refused` |
 //! | serial numbers that look like others | `W_LOOKALIKE` (3) | [`a_serial_number_that_only_looks_like_another`] |
 //! | a tar with two entries of one name | `E_EVIDENCE` (4) | [`a_tar_with_two_entries_of_one_name`], `attest::the_container_has_plain_sorted_files_only` |
 
@@ -46,7 +50,7 @@ use yanji::attest::challenge::Issued;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
-use yanji::attest::statement::{Statement, session_id};
+use yanji::attest::statement::{Statement, part_subject, session_id, subject};
 
 use super::certify::TINY_PROFILE;
 use super::{Place, Ran};
@@ -420,6 +424,30 @@ fn a_signature_set_downgrade() {
 }
 
 #[test]
+fn a_signature_set_under_two_names() {
+    let place = seller();
+    place.certify("report", &[]);
+    let genuine = place.statement("report");
+    let trusted = ["report", "--key", "seller.pem.pub"];
+    // The first one of the name would be held against a policy, and the other one against the rules.
+    place.resign("report", |statement| {
+        let databases = &mut statement.predicate.databases;
+        databases.insert(0, databases[0].clone());
+        databases[0].version = "2099.1.1".to_owned();
+    });
+    let failure = assert_refused(&place, &trusted, "E_EVIDENCE");
+    assert_eq!((&failure["what"], &failure["observed"]), (&"databases".into(), &"\"signatures\" twice".into()));
+    place.resign("report", |statement| {
+        *statement = genuine.clone();
+        statement.predicate.databases[0].version = "2099.1.1".to_owned();
+    });
+    let failure = assert_refused(&place, &trusted, "E_VERDICT_MISMATCH");
+    assert_eq!(failure["what"], "version of the database \"signatures\"");
+    assert_eq!(failure["expected"].as_str(), Some(genuine.predicate.databases[0].version.as_str()));
+    assert_eq!(failure["observed"], "2099.1.1");
+}
+
+#[test]
 fn a_policy_older_than_one_seen() {
     let place = seller();
     place.certify("report", &[]);
@@ -460,6 +488,57 @@ fn a_subject_list_that_omits_a_part() {
         let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
         assert!(failure["observed"].as_str().unwrap().contains("subjects are not the parts"), "{failure}");
     }
+    // Nor may there be one of something that nobody looked at.
+    place.resign("report", |statement| {
+        *statement = genuine.clone();
+        statement.subject.push(subject("a better machine", Digest::of(b"x")));
+    });
+    let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
+    assert!(failure["observed"].as_str().unwrap().contains("subjects are not the parts"), "{failure}");
+}
+
+#[test]
+fn a_subject_list_of_another_version() {
+    let place = seller();
+    place.certify("report", &[]);
+    let genuine = place.statement("report");
+    let differences = || {
+        let json = place.run(["verify", "report", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+        json["reports"][0]["differences"].as_array().unwrap().clone()
+    };
+    place.resign("report", |statement| statement.predicate.tool.version = "0.0.1".to_owned());
+    assert_eq!(differences(), [] as [Json; 0]);
+    let changes: [fn(&mut Statement); 2] = [
+        |statement| statement.subject.retain(|subject| !subject.name.starts_with("hwid:")),
+        |statement| statement.subject.push(subject("a better machine", Digest::of(b"x"))),
+    ];
+    for change in changes {
+        place.resign("report", |statement| {
+            *statement = genuine.clone();
+            statement.predicate.tool.version = "0.0.1".to_owned();
+            change(statement);
+        });
+        let differences = differences();
+        assert_eq!(differences[0]["what"], "subjects", "{differences:?}");
+        assert!(differences[0]["now"].as_str().unwrap().contains("hwid:"), "{differences:?}");
+    }
+}
+
+#[test]
+fn every_gpu_is_a_subject() {
+    let place = seller();
+    place.certify("report", &[]);
+    let statement = place.statement("report");
+    let gpus = &RecordedMachine::server().nvidia.unwrap().gpus;
+    for gpu in gpus {
+        assert!(statement.subject.contains(&part_subject("nvidia-uuid", &gpu.uuid)), "{:?}", statement.subject);
+    }
+    let named = |id_type: &str| {
+        let prefix = format!("hwid:{id_type}:");
+        statement.subject.iter().filter(|subject| subject.name.starts_with(&prefix)).count()
+    };
+    assert_eq!(named("nvidia-uuid"), gpus.len());
+    place.run(["verify", "report", "--key", "seller.pem.pub"]).exits(3);
 }
 
 #[test]

@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 use serde_json::Value as Json;
 use yanji::attest::Digest;
 use yanji::attest::acceptance::{Acceptability, Acceptance};
-use yanji::attest::envelope::Envelope;
+use yanji::attest::envelope::{Envelope, Signature};
 use yanji::attest::key::Key;
 use yanji::attest::statement::Statement;
+use yanji::attest::void::Void;
 
 use super::{Place, Ran};
 use crate::support::RecordedMachine;
@@ -379,6 +380,79 @@ fn only_who_signed_a_document_takes_it_back() {
     void("void.json", "void.json", "seller").exits(2);
     place.run(["void", "seller.pem.pub", "--reason", "x", "-o", "no.json", "--key", "seller.pem"]).exits(2);
     place.run(["void", "delivered", "--reason", " ", "-o", "no.json", "--key", "seller.pem"]).exits(2);
+}
+
+#[test]
+fn a_withdrawal_holds_whatever_becomes_of_the_signatures() {
+    let place = start();
+    place.run(["cosign", "report", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
+    let signed = envelope(&place, "report/report.dsse.json");
+    let write = |signatures: Vec<Signature>| {
+        let changed = Envelope { payload: signed.payload.clone(), signatures };
+        fs::write(place.path("report/report.dsse.json"), changed.to_json()).unwrap();
+    };
+    let keys = ["--key", "seller.pem.pub", "--key", "buyer.pem.pub", "--format", "json"];
+    let run = |code: i32| {
+        let json = place.run(["verify", "report"].iter().chain(&keys)).exits(code).json();
+        let class = json["reports"][0]["failures"][0]["class"].as_str().map(str::to_owned);
+        let chain = place.run(["history", "report"].iter().chain(&keys)).exits(code).json();
+        assert_eq!(chain["documents"][0]["failures"][0]["class"].as_str().map(str::to_owned), class, "{chain:#}");
+        class
+    };
+    assert_eq!(run(3), None);
+    place.run(["void", "report", "--reason", "wrong", "-o", "report/void.json", "--key", "seller.pem"]).exits(0);
+    let [seller, buyer] = [0, 1].map(|index| signed.signatures[index].clone());
+    let junk = Signature { keyid: Digest::of(b"nobody"), bytes: [7; 64] };
+    for signatures in [
+        vec![seller.clone()],
+        vec![junk.clone(), seller.clone(), buyer.clone()],
+        vec![buyer.clone(), seller.clone()],
+        vec![junk, buyer.clone(), seller.clone()],
+        vec![seller.clone(), buyer.clone()],
+    ] {
+        let order: Vec<Digest> = signatures.iter().map(|signature| signature.keyid).collect();
+        write(signatures);
+        assert_eq!(run(4).as_deref(), Some("E_REVOKED"), "{order:?}");
+    }
+    // One that names the envelope alone is of before, and goes on to count for that.
+    let voids = Digest::of(&fs::read(place.path("report/report.dsse.json")).unwrap());
+    let void = Void { voided_at: "2026-01-01T00:00:00Z".to_owned(), voids, statement: None, reason: "old".to_owned() };
+    let payload = Statement::void(void).to_json().unwrap();
+    assert!(!String::from_utf8(payload.clone()).unwrap().contains("\"statement\""));
+    let old = Envelope::sign(payload, &key(&place, "seller")).to_json();
+    fs::write(place.path("report/void.json"), old).unwrap();
+    assert_eq!(run(4).as_deref(), Some("E_REVOKED"));
+}
+
+#[test]
+fn a_history_is_about_the_documents_that_were_named() {
+    let place = start();
+    certify(&place, &RecordedMachine::server(), "seller", "other", &[]);
+    let void = |file: &str, out: &str, signer: &str| {
+        let key = format!("{signer}.pem");
+        place.run(["void", file, "--reason", "wrong machine", "-o", out, "--key", &key]).exits(0);
+    };
+    let run = |code: i32| {
+        let ran = history(&place, &["report"], &["--format", "json"]).exits(code);
+        let names = ran.json()["documents"].as_array().unwrap().iter().map(|step| step["name"].clone()).collect();
+        (ran.stderr, Json::Array(names))
+    };
+    // Whatever is about another report, and lies here.
+    void("other", "report/foreign.json", "stranger");
+    void("other", "report/others.json", "seller");
+    let (stderr, names) = run(3);
+    assert_eq!((stderr.contains("takes a document back"), names), (false, serde_json::json!(["report"])));
+    // Somebody whom nobody trusts changes nothing, nor does who takes that back.
+    void("report", "report/strange.json", "stranger");
+    void("report/strange.json", "report/strange-void.json", "seller");
+    let (stderr, names) = run(3);
+    let notice = "notice: report/strange.json takes a document back, and does not count: E_UNTRUSTED_SIGNER";
+    assert!(stderr.contains(notice), "{stderr}");
+    assert_eq!(names, serde_json::json!(["report"]));
+    void("report", "report/void.json", "seller");
+    void("report/void.json", "report/void-void.json", "seller");
+    let (_, names) = run(4);
+    assert_eq!(names, serde_json::json!(["report", "report/void.json", "report/void-void.json"]));
 }
 
 #[test]

@@ -70,6 +70,35 @@ fn a_policy_is_made_edited_and_used() {
 }
 
 #[test]
+fn a_key_under_which_anybody_can_sign_is_refused() {
+    let place = seller();
+    place.certify("report", &[]);
+    const WORDS: &str = "is no key: a point of small order, under which anybody can sign";
+    fs::create_dir_all(place.path("config/yanji")).unwrap();
+    place.policy(&[]);
+    // The neutral element of the curve, and one of its encodings that is not canonical, with the other sign.
+    for hex in [format!("01{}", "00".repeat(31)), format!("ee{}", "ff".repeat(31))] {
+        fs::write(place.path("anybody.pub"), &hex).unwrap();
+        let ran = place.run(["verify", "report", "--key", "anybody.pub"]).exits(2);
+        assert!(ran.stderr.contains(WORDS), "{}", ran.stderr);
+        let ran = trust(&place, &["add", "x", "--public", "anybody.pub", "--role", "seller"]).exits(2);
+        assert!(ran.stderr.contains(WORDS), "{}", ran.stderr);
+        trust(&place, &["add", "x", "--public", &hex, "--role", "seller"]).exits(2);
+        fs::write(place.path("config/yanji/trusted_keys"), format!("anybody {hex}\n")).unwrap();
+        let ran = place.run(["verify", "report"]).exits(2);
+        assert!(ran.stderr.contains(WORDS), "{}", ran.stderr);
+        fs::remove_file(place.path("config/yanji/trusted_keys")).unwrap();
+        // By hand, into the policy.
+        let before = fs::read_to_string(place.path("trust.toml")).unwrap();
+        let key = format!("\n[[key]]\nname = \"x\"\npublic = \"{hex}\"\nroles = [\"seller\"]\n");
+        fs::write(place.path("trust.toml"), before.clone() + &key).unwrap();
+        let ran = trust(&place, &["sign"]).exits(2);
+        assert!(ran.stderr.contains("under which anybody can sign"), "{}", ran.stderr);
+        fs::write(place.path("trust.toml"), before).unwrap();
+    }
+}
+
+#[test]
 fn minimums_say_what_they_expected_and_what_they_saw() {
     let place = seller();
     place.certify("report", &[]);
