@@ -186,9 +186,11 @@ impl Verifier {
     fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
         let mut judgement = judgement.filter(|_| report.is_valid())?;
         let mut open = Vec::new();
-        if report.differences.iter().any(|difference| difference.what == "identity") {
-            // Another version of the tool may read the identity otherwise; whose report this is, is open until then.
-            open.push("the signed identity is not the one that this version reads".to_owned());
+        // Another version of the tool may read them otherwise; whose report this is, is open until then.
+        for what in ["identity", "subjects"] {
+            if report.differences.iter().any(|difference| difference.what == what) {
+                open.push(format!("the signed {what} is not what this version reads"));
+            }
         }
         for Failure { class, what, expected, observed } in &report.indeterminate {
             open.push(format!("{class}: {what} is {observed}, not {expected}"));
