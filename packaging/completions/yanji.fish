@@ -249,7 +249,7 @@ complete -c yanji -n "__fish_yanji_using_subcommand evidence; and __fish_seen_su
 complete -c yanji -n "__fish_yanji_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "get" -d 'Write one item, once its digest is the one that was signed'
 complete -c yanji -n "__fish_yanji_using_subcommand evidence; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c yanji -n "__fish_yanji_using_subcommand redact" -l hide -d 'What to hide: serials (serial numbers, UUIDs, hardware addresses and other ids of one unit), and names of facts' -r
-complete -c yanji -n "__fish_yanji_using_subcommand redact" -s o -l out -d 'Folder for the certificate and its private file; made when it is missing' -r -F
+complete -c yanji -n "__fish_yanji_using_subcommand redact" -s o -l out -d 'Folder for the certificate; made when it is missing. Its private file is written beside it: DIR.private-salts.json' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand redact" -l key -d 'Private key to sign with [default: this machine\'s own, made on first use], or the public key of somebody whose signature counts [default: this machine\'s own and $XDG_CONFIG_HOME/yanji/trusted_keys] (with --trust: on the policy). May be given several times' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand redact" -l trust -d 'Trust policy that says whose signatures count and what a report must reach, instead of trusted_keys' -r -F
 complete -c yanji -n "__fish_yanji_using_subcommand redact" -l tsa-root -d 'Root certificate of a time-stamping authority to believe, PEM; beside those of the policy' -r -F
@@ -312,7 +312,7 @@ complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subc
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l nonce -d 'What the devices were asked to sign: 64 hexadecimal digits. Without it the nonce of each file counts, which says nothing about when' -r
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l device-root -d 'Authority that vouches for devices beside NVIDIA\'s own, PEM. May be given several times' -r -F
-complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l revoked -d 'Serial number of a certificate that was revoked, hexadecimal. May be given several times' -r
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l revoked -d 'Serial number of a certificate that was revoked, hexadecimal, with or without colons. May be given several times' -r
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'
 csv\t'A table for a spreadsheet; of verify only'"

@@ -36,6 +36,9 @@ Environment:
               Reports then say `simulated`, and no policy accepts them
   YANJI_BMC_USER, YANJI_BMC_PASSWORD
               Who asks the management controller that --bmc names
+  YANJI_PASSPHRASE
+              Passphrase of the private key that signs, and of one that `key gen` makes; without it
+              the terminal is asked
   NO_COLOR    No colours";
 
 /// Options of every command.

@@ -155,15 +155,15 @@ pub fn check(path: &Path, expectations: &Expectations, signatures: &Signatures) 
 /// The same, and nothing that lies beside it takes it back.
 pub fn check_standing(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
     let mut checked = check(path, expectations, signatures)?;
-    let withdrawals = withdrawn::gather(&search::beside(&[path.to_owned()]), expectations);
-    withdrawals.apply(&withdrawn::digests(&checked.opened.envelope), &mut checked.report);
+    checked.withdraw(path, expectations);
     if !checked.report.is_valid() {
         checked.judgement = None;
     }
     Ok(checked)
 }
 
-/// Opens one document and verifies who signed it, and that its evidence is what was signed.
+/// Opens one document and verifies who signed it, that its evidence is what was signed, and that nothing which lies beside it
+/// takes it back.
 pub fn check_evidence(path: &Path, expectations: &Expectations) -> anyhow::Result<Checked> {
     let opened = Files::named(&locate(path))?.read()?;
     let report = match &opened.too_large {
@@ -171,10 +171,18 @@ pub fn check_evidence(path: &Path, expectations: &Expectations) -> anyhow::Resul
         None => verify_evidence(opened.signed(), opened.evidence()?, expectations),
     };
     let by_policy = expectations.policy.is_some();
-    Ok(Checked { opened, report, judgement: None, evidence: None, burn: None, by_policy })
+    let mut checked = Checked { opened, report, judgement: None, evidence: None, burn: None, by_policy };
+    checked.withdraw(path, expectations);
+    Ok(checked)
 }
 
 impl Checked {
+    /// Counts the withdrawals that lie beside it.
+    fn withdraw(&mut self, path: &Path, expectations: &Expectations) {
+        let withdrawals = withdrawn::gather(&search::beside(&[path.to_owned()]), expectations);
+        withdrawals.apply(&withdrawn::digests(&self.opened.envelope), &mut self.report);
+    }
+
     /// Prints why a document is not valid, with the exit code for that; `None` for a valid one.
     pub fn refusal(&self, global: &Global) -> anyhow::Result<Option<Exit>> {
         if self.report.is_valid() {

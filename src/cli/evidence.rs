@@ -16,8 +16,8 @@ use super::args::{Format, Global};
 use super::checked::{self, Opened};
 use super::error::CliError;
 use super::exit::Exit;
-use super::output;
 use super::terms::TermsArgs;
+use super::{output, signer};
 
 /// Arguments of `yanji evidence`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +69,9 @@ struct ListedItem<'a> {
 /// Runs `yanji evidence`.
 pub fn run(args: &EvidenceArgs, global: &Global) -> anyhow::Result<Exit> {
     let (EvidenceCommand::List { report, terms } | EvidenceCommand::Get { report, terms, .. }) = &args.command;
+    if let EvidenceCommand::Get { out: Some(out), .. } = &args.command {
+        signer::refuse_existing(out)?;
+    }
     let checked = checked::check_evidence(report, &terms.expectations()?)?;
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
@@ -145,7 +148,7 @@ fn get(statement: &Statement, opened: &Opened, id: &str, out: Option<&Path>) -> 
     match out {
         Some(out) => {
             let written = copy.as_file().sync_all().and_then(|()| {
-                copy.persist(out).map_err(|error| error.error)?;
+                copy.persist_noclobber(out).map_err(|error| error.error)?;
                 Ok(())
             });
             written.with_context(|| CliError::usage(format!("cannot write {}", out.display())))

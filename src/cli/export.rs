@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use yanji::attest::bundle::bundle;
 use yanji::attest::envelope;
 use yanji::attest::page::page;
-use yanji::whole_file;
 
 use super::error::CliError;
-use super::output;
 use super::timestamp::Stamped;
+use super::{output, signer};
 
 /// Arguments of `yanji export`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +34,7 @@ pub struct ExportArgs {
     pub signature: Option<PathBuf>,
 }
 
-/// Writes the files that were asked for.
+/// Writes the files that were asked for, none of which may be there yet.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     if args.output.is_none() && args.html.is_none() && args.pae.is_none() && args.signature.is_none() {
         bail!(
@@ -44,21 +43,30 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         );
     }
     let Stamped { envelope, sidecar, .. } = Stamped::load(&args.report)?;
+    let mut files: Vec<(PathBuf, Vec<u8>)> = Vec::new();
     if let Some(file) = &args.html {
-        write(file, page(&envelope).as_bytes())?;
+        files.push((file.clone(), page(&envelope).into_bytes()));
     }
     if let Some(file) = &args.pae {
-        write(file, &envelope::pae(&envelope.payload))?;
+        files.push((file.clone(), envelope::pae(&envelope.payload)));
     }
     let several = envelope.signatures.len() > 1;
     for signature in &envelope.signatures {
         let name = |file: &Path| if several { with_key(file, &signature.keyid.to_string()) } else { file.to_owned() };
         if let Some(file) = &args.signature {
-            write(&name(file), &signature.bytes)?;
+            files.push((name(file), signature.bytes.to_vec()));
         }
         if let Some(file) = &args.output {
-            write(&name(file), (bundle(&envelope, signature, &sidecar).to_string() + "\n").as_bytes())?;
+            files.push((name(file), (bundle(&envelope, signature, &sidecar).to_string() + "\n").into_bytes()));
         }
+    }
+    // All or none of them.
+    for (file, _) in &files {
+        signer::refuse_existing(file)?;
+    }
+    for (file, content) in &files {
+        signer::write_new(file, content)?;
+        output::print(&format!("{}\n", file.display()))?;
     }
     Ok(())
 }
@@ -68,10 +76,4 @@ fn with_key(file: &Path, keyid: &str) -> PathBuf {
     let key = &keyid[..16.min(keyid.len())];
     let ending = file.extension().map(|ending| ending.to_string_lossy());
     file.with_extension(ending.map_or_else(|| key.to_owned(), |ending| format!("{key}.{ending}")))
-}
-
-fn write(file: &Path, content: &[u8]) -> anyhow::Result<()> {
-    whole_file::write(file, |out| out.write_all(content))
-        .with_context(|| CliError::usage(format!("cannot write {}", file.display())))?;
-    output::print(&format!("{}\n", file.display()))
 }

@@ -11,8 +11,14 @@ use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use yanji::attest::key::{self, Key, KeyError, Locations, PublicKey};
 use zeroize::Zeroizing;
 
+use super::error::CliError;
+
 /// Environment variable that holds the passphrase of a private key.
 pub const PASSPHRASE_VARIABLE: &str = "YANJI_PASSPHRASE";
+/// What to do where nobody can be asked for the passphrase of a key that there is.
+const PASSPHRASE_HINT: &str = "set YANJI_PASSPHRASE, or run on a terminal to be asked";
+/// The same of a key that is made.
+const NEW_PASSPHRASE_HINT: &str = "give --passphrase-file FILE, set YANJI_PASSPHRASE, or run on a terminal to be asked; --no-passphrase makes a key without one";
 /// The longest passphrase that is read from a file or a terminal.
 const MAX_PASSPHRASE_BYTES: usize = 4096;
 
@@ -85,6 +91,15 @@ pub fn run(args: &KeyArgs) -> anyhow::Result<()> {
 
 /// Loads a private key; asks for its passphrase when it has one: `YANJI_PASSPHRASE`, else a prompt on the terminal.
 pub fn load_private(path: &Path) -> anyhow::Result<Key> {
+    // A public half is readable by all, and no secret was exposed by that.
+    if PublicKey::load(path).is_ok() {
+        let file = path.display().to_string();
+        let hint = match file.strip_suffix(".pub") {
+            Some(private) => format!("give the private half: {private}"),
+            None => "give the private half: the file of the same name without .pub".to_owned(),
+        };
+        bail!(CliError::usage(format!("{file} is the public half of a key, which signs nothing")).hint(hint));
+    }
     with_passphrase(path, |passphrase| Key::load(path, passphrase))
 }
 
@@ -115,7 +130,7 @@ fn with_passphrase<T>(path: &Path, mut load: impl FnMut(Option<&[u8]>) -> Result
     }
     let passphrase = match passphrase_from_env()? {
         Some(passphrase) => passphrase,
-        None => prompt(&format!("Passphrase of {}: ", path.display()))?,
+        None => prompt(&format!("Passphrase of {}: ", path.display()), PASSPHRASE_HINT)?,
     };
     Ok(load(Some(passphrase.as_bytes()))?)
 }
@@ -133,19 +148,26 @@ fn show(key: &PublicKey, public_path: &Path, private_path: Option<&Path>) -> any
 
 fn new_passphrase(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
     let passphrase = if let Some(file) = file {
-        let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-        read_line(opened).with_context(|| format!("cannot read a passphrase from {}", file.display()))?
+        let unreadable = || {
+            CliError::usage(format!("cannot read a passphrase from {}", file.display()))
+                .hint("give a text file whose first line is the passphrase: --passphrase-file FILE")
+        };
+        File::open(file).map_err(anyhow::Error::new).and_then(read_line).with_context(unreadable)?
     } else if let Some(passphrase) = passphrase_from_env()? {
         passphrase
     } else {
-        let passphrase = prompt("Passphrase for the new key: ")?;
-        if passphrase != prompt("The same passphrase again: ")? {
-            bail!("the two passphrases differ");
+        let passphrase = prompt("Passphrase for the new key: ", NEW_PASSPHRASE_HINT)?;
+        if passphrase != prompt("The same passphrase again: ", NEW_PASSPHRASE_HINT)? {
+            bail!(CliError::usage("the two passphrases differ").hint("no key was made; run it again"));
         }
         passphrase
     };
     if passphrase.is_empty() {
-        bail!("the passphrase is empty; use --no-passphrase for a key without one");
+        let source = match file {
+            Some(file) => format!("the first line of {} is", file.display()),
+            None => "the passphrase is".to_owned(),
+        };
+        bail!(CliError::usage(format!("{source} empty")).hint("--no-passphrase makes a key without one"));
     }
     Ok(passphrase)
 }
@@ -154,7 +176,7 @@ fn passphrase_from_env() -> anyhow::Result<Option<Zeroizing<String>>> {
     match env::var(PASSPHRASE_VARIABLE) {
         Ok(passphrase) => Ok(Some(Zeroizing::new(passphrase))),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => bail!("{PASSPHRASE_VARIABLE} is not UTF-8"),
+        Err(env::VarError::NotUnicode(_)) => bail!(CliError::usage(format!("{PASSPHRASE_VARIABLE} is not UTF-8"))),
     }
 }
 
@@ -170,17 +192,16 @@ fn read_line(mut input: impl Read) -> anyhow::Result<Zeroizing<String>> {
     }
     let line = bytes[..length].split(|&byte| byte == b'\n').next().unwrap_or_default();
     if line.len() == bytes.len() {
-        bail!("the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes");
+        bail!(CliError::usage(format!("the passphrase is longer than {MAX_PASSPHRASE_BYTES} bytes")));
     }
-    let text = std::str::from_utf8(line).context("the passphrase is not UTF-8")?;
+    let text = std::str::from_utf8(line).with_context(|| CliError::usage("the passphrase is not UTF-8"))?;
     Ok(Zeroizing::new(text.trim_end_matches('\r').to_owned()))
 }
 
-/// Asks on the terminal without showing what is typed.
-fn prompt(question: &str) -> anyhow::Result<Zeroizing<String>> {
-    let terminal = File::options().read(true).write(true).open("/dev/tty").with_context(|| {
-        format!("no terminal to ask for a passphrase on; set {PASSPHRASE_VARIABLE}, or see `yanji key gen --help`")
-    })?;
+/// Asks on the terminal without showing what is typed. `hint` is what to do where there is none.
+fn prompt(question: &str, hint: &str) -> anyhow::Result<Zeroizing<String>> {
+    let none = || CliError::usage("no terminal to ask for a passphrase on").hint(hint);
+    let terminal = File::options().read(true).write(true).open("/dev/tty").with_context(none)?;
     (&terminal).write_all(question.as_bytes())?;
     let hidden = HiddenInput::start(&terminal)?;
     let line = read_line(&terminal);

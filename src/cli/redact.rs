@@ -8,7 +8,7 @@ use serde::Serialize;
 use yanji::attest::Digest;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::redact::{Hide, Source, redact};
-use yanji::whole_file;
+use yanji::{report, whole_file};
 
 use super::args::{Format, Global};
 use super::error::CliError;
@@ -18,8 +18,8 @@ use super::{checked, inspect, output};
 
 /// Name of the signed certificate.
 pub const CERTIFICATE_FILE: &str = "certificate.dsse.json";
-/// Name of the file with the salts. Nobody else may read it.
-pub const SALTS_FILE: &str = "private-salts.json";
+/// What the file with the salts is called behind the name of the folder. Nobody else may read it.
+pub const SALTS_ENDING: &str = ".private-salts.json";
 
 /// Arguments of `yanji redact`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub struct RedactArgs {
     /// What to hide: serials (serial numbers, UUIDs, hardware addresses and other ids of one unit), and names of facts
     #[arg(long, value_name = "serials|FACT", required = true, value_delimiter = ',')]
     pub hide: Vec<String>,
-    /// Folder for the certificate and its private file; made when it is missing
+    /// Folder for the certificate; made when it is missing. Its private file is written beside it: DIR.private-salts.json
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -48,7 +48,7 @@ struct Redacted<'a> {
 
 /// Verifies a report, then signs what it comes to without what is hidden and without the raw evidence.
 pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
-    let (certificate, private) = (args.out.join(CERTIFICATE_FILE), args.out.join(SALTS_FILE));
+    let (certificate, private) = (args.out.join(CERTIFICATE_FILE), salts_path(&args.out)?);
     signer::refuse_existing(&certificate)?;
     signer::refuse_existing(&private)?;
     let hide = Hide::parse(&args.hide).map_err(|error| {
@@ -62,19 +62,19 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
     if let Some(exit) = checked.refusal(global)? {
         return Ok(exit);
     }
-    let report = &checked.report;
+    let found = &checked.report;
     let (Some(statement), Some(evidence), Some(envelope_sha256)) =
-        (&report.statement, &checked.evidence, report.envelope_sha256)
+        (&found.statement, &checked.evidence, found.envelope_sha256)
     else {
         bail!(CliError::usage(format!("{} is no report, and only a report is redacted", args.report.display())));
     };
-    if !report.differences.is_empty() {
+    if !found.differences.is_empty() {
         bail!(
             CliError::usage("the report comes out otherwise with this tool and these signatures")
                 .hint("redact it with the version of yanji and the --signatures that made it")
         );
     }
-    let signers: Vec<Digest> = report.signers.iter().map(|signer| signer.keyid).collect();
+    let signers: Vec<Digest> = found.signers.iter().map(|signer| signer.keyid).collect();
     let burn = checked.burn.as_deref();
     let source = Source { statement, envelope_sha256, signers: &signers, evidence, burn };
     let (statement, salts) = redact(source, &hide, signer::now(), &signatures.tables)?;
@@ -100,11 +100,25 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
             hidden,
         })?,
         Format::Plain | Format::Csv => output::print(&format!(
-            "Certificate, signed by key {keyid}: {hidden} values hidden, evidence withheld\n  {}\n\
+            "Certificate, signed by key {keyid}: {} hidden, evidence withheld\n  {}\n\
              Private file with the salts and the hidden values; keep it to yourself\n  {}\n",
+            report::plural(hidden, "value"),
             certificate.display(),
             private.display()
         ))?,
     }
     Ok(Exit::Success)
+}
+
+/// Beside the folder: whoever publishes all that lies in it publishes no secret.
+fn salts_path(folder: &Path) -> anyhow::Result<PathBuf> {
+    let Some(name) = folder.file_name() else {
+        bail!(
+            CliError::usage(format!("{} has no name, after which the private file is called", folder.display()))
+                .hint("name the folder: -o public")
+        );
+    };
+    let mut name = name.to_owned();
+    name.push(SALTS_ENDING);
+    Ok(folder.with_file_name(name))
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use yanji::attest::write::{ENVELOPE_FILE, STATEMENT_FILE};
 
 use super::checked;
-use super::redact::{CERTIFICATE_FILE, SALTS_FILE};
+use super::redact::{CERTIFICATE_FILE, SALTS_ENDING};
 
 /// Folders inside of each other.
 const MAX_DEPTH: usize = 32;
@@ -87,8 +87,9 @@ fn may_be_withdrawal(path: &Path) -> bool {
 
 /// Whether it has the name of something else: a hundred thousand reports are not read twice.
 fn is_known(path: &Path) -> bool {
-    let known = [ENVELOPE_FILE, CERTIFICATE_FILE, STATEMENT_FILE, SALTS_FILE];
-    path.file_name().is_some_and(|name| known.iter().any(|known| name == *known))
+    let known = [ENVELOPE_FILE, CERTIFICATE_FILE, STATEMENT_FILE];
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    known.iter().any(|known| name == *known) || name.ends_with(SALTS_ENDING)
 }
 
 impl Found {

@@ -66,12 +66,12 @@ impl SignerArgs {
     }
 }
 
-/// Whether a file can be made there; asked before anything is verified.
+/// Refuses a file that is there already; asked before anything is verified.
 pub fn refuse_existing(path: &Path) -> anyhow::Result<()> {
     if path.symlink_metadata().is_ok() {
         bail!(
-            CliError::usage(format!("{} exists already, and nothing signed is overwritten", path.display()))
-                .hint("choose another -o, or move the old one away")
+            CliError::usage(format!("{} exists already, and nothing is overwritten", path.display()))
+                .hint("choose another name, or move the old one away")
         );
     }
     Ok(())
@@ -79,7 +79,12 @@ pub fn refuse_existing(path: &Path) -> anyhow::Result<()> {
 
 /// Writes a signed envelope into a new file.
 pub fn write_envelope(path: &Path, envelope: &Envelope) -> anyhow::Result<()> {
-    whole_file::write_new(path, 0o644, envelope.to_json().as_bytes())
+    write_new(path, envelope.to_json().as_bytes())
+}
+
+/// Writes a new file, which everybody may read.
+pub fn write_new(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    whole_file::write_new(path, 0o644, content)
         .with_context(|| CliError::usage(format!("cannot write {}", path.display())))
 }
 

@@ -14,7 +14,7 @@ use yanji::whole_file;
 
 use super::error::CliError;
 use super::input::small_file;
-use super::{checked, output};
+use super::{checked, output, signer};
 
 /// The largest file of root certificates.
 const MAX_ROOTS_BYTES: usize = 1 << 20;
@@ -60,11 +60,11 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
     }
     let Some(file) = &args.response else {
         let Some(file) = &args.request else { bail!(CliError::usage("give --tsa, --request or --response")) };
+        signer::refuse_existing(file)?;
         let signatures = stamped.unstamped()?;
         let Some(signature) = signatures.first() else { return Ok(()) };
         let request = Request::new(&signature.bytes)?.to_der();
-        whole_file::write(file, |out| out.write_all(&request))
-            .with_context(|| CliError::usage(format!("cannot write {}", file.display())))?;
+        signer::write_new(file, &request)?;
         return output::print(&format!(
             "{}: a request over the signature by key {}\n",
             file.display(),
@@ -142,7 +142,7 @@ impl Stamped {
         Ok(signatures)
     }
 
-    /// Adds a response after everything about it was checked that can be.
+    /// Adds a response that is not there yet, after everything about it was checked that can be.
     fn add(&mut self, response: &[u8], request: Option<&Request>, roots: &Authorities) -> anyhow::Result<()> {
         let refused = || CliError::usage("the response was not added").hint("the report is unchanged");
         let token = Token::from_response(response).with_context(refused)?;
@@ -157,6 +157,10 @@ impl Stamped {
         }
         let verified = if roots.is_empty() { token.check_signature() } else { token.verify(roots) };
         let authority = verified.with_context(refused)?;
+        if self.sidecar.responses.iter().any(|added| added == response) {
+            let beside = self.path.display();
+            return output::print(&format!("{beside}: this response was there already, and was not added again\n"));
+        }
         if self.sidecar.responses.len() == MAX_TIMESTAMPS {
             bail!(anyhow::anyhow!("there are {MAX_TIMESTAMPS} timestamps already").context(refused()));
         }

@@ -97,9 +97,17 @@ pub fn run(args: &TrustArgs, global: &Global) -> anyhow::Result<()> {
         TrustCommand::Init { name, expires } => init(&args.file, name, *expires, &signer()?),
         TrustCommand::Add(add) => {
             let keys = add.keys()?;
-            edit(&args.file, &signer()?, |_, text| {
-                keys.into_iter().try_fold(text.to_owned(), |text, key| Ok(policy::add_key(&text, key)?))
-            })
+            let mut added = String::new();
+            edit(&args.file, &signer()?, |policy, text| {
+                keys.into_iter().try_fold(text.to_owned(), |text, key| {
+                    refuse_known(policy, &key, &args.file)?;
+                    let name = for_terminal(&key.name, output::style());
+                    added += &format!("added {name}: key {}\n", key.public.keyid());
+                    Ok(policy::add_key(&text, key)?)
+                })
+            })?;
+            // An id has as many digits as a key, and only here does it show that one was taken for the other.
+            output::print(&added)
         }
         TrustCommand::Revoke { key_name, at, reason } => edit(&args.file, &signer()?, |policy, text| {
             Ok(policy::add_revocation(text, find_key(policy, key_name)?, *at, reason)?)
@@ -282,6 +290,15 @@ fn in_force(file: &Path, text: &[u8], key: &Key, state: &State) -> anyhow::Resul
     }
 }
 
+/// A key is in a policy once, with all of its roles.
+fn refuse_known(policy: &TrustPolicy, key: &NewKey, file: &Path) -> anyhow::Result<()> {
+    let Some(known) = policy.keys.iter().find(|known| known.public == key.public) else { return Ok(()) };
+    bail!(CliError::usage(format!("key {:?}: is the key of {:?}", key.name, known.name)).hint(format!(
+        "a key is listed once: add the role to its roles in {}, raise the version there, then: yanji trust sign",
+        file.display()
+    )))
+}
+
 fn find_key(policy: &TrustPolicy, name: &str) -> anyhow::Result<Digest> {
     if let Some(keyid) = Digest::parse(name) {
         return Ok(keyid);
@@ -329,9 +346,10 @@ impl AddArgs {
         let (Some(name), Some(public)) = (&self.name, &self.public) else {
             bail!(CliError::usage("a key has a name and --public PUB"));
         };
-        let public = match PublicKey::from_hex(public) {
-            Some(key) => key,
-            None => PublicKey::load(Path::new(public))?,
+        let is_hex = public.len() == 64 && public.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let public = match is_hex {
+            true => PublicKey::parse(public).map_err(|why| CliError::usage(format!("{public} is no key: {why}")))?,
+            false => PublicKey::load(Path::new(public))?,
         };
         Ok(vec![key(name.clone(), public, self.valid_from, self.valid_until)])
     }

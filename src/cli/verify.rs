@@ -217,7 +217,7 @@ impl Verifier {
 fn read_salts(path: &Path) -> anyhow::Result<Salts> {
     let wrong = || {
         CliError::usage(format!("{} is no private file of a certificate", path.display()))
-            .hint("yanji redact writes it beside the certificate: private-salts.json")
+            .hint("yanji redact writes it beside the certificate's folder: DIR.private-salts.json")
     };
     let mut bytes = Vec::new();
     let file = File::open(path).with_context(wrong)?;

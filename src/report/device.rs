@@ -2,7 +2,7 @@
 
 use super::style::{Style, Tone};
 use super::verification::{failure_lines, lines};
-use super::{Table, for_terminal};
+use super::{Table, for_terminal, plural};
 use crate::attest::device::{Device, Steps};
 use crate::attest::verify::Failure;
 use crate::parse::spdm;
@@ -18,6 +18,8 @@ pub struct DeviceRow<'a> {
     pub steps: &'a Steps,
     /// The root that its chain leads to.
     pub root: Option<&'a str>,
+    /// Whether the nonce that it was held against came with the evidence, and so says nothing about when.
+    pub own_nonce: bool,
 }
 
 /// Every device with its certificates, then what failed and what is not proven.
@@ -38,11 +40,12 @@ pub fn devices_plain(
     text += &lines("NOT proven", not_proven, style);
     let valid = failures.is_empty();
     let (tone, word) = if valid { (Tone::Good, "valid") } else { (Tone::Bad, "INVALID") };
-    text + &format!("{} devices, {} failures: {}\n", devices.len(), failures.len(), style.paint(tone, word))
+    let (devices, failures) = (plural(devices.len(), "device"), plural(failures.len(), "failure"));
+    text + &format!("{devices}, {failures}: {}\n", style.paint(tone, word))
 }
 
 fn fields(row: &DeviceRow<'_>, style: Style) -> Table {
-    let DeviceRow { device, steps, root, .. } = row;
+    let DeviceRow { device, steps, root, own_nonce, .. } = row;
     let report = &device.report;
     let mut table = Table::new(&["field", "value"]);
     let mut add = |field: &str, value: Option<String>| {
@@ -86,7 +89,8 @@ fn fields(row: &DeviceRow<'_>, style: Style) -> Table {
         ("firmware matches", steps.firmware),
         ("identity", steps.identity),
     ] {
-        add(name, Some(word(step).to_owned()));
+        let whose = if *own_nonce && name == "nonce matches" && step.is_some() { ", the file's own" } else { "" };
+        add(name, Some(format!("{}{whose}", word(step))));
     }
     table
 }

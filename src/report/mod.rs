@@ -38,6 +38,12 @@ pub use verification::{failures_plain, verification_plain};
 
 use crate::evidence::Value;
 
+/// A number of things: `1 device`, `2 devices`.
+pub fn plural(count: usize, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
 /// Bytes for a person: `16 GiB`, `3.84 TB` would be decimal and is not used, since firmware counts in powers of two.
 pub fn binary_bytes(bytes: i64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];

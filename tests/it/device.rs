@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use vgpu::attest::{Authority, Contents, Identity, Signer, vbios_field};
 use yanji::attest::device::{
-    Chain, Device, DeviceKind, Entry, EvidenceFile, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, Terms, Verification, compare,
-    read,
+    Chain, Device, DeviceKind, Entry, EvidenceFile, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber, Terms,
+    Verification, compare, read,
 };
 use yanji::attest::verify::FailureClass;
 use yanji::parse::spdm::{self, OpaqueField};
@@ -287,8 +287,8 @@ fn each_thing_that_can_be_wrong_with_a_device_has_its_class() {
     fails(&old.verify(&at(NOW)), FailureClass::DeviceChain, "validity");
     fails(&good.verify(&at("2020-01-01T00:00:00Z")), FailureClass::DeviceChain, "validity");
 
-    let revoked = [good.chain.certificates[1].serial.to_lowercase()];
-    assert_eq!(revoked[0], format!("41{PDI}"));
+    assert_eq!(good.chain.certificates[1].serial, format!("41{PDI}").to_uppercase());
+    let revoked = [SerialNumber::parse(&format!("41{PDI}")).unwrap()];
     let terms = Terms { revoked: &revoked, ..at(NOW) };
     fails(&good.verify(&terms), FailureClass::DeviceChain, "revocation");
 

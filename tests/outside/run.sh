@@ -80,6 +80,7 @@ certified=0
 "$yanji" certify --host host.tar.zst --out good --key seller.pem >/dev/null || certified=$?
 [ -f good/report.dsse.json ] || { echo "certify gave no report (exit $certified)" >&2; exit 1; }
 stamp() { # REPORT AUTHORITY
+  rm -f q.tsq
   "$yanji" timestamp "$1" --request q.tsq >/dev/null
   (cd "$2" && openssl ts -reply -config ca.cnf -section authority -queryfile ../q.tsq -out ../a.tsr) 2>/dev/null
   "$yanji" timestamp "$1" --response a.tsr --request q.tsq --tsa-root "$2/root.pem" >/dev/null

@@ -45,7 +45,7 @@ pub struct Certificate {
     pub subject: String,
     /// Issuer (RFC 4514).
     pub issuer: String,
-    /// Serial number, upper-case hexadecimal digits.
+    /// Serial number, upper-case hexadecimal digits of whole bytes.
     pub serial: String,
     /// From when on it is valid.
     #[serde(serialize_with = "as_text")]
@@ -67,6 +67,32 @@ pub struct Certificate {
     serial_number: Option<String>,
     #[serde(skip)]
     tcb_info: Vec<u8>,
+}
+
+/// The serial number of a certificate as a person writes it: hexadecimal digits, with the colons of OpenSSL, blanks or `0x`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SerialNumber(String);
+
+impl SerialNumber {
+    /// Reads 1 to 64 digits, leading zeros aside; `None` of anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text: String = text.chars().filter(|it| *it != ':' && !it.is_ascii_whitespace()).collect();
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
+        let significant = digits.trim_start_matches('0');
+        let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        // Whole bytes, as in a certificate.
+        let zeros = match significant.len() {
+            0 => "00",
+            length if length % 2 == 1 => "0",
+            _ => "",
+        };
+        (is_hex && significant.len() <= 64).then(|| Self(format!("{zeros}{}", significant.to_ascii_uppercase())))
+    }
+
+    /// The digits as in [`Certificate::serial`].
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Why bytes are no chain.
@@ -239,9 +265,9 @@ impl Chain {
         }
     }
 
-    /// Whether none of the certificates has one of those serial numbers, written as [`Certificate::serial`].
-    pub fn check_revocation(&self, revoked: &[String]) -> Result<(), Fault> {
-        match self.certificates.iter().find(|it| revoked.iter().any(|serial| serial.eq_ignore_ascii_case(&it.serial))) {
+    /// Whether none of the certificates has one of those serial numbers.
+    pub fn check_revocation(&self, revoked: &[SerialNumber]) -> Result<(), Fault> {
+        match self.certificates.iter().find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
             None => Ok(()),
             Some(certificate) => Err(Fault {
                 what: "revocation",
@@ -355,5 +381,33 @@ fn serial_bytes(bytes: &[u8]) -> &[u8] {
     match bytes {
         [0, rest @ ..] if !rest.is_empty() => rest,
         _ => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_number_is_the_same_however_it_is_written() {
+        let normal = |text: &str| SerialNumber::parse(text).map(|serial| serial.as_str().to_owned());
+        for text in [
+            "412921CE551E4EEDA3",
+            "41:29:21:ce:55:1e:4e:ed:a3",
+            "0x412921ce551e4eeda3",
+            "00412921CE551E4EEDA3",
+            "0412921CE551E4EEDA3",
+            " 41 29 21 CE 55 1E 4E ED A3\n",
+            "00:41:29:21:ce:55:1e:4e:ed:a3",
+        ] {
+            assert_eq!(normal(text).as_deref(), Some("412921CE551E4EEDA3"), "{text}");
+        }
+        // As `serial_bytes` leaves them.
+        assert_eq!(normal("a1b").as_deref(), Some("0A1B"));
+        assert_eq!(normal("0").as_deref(), Some("00"));
+        let long = "1".repeat(65);
+        for text in ["", " ", ":", "0x", "xyz", "41-29", "0x0x41", "+41", "\u{ff14}1", &long] {
+            assert_eq!(normal(text), None, "{text}");
+        }
     }
 }

@@ -150,7 +150,10 @@ pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
         }
         _ => {
             let report = std::str::from_utf8(text).ok().and_then(decode);
-            return report.filter(|report| !report.is_empty()).map(EvidenceFile::Report).ok_or(FileError::Unknown);
+            return report
+                .filter(|report| report.starts_with(&REPORT_START))
+                .map(EvidenceFile::Report)
+                .ok_or(FileError::Unknown);
         }
     };
     match devices.len() {

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use serde::Serialize;
 
-pub use chain::{Certificate, Chain, ChainError, DeviceKind, Fault, MAX_CHAIN_BYTES, Pdi};
+pub use chain::{Certificate, Chain, ChainError, DeviceKind, Fault, MAX_CHAIN_BYTES, Pdi, SerialNumber};
 pub use evidence::{DeviceEvidence, Format, Via};
 pub use file::{Entry, EvidenceFile, FileError, MAX_FILE_BYTES, read};
 pub use fleet::{Fleet, compare};
@@ -54,8 +54,8 @@ pub struct Terms<'a> {
     pub roots: &'a Roots,
     /// When the certificates have to be valid.
     pub at: Timestamp,
-    /// Serial numbers of revoked certificates, hexadecimal.
-    pub revoked: &'a [String],
+    /// Serial numbers of revoked certificates.
+    pub revoked: &'a [SerialNumber],
     /// What the device was asked to sign; `None` where nobody knows.
     pub nonce: Option<[u8; NONCE_BYTES]>,
 }

@@ -10,7 +10,7 @@ use super::{
     TrustPolicy, Version, parse_duration, parse_public,
 };
 use crate::attest::Digest;
-use crate::attest::device::Pdi;
+use crate::attest::device::{Pdi, SerialNumber};
 use crate::attest::key::PublicKey;
 use crate::attest::statement::Assurance;
 
@@ -175,11 +175,8 @@ impl WireKey {
 
 impl WireRevokedDevice {
     fn check(self) -> Result<RevokedDevice, PolicyError> {
-        let serial = |text: &str| {
-            let digits = text.trim_start_matches("0x").to_ascii_uppercase();
-            let is_hex = (1..=64).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            is_hex.then_some(DeviceId::Certificate(digits))
-        };
+        let serial =
+            |text: &str| SerialNumber::parse(text).map(|serial| DeviceId::Certificate(serial.as_str().to_owned()));
         let id = match (&self.certificate, &self.pdi) {
             (Some(text), None) => serial(text),
             (None, Some(text)) => Pdi::parse(text).map(DeviceId::Pdi),

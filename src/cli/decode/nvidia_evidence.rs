@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use jiff::Timestamp;
 use serde::Serialize;
 use yanji::attest::device::{
-    Certificate, Device, DeviceKind, Entry, EvidenceFile, MAX_FILE_BYTES, Pdi, RootError, Roots, Steps, Terms, compare,
-    read,
+    Certificate, Device, DeviceKind, Entry, EvidenceFile, MAX_FILE_BYTES, Pdi, RootError, Roots, SerialNumber, Steps,
+    Terms, compare, read,
 };
 use yanji::attest::verify::{Failure, FailureClass};
 use yanji::parse::spdm;
@@ -33,9 +33,9 @@ pub struct NvidiaEvidenceArgs {
     /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
     #[arg(long = "device-root", value_name = "PEM")]
     pub device_roots: Vec<PathBuf>,
-    /// Serial number of a certificate that was revoked, hexadecimal. May be given several times
-    #[arg(long = "revoked", value_name = "SERIAL")]
-    pub revoked: Vec<String>,
+    /// Serial number of a certificate that was revoked, hexadecimal, with or without colons. May be given several times
+    #[arg(long = "revoked", value_name = "SERIAL", value_parser = parse_serial)]
+    pub revoked: Vec<SerialNumber>,
 }
 
 /// 32 bytes.
@@ -47,6 +47,11 @@ fn parse_nonce(text: &str) -> Result<Nonce, String> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode_to_slice(digits, &mut nonce).map_err(|_| "a nonce has 64 hexadecimal digits".to_owned())?;
     Ok(Nonce(nonce))
+}
+
+fn parse_serial(text: &str) -> Result<SerialNumber, String> {
+    let wrong = || "a serial number has 1 to 64 hexadecimal digits, such as openssl x509 -text prints them".to_owned();
+    SerialNumber::parse(text).ok_or_else(wrong)
 }
 
 /// Adds the roots in the files.
@@ -174,10 +179,13 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     if unfresh {
         not_proven.push("that any of it is fresh: no nonce was given, and the one in a file is whoever's".to_owned());
     }
-    if args.revoked.is_empty() {
-        not_proven.push("that no certificate was revoked: revocation was not looked up".to_owned());
+    // Of no device there is nothing that could have been proven.
+    if !checked.is_empty() {
+        if args.revoked.is_empty() {
+            not_proven.push("that no certificate was revoked: revocation was not looked up".to_owned());
+        }
+        not_proven.push("that the firmware is good: there are no references for the measurements".to_owned());
     }
-    not_proven.push("that the firmware is good: there are no references for the measurements".to_owned());
     let document = Document {
         valid: failures.is_empty(),
         devices: checked.iter().map(DeviceView::from).collect(),
@@ -188,7 +196,7 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     };
     match format {
         Format::Json => output::print_json(&document)?,
-        Format::Plain | Format::Csv => output::print(&plain(&checked, &document))?,
+        Format::Plain | Format::Csv => output::print(&plain(&checked, &document, args.nonce.is_none()))?,
     }
     Ok(if failures.is_empty() { Exit::Success } else { Exit::AttestationInvalid })
 }
@@ -222,10 +230,14 @@ fn load(files: &[PathBuf], failures: &mut Vec<Failure>) -> anyhow::Result<Vec<So
         }
     }
     if reports.len() != chains.len() && failures.is_empty() {
-        bail!(
-            CliError::usage(format!("{} reports and {} chains were given", reports.len(), chains.len()))
-                .hint("give each report together with its PEM chain")
-        );
+        let count = |count: usize, thing: &str| match count {
+            0 => format!("no {thing}"),
+            count => report::plural(count, thing),
+        };
+        let observed = format!("{} and {}", count(reports.len(), "report"), count(chains.len(), "chain"));
+        let expected = "each report together with its PEM chain";
+        failures.push(Failure::new(FailureClass::Format, "files", expected, &observed));
+        return Ok(sources);
     }
     for ((file, report), chain) in reports.into_iter().zip(chains) {
         let entry = Entry { report, chain, ..Entry::default() };
@@ -294,7 +306,7 @@ impl<'a> From<&'a Checked> for DeviceView<'a> {
     }
 }
 
-fn plain(checked: &[Checked], document: &Document<'_>) -> String {
+fn plain(checked: &[Checked], document: &Document<'_>, own_nonce: bool) -> String {
     let devices: Vec<report::DeviceRow<'_>> = checked
         .iter()
         .map(|it| report::DeviceRow {
@@ -302,6 +314,7 @@ fn plain(checked: &[Checked], document: &Document<'_>) -> String {
             device: &it.device,
             steps: &it.steps,
             root: it.root.as_deref(),
+            own_nonce,
         })
         .collect();
     report::devices_plain(&devices, document.failures, document.warnings, document.not_proven, output::style())

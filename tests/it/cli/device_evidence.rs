@@ -76,10 +76,15 @@ fn nvidias_samples_are_decoded_and_verified() {
         (&json!("BLACKWELL"), &json!("G525"))
     );
     assert!(blackwell["notProven"].to_string().contains("no nonce was given"));
-    decode(&place, &two[..1]).exits(2);
     let revoked = decode(&place, &["hopper_evidence.json", "--revoked", "412921ce551e4eeda3"]).exits(4).json();
     assert_eq!(classes(&revoked), ["E_DEVICE_CHAIN"]);
 
+    let plain = place.run(["decode", "nvidia-evidence", "hopper_evidence.json"]).exits(0).stdout;
+    assert!(plain.contains("ok, the file's own") && plain.ends_with("1 device, 0 failures: valid\n"), "{plain}");
+    let hopper: Json = serde_json::from_slice(&fs::read(place.path("hopper_evidence.json")).unwrap()).unwrap();
+    let asked = hopper[0]["nonce"].as_str().unwrap();
+    let plain = place.run(["decode", "nvidia-evidence", "hopper_evidence.json", "--nonce", asked]).exits(0);
+    assert!(!plain.stdout.contains("the file's own"), "{}", plain.stdout);
     let plain = place.run(["decode", "nvidia-evidence", "multi_switch_ls10.json"]).exits(4).stdout;
     assert!(plain.ends_with("4 devices, 3 failures: INVALID\n"), "{plain}");
     assert!(
@@ -246,5 +251,56 @@ fn a_device_that_cannot_be_read_hides_no_other() {
             (1, &json!("E_FORMAT"), &json!("three.json#2"))
         );
         assert!(failures[0]["observed"].as_str().unwrap().contains(observed), "{failures:?}");
+    }
+}
+
+#[test]
+fn a_revoked_certificate_is_found_however_its_serial_number_is_written() {
+    let place = Place::new();
+    let (report, chain) = device(&place, &Authority::new("TEST CA").unwrap(), "11223344556677aa");
+    let entry = json!({"evidence": hex::encode(report), "certificate": chain});
+    fs::write(place.path("device.json"), entry.to_string()).unwrap();
+    let run = |serial: &str| decode(&place, &["device.json", "--device-root", "root.pem", "--revoked", serial]);
+    for serial in [
+        "4111223344556677AA",
+        "41:11:22:33:44:55:66:77:aa",
+        "0x4111223344556677aa",
+        "004111223344556677AA",
+        " 41 11 22 33 44 55 66 77 aa",
+    ] {
+        let document = run(serial).exits(4).json();
+        assert_eq!(
+            (classes(&document), &document["devices"][0]["steps"]["revocation"]),
+            (vec!["E_DEVICE_CHAIN"], &json!(false))
+        );
+    }
+    let other = run("41:11:22:33:44:55:66:77:ab").exits(0).json();
+    assert_eq!(other["devices"][0]["steps"]["revocation"], true);
+    for wrong in ["", " ", "xyz", "0x", "41-11"] {
+        let ran = run(wrong).exits(2);
+        assert!(ran.stderr.contains("1 to 64 hexadecimal digits"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_report_without_its_chain_proves_nothing_and_says_nothing_of_firmware() {
+    let place = Place::new();
+    let (report, chain) = device(&place, &Authority::new("TEST CA").unwrap(), "11223344556677aa");
+    for (name, content) in
+        [("report", report.as_slice()), ("chain", chain.as_bytes()), ("null", b"null"), ("no", b"[]")]
+    {
+        fs::write(place.path(name), content).unwrap();
+    }
+    for (files, observed) in [
+        (&["report"][..], "1 report and no chain"),
+        (&["chain"], "no report and 1 chain"),
+        (&["report", "chain", "report"], "2 reports and 1 chain"),
+        (&["null"], "neither JSON, nor PEM, nor a measurement report"),
+        (&["no"], "no device in it"),
+    ] {
+        let document = decode(&place, files).exits(4).json();
+        assert_eq!(classes(&document), ["E_FORMAT"], "{document:#}");
+        assert_eq!(document["failures"][0]["observed"], observed);
+        assert_eq!((&document["devices"], &document["notProven"]), (&json!([]), &json!([])));
     }
 }

@@ -78,11 +78,15 @@ fn no_hidden_value_is_anywhere_in_the_public_file() {
     assert!(secrets.len() > 25, "{secrets:?}");
     let ran = redact(&place, "serials", "public").exits(0);
     assert!(
-        ran.stdout.contains("public/certificate.dsse.json") && ran.stdout.contains("public/private-salts.json"),
+        ran.stdout.contains("public/certificate.dsse.json") && ran.stdout.contains("public.private-salts.json"),
         "{}",
         ran.stdout
     );
-    let mode = fs::metadata(place.path("public/private-salts.json")).unwrap().permissions().mode();
+    // Whoever publishes the folder publishes the certificate alone.
+    let published: Vec<_> =
+        fs::read_dir(place.path("public")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(published, ["certificate.dsse.json"]);
+    let mode = fs::metadata(place.path("public.private-salts.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let bytes = fs::read(place.path("public/certificate.dsse.json")).unwrap();
@@ -118,6 +122,13 @@ fn no_hidden_value_is_anywhere_in_the_public_file() {
     }
     place.run(["history", "public", "report", "--key", "seller.pem.pub"]).exits(3);
     redact(&place, "serials", "public").exits(2);
+    // Nor are the salts of a certificate that was moved away overwritten.
+    fs::remove_dir_all(place.path("public")).unwrap();
+    let ran = redact(&place, "serials", "public/").exits(2);
+    assert!(ran.stderr.contains("public.private-salts.json exists already"), "{}", ran.stderr);
+    assert!(redact(&place, "serials", ".").exits(2).stderr.contains("hint: name the folder"));
+    redact(&place, "serials", "deep/second/").exits(0);
+    assert!(place.path("deep/second.private-salts.json").exists());
 }
 
 #[test]
@@ -125,7 +136,7 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
     let machine = RecordedMachine::server();
     let place = start(&machine);
     redact(&place, "serials,platform.smbios.system_product", "public").exits(0);
-    let salts = "public/private-salts.json";
+    let salts = "public.private-salts.json";
     assert!(verify(&place, &[]).exits(3).stdout.contains(" hidden values are"));
     let ran = verify(&place, &["--reveal", salts]).exits(3);
     assert!(!ran.stdout.contains(" hidden values are"), "{}", ran.stdout);

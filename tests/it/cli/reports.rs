@@ -444,3 +444,19 @@ fn a_browser_checks_the_signature_with_a_key_that_is_typed_in() {
     let page = fs::read_to_string(place.path("page.html")).unwrap();
     assert!(!page.contains(&hex) && !page.contains("http://") && !page.contains("https://"));
 }
+
+#[test]
+fn an_export_overwrites_nothing_and_writes_all_of_its_files_or_none() {
+    let place = signed().place();
+    let report = fs::read(place.path("report/report.dsse.json")).unwrap();
+    for options in [&["--pae"][..], &["--signature"], &["--sigstore", "-o"]] {
+        let ran = place
+            .run(["export", "report", "--html", "page.html"].iter().chain(options).chain(&["report/report.dsse.json"]));
+        let ran = ran.exits(2);
+        assert!(ran.stderr.contains("exists already, and nothing is overwritten\nhint: "), "{}", ran.stderr);
+        assert!(!place.path("page.html").exists());
+    }
+    assert!(fs::read(place.path("report/report.dsse.json")).unwrap() == report);
+    place.run(["export", "report", "--html", "page.html", "--pae", "pae.bin"]).exits(0);
+    place.run(["export", "report", "--html", "page.html"]).exits(2);
+}

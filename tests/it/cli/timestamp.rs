@@ -66,12 +66,19 @@ fn a_request_is_carried_to_an_authority_and_its_response_back() {
     place.run(["timestamp", "report", "--request", "q.tsq"]).exits(0);
     let request = fs::read(place.path("q.tsq")).unwrap();
     fs::write(place.path("a.tsr"), authority.answer(&request)).unwrap();
+    let ran = place.run(["timestamp", "report", "--request", "q.tsq"]).exits(2);
+    assert!(ran.stderr.contains("q.tsq exists already"), "{}", ran.stderr);
+    assert!(fs::read(place.path("q.tsq")).unwrap() == request);
     // A second request has another nonce, and the first response does not answer it.
     place.run(["timestamp", "report", "--request", "other.tsq"]).exits(0);
     let ran = place.run(["timestamp", "report", "--response", "a.tsr", "--request", "other.tsq"]).exits(2);
     assert!(ran.stderr.contains("it answers another request"), "{}", ran.stderr);
     assert!(!place.path("report/report.timestamps.json").exists());
     place.run(["timestamp", "report", "--response", "a.tsr", "--request", "q.tsq", "--tsa-root", "root.pem"]).exits(0);
+    let sidecar = fs::read(place.path("report/report.timestamps.json")).unwrap();
+    let ran = place.run(["timestamp", "report", "--response", "a.tsr"]).exits(0);
+    assert!(ran.stdout.contains("was there already, and was not added again"), "{}", ran.stdout);
+    assert!(fs::read(place.path("report/report.timestamps.json")).unwrap() == sidecar);
     place.run(["verify", "report", "--key", "seller.pub", "--tsa-root", "root.pem"]).exits(3);
     assert!(authority.openssl_accepts(
         &fs::read(place.path("a.tsr")).unwrap(),

@@ -44,9 +44,13 @@ fn a_policy_is_made_edited_and_used() {
     assert_refused(&place, &VERIFY, "E_UNTRUSTED_SIGNER");
     let ran = trust(&place, &["add", "seller-inc", "--public", "seller.pem.pub", "--role", "seller"]).exits(0);
     assert!(ran.stdout.contains("version 2"), "{}", ran.stdout);
+    let seller = Key::load(&place.path("seller.pem"), None).unwrap().public().keyid();
+    assert!(ran.stdout.ends_with(&format!("\nadded seller-inc: key {seller}\n")), "{}", ran.stdout);
     let ran = verify(&place).exits(3);
     assert!(ran.stdout.contains("\"seller-inc\""), "{}", ran.stdout);
-    trust(&place, &["add", "twice", "--public", "seller.pem.pub", "--role", "witness"]).exits(2);
+    let ran = trust(&place, &["add", "twice", "--public", "seller.pem.pub", "--role", "witness"]).exits(2);
+    assert!(ran.stderr.contains("\"twice\": is the key of \"seller-inc\"\nhint: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("then: yanji trust sign"), "{}", ran.stderr);
 
     let shown = trust(&place, &["show"]).exits(0).stdout;
     assert!(shown.contains("key seller-inc: seller; may sign: certify\n"), "{shown}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -214,4 +214,50 @@ fn a_build_statement_is_signed_and_nothing_that_could_pass_for_a_report() {
         assert!(ran.stderr.contains(why), "{}", ran.stderr);
         assert!(!place.path("bad.dsse.json").exists());
     }
+}
+
+/// The same command where there is no terminal to ask on.
+fn without_terminal(place: &Place, args: &[&str]) -> Ran {
+    let own = place.command(args);
+    let mut command = Command::new("setsid");
+    command.arg("--wait").arg(own.get_program()).args(own.get_args()).current_dir(place.path(""));
+    for (name, value) in own.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Ran::from(command.output().unwrap())
+}
+
+#[test]
+fn a_passphrase_that_cannot_be_had_is_the_users_to_give() {
+    let place = Place::new();
+    fs::write(place.path("phrase"), "correct horse\n").unwrap();
+    fs::write(place.path("empty"), "\n").unwrap();
+    place.run(["key", "gen", "--out", "locked.pem", "--passphrase-file", "phrase"]).exits(0);
+    let cases: [(&[&str], &str); 4] = [
+        (&["key", "gen", "--out", "new.pem", "--passphrase-file", "nope"], "hint: give a text file whose first line"),
+        (&["key", "gen", "--out", "new.pem", "--passphrase-file", "empty"], "hint: --no-passphrase makes a key"),
+        (&["key", "gen", "--out", "new.pem"], "hint: give --passphrase-file FILE, set YANJI_PASSPHRASE"),
+        (
+            &["challenge", "new", "--for", "x", "-o", "c.json", "--key", "locked.pem"],
+            "hint: set YANJI_PASSPHRASE, or run on a terminal to be asked",
+        ),
+    ];
+    for (arguments, hint) in cases {
+        let ran = without_terminal(&place, arguments).exits(2);
+        assert!(ran.stderr.contains(hint), "{arguments:?}: {}", ran.stderr);
+    }
+    assert!(!place.path("new.pem").exists() && !place.path("c.json").exists());
+    assert!(place.run(["--help"]).exits(0).stdout.contains("YANJI_PASSPHRASE"));
+}
+
+#[test]
+fn a_public_key_in_the_place_of_a_private_one_is_called_that() {
+    let place = Place::new();
+    place.run(["key", "gen", "--out", "own.pem", "--no-passphrase"]).exits(0);
+    let ran = place.run(["challenge", "new", "--for", "x", "-o", "c.json", "--key", "own.pem.pub"]).exits(2);
+    assert!(ran.stderr.contains("own.pem.pub is the public half of a key"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("hint: give the private half: own.pem\n"), "{}", ran.stderr);
 }
