@@ -109,15 +109,15 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
         Format::Plain | Format::Csv => {
             let style = output::style();
             let mut text = report::failures_plain(&failures, style) + &report::changes_plain(&difference, style);
-            if origin != Origin::Live {
-                text += &format!("NOT proven: that any machine was looked at: what came is {origin}\n");
-            }
             text += &match (result, file) {
                 (Some(result), Some(file)) => {
                     format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), file.display())
                 }
                 _ => "No receipt: something could not be compared\n".to_owned(),
             };
+            if origin != Origin::Live {
+                text += &format!("NOT proven: that any machine was looked at: what came is {origin}\n");
+            }
             output::print(&text)?;
         }
     }

@@ -133,6 +133,7 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
     inspect(&place, &server, "same.json");
     let accepted = accept(&place, "same.json", "receipt.json", &[]).exits(0);
     assert!(accepted.stdout.starts_with("Receipt: accepted, signed by key "), "{}", accepted.stdout);
+    assert!(accepted.stdout.contains("NOT proven: that any machine was looked at"), "{}", accepted.stdout);
     let ran = place.run(["verify", "receipt.json", "--key", "buyer.pem.pub"]).exits(0);
     assert!(ran.stdout.contains("the evidence is recorded") && ran.stdout.contains(": accepted"), "{}", ran.stdout);
     place.run(["verify", "receipt.json", "--key", "stranger.pem.pub"]).exits(4);
