@@ -7,8 +7,13 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// Writes a file through a temporary one in the same folder, which is synchronised and renamed at the end. On any error
-/// the old file, or none, is there.
+/// the old file, or none, is there. A device or a pipe is written into: root would put a file in the place of `/dev/null`.
 pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let mut out = BufWriter::new(File::options().write(true).open(path)?);
+        content(&mut out)?;
+        return out.flush();
+    }
     temporary(path, 0o644, content)?.persist(path).map_err(|error| error.error)?;
     // The name itself lives in the folder.
     File::open(folder_of(path))?.sync_all()
@@ -46,4 +51,27 @@ fn folder_of(path: &Path) -> &Path {
 
 fn mode(mode: u32) -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileTypeExt;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_is_written_into_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        write(&pipe, |out| out.write_all(b"content")).unwrap();
+        assert_eq!(reader.join().unwrap(), "content");
+        assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    }
 }
