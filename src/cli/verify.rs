@@ -189,7 +189,7 @@ impl Verifier {
         // Another version of the tool may read them otherwise; whose report this is, is open until then.
         for what in ["identity", "subjects"] {
             if report.differences.iter().any(|difference| difference.what == what) {
-                open.push(format!("the signed {what} is not what this version reads"));
+                open.push(format!("{what}: what is signed is not what this version reads"));
             }
         }
         for Failure { class, what, expected, observed } in &report.indeterminate {
