@@ -55,6 +55,7 @@ const KINDS: &[(&str, &str, &[&str])] = &[
             "gpu.procfs.uuid",
         ],
     ),
+    ("nvswitches", "nvswitch", &["nvswitch.nscq.uuid", "nvswitch.nscq.architecture", "nvswitch.attestation.pdi"]),
     ("accelerators", "accelerator", &["accelerator.pci.vendor_id", "accelerator.pci.device_id"]),
 ];
 
@@ -116,9 +117,10 @@ fn describe(part: &Part, paths: &[&str]) -> Value {
     facts.into()
 }
 
-/// Ids of GPUs that two reports are matched by too, and the types of their subjects. They are no unit ids to the rules, which
-/// have checks of their own for them.
-const GPU_IDS: [(&str, &str); 2] = [("gpu.nvml.uuid", "nvidia-uuid"), ("gpu.nvml.pdi", "nvidia-pdi")];
+/// Ids of GPUs and NVSwitches that two reports are matched by too, and the types of their subjects. They are no unit ids to the
+/// rules, which have checks of their own for them.
+const NVIDIA_IDS: [(&str, &str); 3] =
+    [("gpu.nvml.uuid", "nvidia-uuid"), ("gpu.nvml.pdi", "nvidia-pdi"), ("nvswitch.attestation.pdi", "nvidia-pdi")];
 
 /// One subject for every id that a maker gave to one unit only, so that two reports about one part can be matched.
 /// Fillers name nothing and are left out.
@@ -129,8 +131,9 @@ pub fn part_subjects<'a>(
 ) -> Vec<Subject> {
     let unit_ids = facts.filter(|fact| fact.role == Role::UnitId).map(|fact| (fact.path, fact.path.replace('.', "-")));
     let unit_ids = unit_ids.map(|(path, id_type)| (path, id_type, &[BLANK_IDENTITIES][..]));
-    let gpu_ids = GPU_IDS.map(|(path, id_type)| (path, id_type.to_owned(), &[BLANK_IDENTITIES, PLACEHOLDER_IDS][..]));
-    let ids: Vec<(&str, String, &[&str])> = unit_ids.chain(gpu_ids).collect();
+    let nvidia_ids =
+        NVIDIA_IDS.map(|(path, id_type)| (path, id_type.to_owned(), &[BLANK_IDENTITIES, PLACEHOLDER_IDS][..]));
+    let ids: Vec<(&str, String, &[&str])> = unit_ids.chain(nvidia_ids).collect();
     // A set without such a table cannot tell what is a filler.
     let is_filler =
         |text: &str, fillers: &[&str]| fillers.iter().any(|name| tables.get(name).is_none_or(|table| table.has(text)));

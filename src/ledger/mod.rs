@@ -54,7 +54,7 @@ const NOT_ALONE: [&str; 4] = ["platform", "board", "chassis", "psu"];
 
 /// Ids that no innocent cause can give to two units, beside the facts whose role is [`Role::UnitId`]; and how the facts are
 /// compared: those with one name in the second column are one id, whichever source told it.
-const STRONG: [(&str, &str); 7] = [
+const STRONG: [(&str, &str); 9] = [
     ("dimm.spd.module_id", "dimm.spd.module_id"),
     ("cpu.sysfs.ppin", "cpu.sysfs.ppin"),
     ("gpu.nvml.uuid", "gpu.uuid"),
@@ -62,6 +62,8 @@ const STRONG: [(&str, &str); 7] = [
     ("gpu.nvml.pdi", "gpu.nvml.pdi"),
     ("gpu.attestation.pdi", "gpu.nvml.pdi"),
     ("gpu.bar0.pdi", "gpu.nvml.pdi"),
+    ("nvswitch.nscq.uuid", "nvswitch.nscq.uuid"),
+    ("nvswitch.attestation.pdi", "gpu.nvml.pdi"),
 ];
 /// Board serial numbers of GPUs. Two GPUs of one board share it on purpose, and lie in one machine.
 const GPU_SERIAL: &str = "gpu.nvml.serial";

@@ -11,6 +11,7 @@ pub mod jep106;
 pub mod lshw;
 pub mod lspci;
 pub mod meminfo;
+pub mod nscq;
 pub mod nvflash;
 pub mod nvidia_smi;
 pub mod nvidia_version;

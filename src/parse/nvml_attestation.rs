@@ -10,7 +10,7 @@ use crate::evidence::Reading;
 const CERTIFICATE: &str = "nvmlDeviceGetConfComputeGpuCertificate";
 const REPORT: &str = "nvmlDeviceGetConfComputeGpuAttestationReport";
 
-/// The raw bytes that a GPU gave.
+/// The raw bytes that a GPU or a switch gave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attestation {
     /// The certificate chain in PEM.
@@ -26,10 +26,7 @@ impl Attestation {
         let bytes = |call: &str, member: &str| {
             calls.get(call, &[]).and_then(|it| match it.get(member) {
                 None | Some(Json::Null) => Reading::Absent,
-                Some(text) => match text.as_str().and_then(|text| BASE64_STANDARD.decode(text).ok()) {
-                    Some(bytes) => Reading::Known(bytes),
-                    None => Reading::Failed("not base64".to_owned()),
-                },
+                Some(text) => base64_bytes(text),
             })
         };
         let report = match calls.was_asked(REPORT) {
@@ -38,6 +35,14 @@ impl Attestation {
             false => Reading::Unsupported,
         };
         Self { chain: bytes(CERTIFICATE, "attestationCertChain"), report }
+    }
+}
+
+/// Bytes that a line has in base64.
+pub(super) fn base64_bytes(value: &Json) -> Reading<Vec<u8>> {
+    match value.as_str().and_then(|text| BASE64_STANDARD.decode(text).ok()) {
+        Some(bytes) => Reading::Known(bytes),
+        None => Reading::Failed("not base64".to_owned()),
     }
 }
 

@@ -31,6 +31,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("drive", &["drive.model", "drive.firmware", "drive.size_bytes"]),
     ("nic", &["nic.model_name", "nic.mac", "nic.driver"]),
     ("gpu", &["gpu.nvml.name", "gpu.pci.device_name", "gpu.memory_mib"]),
+    ("nvswitch", &["nvswitch.nscq.architecture", "nvswitch.attestation.vbios_version"]),
     ("accelerator", &["accelerator.pci.vendor_name", "accelerator.pci.device_name"]),
 ];
 
@@ -45,6 +46,7 @@ const SERIALS: &[(&str, &str)] = &[
     ("drive", "drive.serial"),
     ("nic", "nic.permanent_mac"),
     ("gpu", "gpu.nvml.serial"),
+    ("nvswitch", "nvswitch.nscq.uuid"),
 ];
 
 /// Everything that an inspection found, for a terminal. The last line counts clear, firing and not checkable.

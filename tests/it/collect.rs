@@ -5,12 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use yanji::collect::{COLLECTORS, collect};
-use yanji::evidence::{Evidence, FactDef, Origin, Reading};
+use yanji::evidence::{Evidence, FactDef, Origin, Part, Reading};
 use yanji::host::{
     ArchiveError, BrokenHost, Capture, Host, LiveHost, MAX_FILE_BYTES, Query, RecordedHost, RecordingHost,
 };
 
-use crate::support::{CpuidRecords, Dimm, Drive, Lanes, Nic, PciFunction, RecordedMachine};
+use crate::support::{CpuidRecords, Dimm, Drive, Lanes, Nic, NvidiaDriver, PciFunction, RecordedMachine};
 
 /// A corpus folder, or `None` with a visible note.
 pub fn corpus(name: &str) -> Option<PathBuf> {
@@ -353,6 +353,49 @@ fn without_root_the_facts_are_denied_and_still_there() {
         .find(|(path, _)| path.as_str() == "gpu.pci.link.max_width");
     assert!(fact.unwrap().1.source.contains("max_link_width"));
     assert_eq!(show(&evidence, "drive:nvme0n1", &["drive.serial"]), ["S64HNT0W301234"]);
+}
+
+#[test]
+fn switches_are_those_of_nscq_and_one_part_stands_for_the_rest() {
+    let uuid = "SWX-00000000-0000-0000-0000-0000000000A1";
+    let switches = |count: usize, lines: &[String]| {
+        let functions = (0..count).map(|at| PciFunction::new(&format!("0000:{at:02x}:00.0"), 0x10de, 0x22a3, 0x068000));
+        let driver = NvidiaDriver { more_lines: lines.to_vec(), ..NvidiaDriver::new(Vec::new()) };
+        let mut machine = RecordedMachine::empty();
+        (machine.functions, machine.nvidia) = (functions.collect(), Some(driver));
+        let evidence = collect(&machine.host());
+        let parts: Vec<Part> = evidence.scope("nvswitch").cloned().collect();
+        parts
+    };
+    let line = |call: &str, end: &str| format!(r#"{{"device":null,"call":"{call}",{end}}}"#);
+    let mut lines = vec![line("dlopen libnvidia-nscq.so.2", r#""missing":"no such file""#)];
+    assert_eq!(switches(0, &lines), []);
+    let [unread] = switches(4, &lines).try_into().unwrap();
+    assert_eq!(
+        (unread.id.as_str(), unread.reading("nvswitch.nscq.uuid")),
+        ("nvswitch:unread", Some(&Reading::Unsupported))
+    );
+    lines = vec![line("dlopen libnvidia-nscq.so.2", r#""value":true"#), line("nscq_session_create", r#""value":true"#)];
+    let one = format!(r#""value":["{uuid}"]"#);
+    lines.push(line("/drv/nvswitch/{device}/uuid", &one));
+    lines.push(r#"{"device":null,"call":"/id/arch","args":[0],"value":1}"#.to_owned());
+    lines.push(
+        r#"{"device":null,"call":"/config/certificate","args":[0],"missing":"NSCQ_RC_ERROR_NOT_IMPLEMENTED"}"#
+            .to_owned(),
+    );
+    let [listed] = switches(1, &lines).try_into().unwrap();
+    assert_eq!(
+        (listed.id.strip_prefix("nvswitch:"), listed.text("nvswitch.nscq.architecture")),
+        (Some(uuid), Some("LR10"))
+    );
+    assert_eq!(listed.reading("nvswitch.attestation.chain"), Some(&Reading::Absent), "it was never able to sign");
+    let [_, unread] = switches(2, &lines).try_into().unwrap();
+    let why = Reading::Failed("2 on the PCI bus, and NSCQ lists 1".to_owned());
+    assert_eq!(unread.reading("nvswitch.attestation.chain"), Some(&why));
+    // A path or a part of that name would be whatever the library likes.
+    lines[2] = line("/drv/nvswitch/{device}/uuid", r#""value":["../../gpu:0000:17:00.0"]"#);
+    let [unread] = switches(1, &lines).try_into().unwrap();
+    assert_eq!(unread.reading("nvswitch.nscq.uuid"), Some(&Reading::Failed("NSCQ lists what is no UUID".to_owned())));
 }
 
 #[test]

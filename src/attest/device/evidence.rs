@@ -7,8 +7,8 @@ use super::{DeviceNonce, Phase};
 use crate::attest::Digest;
 use crate::attest::statement::Inline;
 use crate::evidence::Reading;
-use crate::parse::nvml;
 use crate::parse::nvml_attestation::{Attestation, address};
+use crate::parse::{nscq, nvml};
 
 /// What one device signed of itself at one end of the session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,26 +45,37 @@ pub enum Format {
 pub enum Via {
     /// NVML on the machine.
     Nvml,
+    /// NSCQ on the machine, for NVSwitches.
+    Nscq,
 }
 
 impl DeviceEvidence {
-    /// The evidence of every GPU that gave a report, from what NVML answered ([`crate::host::Query::Nvml`]).
+    /// The evidence of every GPU and NVSwitch that gave a report, from what NVML and NSCQ answered ([`crate::host::Query::Nvml`]).
     pub fn from_nvml(answers: &Reading<Vec<u8>>, nonce: &DeviceNonce) -> Vec<Self> {
         let Reading::Known(lines) = answers else { return Vec::new() };
         let answers = nvml::parse(lines);
         let gpus = answers.devices().filter_map(|(_, device)| {
-            let address = address(&device.first).into_known()?;
-            let attestation = Attestation::of(&device.first);
-            Some(Self {
-                format: Format::NvidiaSpdm,
-                via: Via::Nvml,
-                phase: nonce.phase,
-                nonce: Digest::from_bytes(nonce.of(&address)),
-                part: format!("gpu:{address}"),
-                report: Inline(attestation.report.into_known()?),
-                cert_chain: Inline(attestation.chain.into_known()?),
-            })
+            Self::new(Via::Nvml, address(&device.first).into_known()?, Attestation::of(&device.first), nonce)
         });
-        gpus.collect()
+        let switches = nscq::switches(&answers).into_known().unwrap_or_default();
+        let switches =
+            switches.into_iter().filter_map(|switch| Self::new(Via::Nscq, switch.uuid, switch.attestation, nonce));
+        gpus.chain(switches).collect()
+    }
+
+    /// `place` is what the nonce is made for: a GPU's address, a switch's UUID.
+    fn new(via: Via, place: String, attestation: Attestation, nonce: &DeviceNonce) -> Option<Self> {
+        Some(Self {
+            format: Format::NvidiaSpdm,
+            via,
+            phase: nonce.phase,
+            nonce: Digest::from_bytes(nonce.of(&place)),
+            part: match via {
+                Via::Nvml => format!("gpu:{place}"),
+                Via::Nscq => format!("nvswitch:{place}"),
+            },
+            report: Inline(attestation.report.into_known()?),
+            cert_chain: Inline(attestation.chain.into_known()?),
+        })
     }
 }

@@ -8,8 +8,10 @@ use crate::attest::verify::{Failure, FailureClass};
 /// What the comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fleet {
-    /// Devices that are there twice, and lists that do not name the devices that are there.
+    /// Devices that are there twice, and lists of other devices than are there.
     pub failures: Vec<Failure>,
+    /// Lists that name more devices than are there, or fewer, and no other ones beside: evidence is missing, or a link is down.
+    pub uneven: Vec<Failure>,
     /// GPUs that name no switch that the others name: of two boards, or of two machines. Where there are switches to compare
     /// them with, these decide.
     pub apart: Vec<Failure>,
@@ -73,7 +75,9 @@ fn topology(devices: &[&Device], fleet: &mut Fleet) {
                 if list != *there {
                     let what = format!("{}: {others} in its signed list", device.label());
                     let (expected, observed) = (shown(there), shown(&list));
-                    fleet.failures.push(Failure::new(FailureClass::IdentityConflict, &what, &expected, &observed));
+                    let is_uneven = list.is_superset(there) || list.is_subset(there);
+                    let found = if is_uneven { &mut fleet.uneven } else { &mut fleet.failures };
+                    found.push(Failure::new(FailureClass::IdentityConflict, &what, &expected, &observed));
                     fleet.topology = Some(false);
                 }
             }

@@ -1,4 +1,4 @@
-//! What GPUs are asked to sign.
+//! What GPUs and NVSwitches are asked to sign.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,8 @@ impl std::fmt::Display for Phase {
     }
 }
 
-/// From what the nonce of each GPU is made: a report belongs to one session, one of its ends, one place on the bus and, at
-/// the end, to the records of one burn-in.
+/// From what the nonce of each device is made: a report belongs to one session, one of its ends, one place and, at the end,
+/// to the records of one burn-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeviceNonce {
@@ -38,14 +38,14 @@ pub struct DeviceNonce {
 }
 
 impl DeviceNonce {
-    /// `H("yanji/v1/gpu\0" || s0 || phase || address || chainHead)`: digests are 32 raw bytes each, zeros without a chain;
-    /// the address is `0000:3b:00.0`.
-    pub fn of(&self, address: &str) -> [u8; NONCE_BYTES] {
+    /// `H("yanji/v1/gpu\0" || s0 || phase || place || chainHead)`: digests are 32 raw bytes each, zeros without a chain; the
+    /// place is a GPU's address, `0000:3b:00.0`, or a switch's UUID, `SWX-…`.
+    pub fn of(&self, place: &str) -> [u8; NONCE_BYTES] {
         let mut hasher = Hasher::new();
         hasher.update(b"yanji/v1/gpu\0");
         hasher.update(self.s0.as_bytes());
         hasher.update(self.phase.to_string().as_bytes());
-        hasher.update(address.as_bytes());
+        hasher.update(place.as_bytes());
         hasher.update(self.chain_head.unwrap_or(Digest::from_bytes([0; 32])).as_bytes());
         *hasher.finish().as_bytes()
     }

@@ -3,13 +3,14 @@
 use serde_json::Value as Json;
 
 use super::{Expectations, Rederived, Report};
+use crate::attest::identity::scope_of;
 use crate::attest::statement::{Assurance, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::rule::{Check, Outcome};
 
 /// Kinds of parts in the identity, what a person calls them, and the rule that compares independent paths to who they are.
 /// Kinds without one are described by a single path.
-const KINDS: [(&str, &str, Option<&str>); 10] = [
+const KINDS: [(&str, &str, Option<&str>); 11] = [
     // SMBIOS, the kernel's copy of it and the boot firmware have one source.
     ("system", "the system", None),
     ("boards", "the boards", None),
@@ -20,6 +21,7 @@ const KINDS: [(&str, &str, Option<&str>); 10] = [
     ("drives", "the drives", None),
     ("nics", "the network cards", None),
     ("gpus", "the GPUs", Some("gpu.sources-disagree")),
+    ("nvswitches", "the NVSwitches", None),
     ("accelerators", "the accelerators", None),
 ];
 
@@ -50,7 +52,8 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     for (kind, words, rule) in KINDS {
         let count = predicate.identity.get(kind).and_then(Json::as_array).map_or(0, Vec::len);
         // Parts that signed their identity have a claim each.
-        let own = made.iter().filter(|made| kind == "gpus" && made.starts_with("identity of gpu:")).count();
+        let prefix = format!("identity of {}:", scope_of(kind).unwrap_or(kind));
+        let own = made.iter().filter(|made| made.starts_with(&prefix)).count();
         if count <= own {
             continue;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClaimLevel, Expectations, FailureClass, MAX_LISTED, Rederived, Report, standing};
 use crate::attest::Digest;
-use crate::attest::device::{self, Device, DeviceEvidence, DeviceNonce, Pdi, Phase, Terms, Verification};
+use crate::attest::device::{self, Device, DeviceEvidence, DeviceKind, DeviceNonce, Pdi, Phase, Terms, Verification};
 use crate::attest::policy::DeviceId;
 use crate::attest::statement::{Assurance, Statement};
 use crate::evidence::{Evidence, Origin, Part};
@@ -12,8 +12,12 @@ use crate::evidence::{Evidence, Origin, Part};
 /// The most evidence of one report that is looked at: a rack's GPUs, twice.
 const MAX_EVIDENCE: usize = 1024;
 
-/// Where the digest of the report is that was recorded at the start.
-const RECORDED_REPORT: &str = "gpu.nvml.confidential_compute.report_sha256";
+/// Kinds of parts that sign, what their certificates say that they are, and where the digest of the report is that was
+/// recorded at the start.
+const SIGNERS: [(&str, DeviceKind, &str); 2] = [
+    ("gpu", DeviceKind::Gpu, "gpu.nvml.confidential_compute.report_sha256"),
+    ("nvswitch", DeviceKind::Switch, "nvswitch.nscq.report_sha256"),
+];
 
 /// What the driver says of a chip's PDI, and what the chip's registers do.
 const NVML_PDI: &str = "gpu.nvml.pdi";
@@ -59,9 +63,11 @@ pub(super) fn check(
             checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
         let fleet = device::compare(&devices);
         report.failures.extend(fleet.failures);
-        // Two boards in one machine, or the GPU of another machine that signs through a relay: a person has to look.
-        let strangers: Vec<_> = fleet.apart.into_iter().filter(|it| !report.indeterminate.contains(it)).collect();
-        report.indeterminate.extend(strangers);
+        // Two boards in one machine, or the GPU of another machine that signs through a relay; a device that did not sign, or
+        // is hidden; a link that is down: a person has to look.
+        let unsure = fleet.apart.into_iter().chain(fleet.uneven);
+        let unsure: Vec<_> = unsure.filter(|it| !report.indeterminate.contains(it)).collect();
+        report.indeterminate.extend(unsure);
         open.extend(fleet.not_proven);
     }
     let by_part = by_part(&checked, report);
@@ -74,14 +80,15 @@ pub(super) fn check(
         return false;
     }
     report.not_proven.extend(open);
-    let is_unread = |id: &&str| recorded.part(id).and_then(|part| pdi(part, CHIP_PDI)).is_none();
-    if by_part.keys().any(is_unread) {
+    let is_unread = |part: &Part| part.scope == "gpu" && pdi(part, CHIP_PDI).is_none();
+    if by_part.keys().filter_map(|id| recorded.part(id)).any(is_unread) {
         // Of the chips that sign, no published header names the registers with the PDI.
         let why = "nothing but NVIDIA's driver tells the PDI of what is in a slot";
         report.not_proven.push(format!("that the GPUs which signed are the chips in those slots: {why}"));
     }
+    let fabric: BTreeSet<Pdi> = checked.iter().filter_map(|it| it.device.gpus()).flatten().collect();
     for (part, ends) in by_part {
-        conclude(part, ends, statement, recorded, report);
+        conclude(part, ends, &fabric, statement, recorded, report);
     }
     true
 }
@@ -100,8 +107,8 @@ fn nonce(statement: &Statement, evidence: &DeviceEvidence) -> [u8; 32] {
         Phase::Start => None,
         Phase::End => session.chain_head,
     };
-    let address = evidence.part.strip_prefix("gpu:").unwrap_or(&evidence.part);
-    DeviceNonce { s0: session.s0, phase: evidence.phase, chain_head }.of(address)
+    let place = evidence.part.split_once(':').map_or(evidence.part.as_str(), |(_, place)| place);
+    DeviceNonce { s0: session.s0, phase: evidence.phase, chain_head }.of(place)
 }
 
 fn verify<'a>(
@@ -157,6 +164,15 @@ fn join(checked: &Checked<'_>, recorded: &Evidence, report: &mut Report) {
         report.fail(FailureClass::IdentityConflict, &what("part"), expected, "no such part");
         return;
     };
+    let Some((_, kind, recorded_report)) = SIGNERS.iter().find(|(scope, ..)| *scope == part.scope) else {
+        let expected = "a part that signs: a GPU or an NVSwitch";
+        report.fail(FailureClass::IdentityConflict, &what("part"), expected, &part.scope);
+        return;
+    };
+    if device.identity().is_some_and(|(signed, _)| signed != *kind) {
+        let expected = format!("the certificate of a {kind}");
+        report.fail(FailureClass::IdentityConflict, &what("certificate"), &expected, &device.label());
+    }
     for (path, by) in [(NVML_PDI, "as NVML says"), (CHIP_PDI, "in the chip's registers")] {
         if let (Some(said), Some((_, signed))) = (pdi(part, path), device.identity())
             && !signed.is_same(said)
@@ -167,7 +183,7 @@ fn join(checked: &Checked<'_>, recorded: &Evidence, report: &mut Report) {
     }
     // The start is in the recorded machine too.
     let digest = Digest::of(&evidence.report.0).to_string();
-    if let Some(first) = part.text(RECORDED_REPORT).filter(|_| evidence.phase == Phase::Start)
+    if let Some(first) = part.text(recorded_report).filter(|_| evidence.phase == Phase::Start)
         && first != digest
     {
         let expected = format!("{first}, as the recorded machine has it");
@@ -202,23 +218,25 @@ fn by_part<'a>(checked: &'a [Checked<'a>], report: &mut Report) -> BTreeMap<&'a 
     parts
 }
 
-/// GPUs that can sign, and whose evidence is not there.
+/// Devices that can sign, and whose evidence is not there.
 fn missing(recorded: &Evidence, found: &BTreeMap<&str, Ends<'_>>, report: &mut Report) {
-    for part in recorded.scope("gpu").filter(|part| part.text(RECORDED_REPORT).is_some()) {
+    let signed =
+        |part: &&Part| SIGNERS.iter().any(|(scope, _, fact)| part.scope == *scope && part.text(fact).is_some());
+    for part in recorded.parts.iter().filter(signed) {
         let ends = found.get(part.id.as_str()).copied().unwrap_or_default();
         if ends.start.is_none() {
             let what = format!("{}, start: device evidence", part.id);
-            let expected = "the report that the GPU gave when the machine was recorded";
+            let expected = "the report that the device gave when the machine was recorded";
             report.fail(FailureClass::DeviceChain, &what, expected, "none");
         }
-        // A GPU that died in the burn-in signs nothing any more; that accuses nobody, and proves nothing.
+        // A device that died in the burn-in signs nothing any more; that accuses nobody, and proves nothing.
         if ends.end.is_none() {
             let what = format!("{}, end: device evidence", part.id);
             let open = super::Failure::new(
                 FailureClass::DeviceChain,
                 &what,
                 "a report over the end of the burn-in",
-                "none: the GPU that was burned in may be another one",
+                "none: the device that was burned in may be another one",
             );
             report.indeterminate.push(open);
         }
@@ -226,10 +244,18 @@ fn missing(recorded: &Evidence, found: &BTreeMap<&str, Ends<'_>>, report: &mut R
 }
 
 /// What a part's evidence establishes.
-fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Evidence, report: &mut Report) {
+fn conclude(
+    part: &str,
+    ends: Ends<'_>,
+    fabric: &BTreeSet<Pdi>,
+    statement: &Statement,
+    recorded: &Evidence,
+    report: &mut Report,
+) {
     let Some(first) = ends.start.or(ends.end) else { return };
     let root = first.verification.root.as_deref().unwrap_or("an unnamed root");
-    let signed = first.device.identity().map_or_else(String::new, |(_, pdi)| pdi.to_string());
+    let identity = first.device.identity();
+    let signed = identity.map_or_else(String::new, |(_, pdi)| pdi.to_string());
     let phases = match (ends.start, ends.end) {
         (Some(_), Some(_)) => "start and end",
         (Some(_), None) => "the start only",
@@ -238,12 +264,17 @@ fn conclude(part: &str, ends: Ends<'_>, statement: &Statement, recorded: &Eviden
     let mut reason =
         format!("the chip with PDI {signed} signed the nonces of this session ({phases}); {root} vouches for it");
     let told = |path: &str| recorded.part(part).and_then(|part| pdi(part, path)).is_some();
-    reason += match (told(NVML_PDI), told(CHIP_PDI)) {
-        (true, true) => "; NVML and the chip's registers tell the same PDI",
-        (true, false) => "; NVML tells the same PDI",
-        (false, true) => "; the chip's registers tell the same PDI",
-        (false, false) => "; NVML told no PDI to compare",
-    };
+    if identity.is_some_and(|(kind, _)| kind == DeviceKind::Gpu) {
+        reason += match (told(NVML_PDI), told(CHIP_PDI)) {
+            (true, true) => "; NVML and the chip's registers tell the same PDI",
+            (true, false) => "; NVML tells the same PDI",
+            (false, true) => "; the chip's registers tell the same PDI",
+            (false, false) => "; NVML told no PDI to compare",
+        };
+    }
+    if identity.is_some_and(|(_, pdi)| fabric.contains(&pdi)) {
+        reason += "; the NVSwitches' signed lists name it";
+    }
     let burned = statement.predicate.burnin.is_some();
     let level = if ends.start.is_some() && (ends.end.is_some() || !burned) { Assurance::L2 } else { Assurance::L0 };
     report.claims.push(ClaimLevel { claim: format!("identity of {part}"), level, reason });

@@ -171,6 +171,8 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     }
     let fleet = compare(&checked.iter().map(|it| &it.device).collect::<Vec<_>>());
     failures.extend(fleet.failures);
+    // Whoever gives the evidence of a board gives all of it.
+    failures.extend(fleet.uneven);
     not_proven.extend(fleet.not_proven);
     not_proven.extend(fleet.apart.iter().map(|it| {
         let Failure { what, expected, observed, .. } = it;

@@ -1,9 +1,10 @@
-//! What a GPU signs of itself: `gpu.attestation.*`, from the report and the certificates that NVML gave.
+//! What a GPU or an NVSwitch signs of itself: `*.attestation.*`, from the report and the certificates that NVML or NSCQ gave.
 
 use super::facts;
-use crate::attest::device::{Chain, Device, Roots};
+use crate::attest::device::{Chain, Device, Pdi, Roots};
 use crate::collect::{fill, reason};
 use crate::evidence::{PartBuilder, Reading};
+use crate::parse::nscq::Switch;
 use crate::parse::nvml_attestation::Attestation;
 use crate::parse::spdm;
 
@@ -39,19 +40,22 @@ fn word(is_valid: bool) -> &'static str {
     if is_valid { "valid" } else { "invalid" }
 }
 
-fn certificates(pem: &[u8], part: &mut PartBuilder<'_>) {
+/// What the certificates say: whether they lead to NVIDIA's root, and the device that they name.
+fn read_certificates(pem: &[u8]) -> (Reading<&'static str>, Reading<Pdi>) {
     let chain = match Chain::parse(pem) {
         Ok(chain) => chain,
-        Err(error) => {
-            part.fact("gpu.attestation.chain", Reading::<String>::Failed(error.to_string()), CERTIFICATES);
-            return;
-        }
+        Err(error) => return (Reading::Failed(error.to_string()), Reading::Failed(error.to_string())),
     };
     let pdi = match chain.device() {
         Some((_, pdi)) => Reading::Known(pdi),
         None => Reading::Failed("the certificates name no device".to_owned()),
     };
-    part.fact("gpu.attestation.chain", word(chain.check_signatures(&Roots::default()).is_ok()), CERTIFICATES)
+    (Reading::Known(word(chain.check_signatures(&Roots::default()).is_ok())), pdi)
+}
+
+fn certificates(pem: &[u8], part: &mut PartBuilder<'_>) {
+    let (chain, pdi) = read_certificates(pem);
+    part.fact("gpu.attestation.chain", chain, CERTIFICATES)
         .fact("gpu.attestation.pdi", pdi.as_ref().map(ToString::to_string), CERTIFICATES)
         .fact("gpu.attestation.pdi_reversed", pdi.map(|pdi| pdi.reversed().to_string()), CERTIFICATES);
 }
@@ -70,4 +74,41 @@ fn signed(device: &Device, part: &mut PartBuilder<'_>) {
         .fact("gpu.attestation.vbios_version", report.vbios_version().map_or(Reading::Absent, Reading::Known), SOURCE)
         .fact("gpu.attestation.nonce", hex::encode(report.nonce), SOURCE)
         .fact("gpu.attestation.signature", word(device.is_signed()), SOURCE);
+}
+
+/// Adds an NVSwitch.
+pub(super) fn add_switch(switch: &Switch, part: &mut PartBuilder<'_>) {
+    let attestation = &switch.attestation;
+    // What was never able to sign has nothing to hide.
+    if matches!(switch.architecture, Reading::Known("SV10" | "LR10"))
+        && matches!(attestation.chain, Reading::Unsupported)
+    {
+        fill(part, facts::SWITCH, "nvswitch.attestation.", &Reading::Absent, CERTIFICATES);
+        return;
+    }
+    let (chain, pdi) = match &attestation.chain {
+        Reading::Known(pem) => read_certificates(pem),
+        other => (reason(other), reason(other)),
+    };
+    part.fact("nvswitch.attestation.chain", chain, CERTIFICATES).fact(
+        "nvswitch.attestation.pdi",
+        pdi.map(|pdi| pdi.to_string()),
+        CERTIFICATES,
+    );
+    let pems = attestation.report.as_ref().and_then(|report| attestation.chain.as_ref().map(|chain| (report, chain)));
+    let device = pems.and_then(|(report, chain)| match Device::decode(report, chain) {
+        Ok(device) => Reading::Known(device),
+        Err(failure) => Reading::Failed(failure.observed),
+    });
+    let said = |fact: &dyn Fn(&Device) -> Option<String>| {
+        device.as_ref().and_then(|device| fact(device).map_or(Reading::Absent, Reading::Known))
+    };
+    let gpus = device.as_ref().and_then(|device| {
+        let gpus = device.gpus().map(|gpus| gpus.iter().map(ToString::to_string).collect::<Vec<_>>());
+        gpus.map_or(Reading::Absent, Reading::Known)
+    });
+    part.fact("nvswitch.attestation.nonce", said(&|it| Some(hex::encode(it.report.nonce))), SOURCE)
+        .fact("nvswitch.attestation.signature", said(&|it| Some(word(it.is_signed()).to_owned())), SOURCE)
+        .fact("nvswitch.attestation.vbios_version", said(&|it| it.report.vbios_version()), SOURCE)
+        .fact("nvswitch.attestation.gpus", gpus, SOURCE);
 }

@@ -248,6 +248,24 @@ pub const GPU: &[FactDef] = &[
     FactDef::new("gpu.claim.count", Integer, "GPUs of this kind that were sold; 1 when no number was given"),
 ];
 
+/// Facts of the NVSwitches that NSCQ lists.
+pub const SWITCH: &[FactDef] = &[
+    FactDef::unit_id("nvswitch.nscq.uuid", "UUID: SWX-1A2B3C4D-… (NSCQ, /drv/nvswitch/{device}/uuid)"),
+    FactDef::new("nvswitch.nscq.architecture", Text, "architecture: LR10, LS10 (NSCQ, /{nvswitch}/id/arch)"),
+    FactDef::new("nvswitch.nscq.certificate_sha256", Text, "digest of the certificate chain that the switch gave"),
+    FactDef::new("nvswitch.nscq.report_sha256", Text, "digest of the signed report that the switch gave"),
+    FactDef::new(
+        "nvswitch.attestation.chain",
+        Text,
+        "whether the certificates lead to NVIDIA's root: valid, invalid; dates and revocation are not looked at",
+    ),
+    FactDef::new("nvswitch.attestation.pdi", Text, "per-device identifier in the certificate of the chip, hexadecimal"),
+    FactDef::new("nvswitch.attestation.nonce", Text, "what the device was asked to sign, hexadecimal"),
+    FactDef::new("nvswitch.attestation.signature", Text, "whether the certified key signed the report: valid, invalid"),
+    FactDef::new("nvswitch.attestation.vbios_version", Text, "firmware version in the signed report"),
+    FactDef::new("nvswitch.attestation.gpus", List, "PDIs of the GPUs at its links, in the signed report"),
+];
+
 /// Facts of the driver, one part a machine.
 pub const DRIVER: &[FactDef] = &[
     FactDef::new("driver.nvml.driver_version", Text, "version of the driver"),

@@ -1,9 +1,10 @@
-//! NVIDIA GPUs: what NVML, the kernel module, a chip register and the VBIOS image say of each.
+//! NVIDIA GPUs: what NVML, the kernel module, a chip register and the VBIOS image say of each; and the NVSwitches between them.
 
 mod attestation;
 mod boot0;
 pub(crate) mod facts;
 mod nvml;
+mod nvswitch;
 mod procfs;
 pub(crate) mod vbios;
 
@@ -11,7 +12,10 @@ use super::{Collector, fill, reason};
 use crate::evidence::{EvidenceBuilder, FactDef, Part, Reading};
 use crate::host::{Host, Query};
 
-const FACTS: &[FactDef] = &FactDef::joined::<{ facts::GPU.len() + facts::DRIVER.len() }>(facts::GPU, facts::DRIVER);
+const FACTS: &[FactDef] = &{
+    const DRIVER: [FactDef; facts::GPU.len() + facts::DRIVER.len()] = FactDef::joined(facts::GPU, facts::DRIVER);
+    FactDef::joined::<{ DRIVER.len() + facts::SWITCH.len() }>(&DRIVER, facts::SWITCH)
+};
 
 const NVIDIA: &str = "0x10de";
 const DRIVER: &str = "driver:nvidia";
@@ -46,6 +50,7 @@ impl Collector for Gpus {
             procfs::add_driver(host, &mut part);
         }
         nvml.add_gpus(&known, out);
+        nvswitch::add(&nvml, out);
         procfs::add_gpus(host, &known, out);
         for address in &known {
             let mut part = out.part("gpu", &format!("gpu:{address}"));

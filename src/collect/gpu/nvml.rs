@@ -122,6 +122,11 @@ impl Nvml {
         Self { answers: host.ask(&Query::Nvml).map(|lines| nvml::parse(&lines)) }
     }
 
+    /// All that it answered.
+    pub(super) fn answers(&self) -> Reading<&Answers> {
+        self.answers.as_ref()
+    }
+
     /// Whether it is certain that the machine has no NVML.
     pub(super) fn is_missing(&self) -> bool {
         match &self.answers {

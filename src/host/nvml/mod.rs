@@ -1,7 +1,8 @@
-//! NVML, read in a child process: a wedged driver hangs a call for ever, and a broken library takes the process along.
+//! NVML and NSCQ, read in a child process: a wedged driver hangs a call for ever, and a broken library takes the process
+//! along.
 //!
 //! ```text
-//! LiveHost ─ Assignment (one JSON line) ─► yanji nvml-reader ─ dlopen ─► libnvidia-ml.so.1
+//! LiveHost ─ Assignment (one JSON line) ─► yanji nvml-reader ─ dlopen ─► libnvidia-ml.so.1, libnvidia-nscq.so.2
 //!          ◄─ JSON Lines: the start of a line names the call, its end brings the answer ─
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 mod calls;
 mod library;
+mod nscq;
 mod reader;
 mod supervisor;
 mod telemetry;

@@ -9,11 +9,12 @@ use std::ffi::{c_char, c_uint};
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 
+use libloading::os::unix::Library;
 use nvml_wrapper_sys::bindings::*;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::{Assignment, MAX_DEVICES, library};
+use super::{Assignment, MAX_DEVICES, library, nscq};
 
 const NVML: &str = "libnvidia-ml.so.1";
 const CUDA: &str = "libcuda.so.1";
@@ -45,13 +46,16 @@ pub fn run_reader() -> io::Result<()> {
     rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
     let mut log = Log { output, pending: Vec::new() };
     let nvml = read_nvml(&assignment, &mut log);
+    let mut switches = None;
     if assignment.share.is_first() {
         describe(CUDA, None, &mut log);
+        // Last, so that a library that hangs or dies keeps nothing else back.
+        switches = nscq::read(assignment.nonce, &mut log);
     }
     let _ = log.tell(None, "end", &[], 1, || Ok(json!(true)));
     log.flush();
     // Neither the library's end nor its destructors are of interest, and either could hang.
-    std::mem::forget(nvml);
+    std::mem::forget((nvml, switches));
     Ok(())
 }
 
@@ -85,13 +89,13 @@ struct Begun<'a> {
 }
 
 /// Writes the lines. The end of one goes out together with the beginning of the next, so that a call costs one write.
-struct Log {
+pub(super) struct Log {
     output: File,
     pending: Vec<u8>,
 }
 
 impl Log {
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         device: Option<u32>,
         call: &str,
@@ -141,16 +145,10 @@ impl Log {
 
 /// Loads NVML and makes all calls. Gives the library back, since unloading it is not safe.
 fn read_nvml(assignment: &Assignment, log: &mut Log) -> Option<NvmlLib> {
-    let mut library = None;
-    let loaded = log.tell(None, &format!("dlopen {NVML}"), &[], 1, || {
-        library = Some(library::load(NVML).map_err(|error| not_loaded(NVML, &error))?);
-        Ok(json!(true))
-    });
-    loaded.ok()?;
+    let mut library = open(NVML, log)?;
     if assignment.share.is_first() {
-        library = describe(NVML, library, log);
+        library = describe(NVML, Some(library), log)?;
     }
-    let library = library?;
     let _ = log.tell(None, "dlsym yanji_virtual_driver", &[], 1, || {
         // SAFETY: the symbol's address is compared with nothing and never used.
         let found = unsafe { library.get::<*const u8>(VIRTUAL_DRIVER) };
@@ -166,6 +164,16 @@ fn read_nvml(assignment: &Assignment, log: &mut Log) -> Option<NvmlLib> {
     Some(lib)
 }
 
+/// Loads a library, and tells whether that worked.
+pub(super) fn open(name: &str, log: &mut Log) -> Option<Library> {
+    let mut library = None;
+    let loaded = log.tell(None, &format!("dlopen {name}"), &[], 1, || {
+        library = Some(library::load(name).map_err(|error| not_loaded(name, &error))?);
+        Ok(json!(true))
+    });
+    loaded.ok().and(library)
+}
+
 fn not_loaded(name: &str, error: &libloading::Error) -> Trouble {
     match library::on_disk(name) {
         Some(found) => Trouble::Failed(format!("{error}; {found}")),
@@ -174,11 +182,7 @@ fn not_loaded(name: &str, error: &libloading::Error) -> Trouble {
 }
 
 /// Tells which file a library is, loading it first where that is still to do.
-fn describe(
-    name: &str,
-    library: Option<libloading::os::unix::Library>,
-    log: &mut Log,
-) -> Option<libloading::os::unix::Library> {
+pub(super) fn describe(name: &str, library: Option<Library>, log: &mut Log) -> Option<Library> {
     let mut described = None;
     let _ = log.tell(None, &format!("library {name}"), &[], 1, || {
         let library = match library {

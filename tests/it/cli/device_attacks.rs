@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use serde_json::{Value as Json, json};
 use vgpu::attest::{Authority, Contents, Identity};
 use vgpu::launch::Machine;
-use yanji::attest::device::{DeviceEvidence, Phase};
+use yanji::attest::device::{DeviceEvidence, Phase, Via};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::Key;
-use yanji::attest::statement::{Inline, Statement};
+use yanji::attest::statement::{Inline, Statement, part_subject};
 
 use super::certify::TINY_PROFILE;
 use super::{Place, Ran};
@@ -388,5 +388,115 @@ fn attack_a_gpu_that_was_revoked() {
         fs::write(&path, format!("{text}\n[[revoked_device]]\n{wrong}\nreason = \"x\"\n")).unwrap();
         place.run(["trust", "sign"]).exits(2);
         fs::write(&path, text).unwrap();
+    }
+}
+
+const GPU_PDIS: [&str; 2] = ["11223344556677aa", "11223344556677bb"];
+const SWITCH_PDIS: [&str; 2] = ["00000000000000a1", "00000000000000a2"];
+const SWITCH_PARTS: [&str; 2] =
+    ["nvswitch:SWX-00000000-0000-0000-0000-0000000000A1", "nvswitch:SWX-00000000-0000-0000-0000-0000000000A2"];
+
+/// Two GPUs at two NVSwitches that all sign. `gpus` is in the list of the second switch, and those lines are more about it.
+fn board(gpus: &[&str], lines: &str) -> String {
+    let list = |pdis: &[&str]| format!("{pdis:?}");
+    let mut rig = String::new();
+    for (pdi, address) in GPU_PDIS.iter().zip(["0000:17:00.0", "0000:27:00.0"]) {
+        rig += &format!(
+            "[[gpu]]\nlike = \"h100-sxm\"\npdi = \"{pdi}\"\npci = {{ address = \"{address}\" }}\n\
+             confidential_compute = {{ attest = true, switches = {} }}\n",
+            list(&SWITCH_PDIS)
+        );
+    }
+    for (pdi, gpus, lines) in [(SWITCH_PDIS[0], &GPU_PDIS[..], ""), (SWITCH_PDIS[1], gpus, lines)] {
+        rig += &format!("[[nvswitch]]\nuuid = \"{pdi:0>32}\"\npdi = \"{pdi}\"\ngpus = {}\n{lines}\n", list(gpus));
+    }
+    rig
+}
+
+/// The level of each part's identity, where it has a claim of its own.
+fn levels(report: &Json) -> Vec<(String, String)> {
+    let claims = report["claims"].as_array().unwrap().iter();
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let of_parts =
+        claims.filter_map(|it| Some((text(&it["claim"]).strip_prefix("identity of ")?.to_owned(), text(&it["level"]))));
+    of_parts.filter(|(part, _)| part.contains(':')).collect()
+}
+
+#[test]
+fn a_board_whose_switches_sign_too_is_proven_as_a_whole() {
+    let attested = Attested::new(&board(&GPU_PDIS, ""));
+    let statement = attested.statement("report");
+    let evidence = &statement.predicate.device_evidence;
+    let switches: Vec<_> =
+        evidence.iter().filter(|it| it.via == Via::Nscq).map(|it| (it.part.as_str(), it.phase)).collect();
+    let [one, two] = SWITCH_PARTS;
+    assert_eq!(switches, [(one, Phase::Start), (two, Phase::Start), (one, Phase::End), (two, Phase::End)]);
+    for pdi in GPU_PDIS.iter().chain(&SWITCH_PDIS) {
+        let subject = part_subject("nvidia-pdi", &format!("0x{pdi}"));
+        assert!(statement.subject.contains(&subject), "{pdi}: {:?}", statement.subject);
+    }
+    assert_eq!(statement.predicate.identity["nvswitches"][1]["attestation.pdi"], "0x00000000000000a2");
+    let verified = attested.verify(&["report"]).exits(3).json();
+    let report = &verified["reports"][0];
+    let parts = ["gpu:0000:17:00.0", "gpu:0000:27:00.0", one, two];
+    assert_eq!(levels(report), parts.map(|part| (part.to_owned(), "L2".to_owned())), "{report:#}");
+    assert_eq!(report["indeterminate"], json!([]));
+    for claim in report["claims"].as_array().unwrap().iter().filter(|it| it["claim"].as_str().unwrap().contains("gpu:"))
+    {
+        let reason = claim["reason"].as_str().unwrap();
+        assert!(reason.ends_with("NVML tells the same PDI; the NVSwitches' signed lists name it"), "{reason}");
+    }
+    let open = report["notProven"].to_string();
+    assert!(!open.contains("no switch's evidence") && open.contains("chips in those slots"), "{open}");
+
+    // The evidence of a switch counts as that of a GPU does.
+    let mut without = statement.clone();
+    without.predicate.device_evidence.retain(|it| it.part != two || it.phase == Phase::End);
+    attested.forge(&without);
+    refused(&attested.verify(&["report"]).exits(4).json(), "E_DEVICE_CHAIN", two);
+    let mut other = statement.clone();
+    let gpu = other.predicate.device_evidence.iter().position(|it| it.via == Via::Nvml).unwrap();
+    other.predicate.device_evidence[gpu].part = two.to_owned();
+    attested.forge(&other);
+    let failures = attested.verify(&["report"]).exits(4).json()["reports"][0]["failures"].to_string();
+    assert!(failures.contains("the certificate of a switch"), "{failures}");
+}
+
+#[test]
+fn attack_a_switch_of_another_board() {
+    let stale = format!("stale_nonce = \"{}\"", "ab".repeat(32));
+    refused(&Attested::new(&board(&GPU_PDIS, &stale)).verify(&["report"]).exits(4).json(), "E_NONCE", SWITCH_PARTS[1]);
+    // It signs afresh, and names GPUs that are not here.
+    let elsewhere = Attested::new(&board(&["99999999999999aa", GPU_PDIS[0]], ""));
+    let verified = elsewhere.verify(&["report"]).exits(4).json();
+    refused(&verified, "E_IDENTITY_CONFLICT", "switch 0x00000000000000a2: GPUs in its signed list");
+    // One GPU more than are here: it hides, or has fallen off the bus.
+    let hidden = Attested::new(&board(&[GPU_PDIS[0], GPU_PDIS[1], "99999999999999aa"], ""));
+    let verified = hidden.verify(&["report"]).exits(3).json();
+    let open = &verified["reports"][0]["indeterminate"];
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["class"]), (1, &json!("E_IDENTITY_CONFLICT")), "{open}");
+    assert_eq!(open[0]["observed"], "0x11223344556677aa 0x11223344556677bb 0x99999999999999aa");
+    // One fewer: its links may be down.
+    let verified = Attested::new(&board(&GPU_PDIS[..1], "")).verify(&["report"]).exits(3).json();
+    assert_eq!(verified["reports"][0]["indeterminate"][0]["observed"], "0x11223344556677aa", "{verified:#}");
+}
+
+#[test]
+fn a_switch_that_fails_or_hangs_takes_nothing_else_along() {
+    for (lines, reading) in
+        [("report_error = -7", "NSCQ_RC_ERROR_DRV (-7)"), ("hang = true", "gave up: no answer within 10 s")]
+    {
+        let attested = Attested::new(&board(&GPU_PDIS, lines));
+        let parts = attested.certified["inspection"]["evidence"]["parts"].as_array().unwrap();
+        let part = parts.iter().find(|part| part["id"] == SWITCH_PARTS[1]).unwrap();
+        assert_eq!(part["facts"]["nvswitch.attestation.nonce"]["reading"]["failed"], reading, "{part:#}");
+        let verified = attested.verify(&["report"]).exits(3).json();
+        let report = &verified["reports"][0];
+        let levels: Vec<_> = levels(report).into_iter().map(|(part, level)| format!("{part} {level}")).collect();
+        assert_eq!(levels.len(), 3, "{levels:?}");
+        assert!(levels.iter().all(|level| level.ends_with("L2")), "{levels:?}");
+        // The GPUs name a switch that nobody heard of.
+        let open = &report["indeterminate"];
+        assert_eq!((open.as_array().unwrap().len(), &open[0]["class"]), (2, &json!("E_IDENTITY_CONFLICT")), "{open:#}");
     }
 }

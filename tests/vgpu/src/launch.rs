@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
 use crate::attest::Authority;
-use crate::rig::Rig;
+use crate::rig::{MAX_GPUS, Rig};
 use crate::symbols::remove_symbols;
 use crate::tree;
 
@@ -18,6 +18,8 @@ use crate::tree;
 const NVML: &str = "libnvidia-ml.so.1";
 /// Names of the CUDA library, which is the same one.
 const CUDA: [&str; 2] = ["libcuda.so.1", "libcuda.so"];
+/// Name of the library for NVSwitches, which is the same one too.
+const NSCQ: &str = "libnvidia-nscq.so.2";
 
 /// A rig laid out in a temporary folder, which goes when this is dropped.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl Machine {
             remove_symbols(&mut library, &machine.rig.driver.missing)?;
             fs::write(machine.library(), library)?;
         }
-        for name in CUDA {
+        for name in CUDA.into_iter().chain((!machine.rig.switches.is_empty()).then_some(NSCQ)) {
             std::os::unix::fs::symlink(NVML, machine.folder.path().join(name))?;
         }
         fs::write(machine.state_file(), vec![0; crate::load::FILE_BYTES as usize])?;
@@ -54,6 +56,10 @@ impl Machine {
                 Authority::of_process()?.device(&identity)?.save(machine.folder.path(), ordinal)?;
                 fs::write(machine.device_root(), Authority::of_process()?.root())?;
             }
+        }
+        for (ordinal, switch) in machine.rig.switches.iter().enumerate() {
+            Authority::of_process()?.device(&switch.identity())?.save(machine.folder.path(), MAX_GPUS + ordinal)?;
+            fs::write(machine.device_root(), Authority::of_process()?.root())?;
         }
         fs::create_dir(machine.root())?;
         tree::write(&machine.rig, &machine.root())?;

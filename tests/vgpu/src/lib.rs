@@ -6,7 +6,7 @@
 //!                              └─► nvml: every call goes through Driver, which counts, changes and fails as the rig says
 //! ```
 //!
-//! Built as a cdylib it is the NVML library that the real `yanji` binary loads; nothing in that binary knows about it but
+//! Built as a cdylib it is the NVML library, and the NSCQ library where the rig has NVSwitches, that the real `yanji` binary loads; nothing in that binary knows about it but
 //! the symbol [`yanji_virtual_driver`], which marks the evidence as simulated. README.md describes the rig file.
 
 pub mod attest;
@@ -14,6 +14,7 @@ mod cuda;
 mod driver;
 pub mod launch;
 mod load;
+mod nscq;
 mod nvml;
 pub mod rig;
 mod symbols;

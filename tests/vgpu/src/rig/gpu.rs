@@ -650,7 +650,7 @@ impl Gpu {
         let project = own.project.as_deref().or(number.get(1).and_then(|project| project.get(1..)))?;
         let text = |text: &str| [text.as_bytes(), &[0]].concat();
         let mut fields = vec![
-            (6, vbios_field(version?)?),
+            (VBIOS_FIELD, vbios_field(version?)?),
             (14, vec![0x37, 4, 0, 0]),
             (15, b"885\0\0\0\0\0\0".to_vec()),
             (17, text(project)),
@@ -664,7 +664,11 @@ impl Gpu {
     }
 }
 
-fn bytes(digits: &str) -> Option<Vec<u8>> {
+/// Type of the field with the VBIOS version in a report.
+pub(super) const VBIOS_FIELD: u16 = 6;
+
+/// The bytes that hexadecimal digits stand for.
+pub(super) fn bytes(digits: &str) -> Option<Vec<u8>> {
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok()).collect()
 }
 

@@ -4,6 +4,7 @@ mod chip;
 mod cuda;
 mod expand;
 mod gpu;
+mod switch;
 mod text;
 
 use std::fs;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 pub use cuda::{Cuda, CudaEffect, CudaFault, Process};
 pub use gpu::*;
+pub use switch::Switch;
 pub use text::Text;
 
 /// GPUs in one rig.
@@ -30,6 +32,8 @@ pub struct Rig {
     pub driver: DriverFacts,
     /// The GPUs in NVML's order, those that only the PCI bus has at their place.
     pub gpus: Vec<VirtualGpu>,
+    /// The NVSwitches, which NSCQ lists. Without any there is no NSCQ.
+    pub switches: Vec<Switch>,
     /// What changes while it runs.
     pub changes: Vec<Change>,
     /// What goes wrong.
@@ -60,6 +64,8 @@ struct RigFile {
     driver: DriverFacts,
     #[serde(default)]
     gpu: Vec<toml::Table>,
+    #[serde(default)]
+    nvswitch: Vec<Switch>,
     #[serde(default)]
     change: Vec<Change>,
     #[serde(default)]
@@ -224,6 +230,7 @@ impl Rig {
             expect: file.expect,
             driver: file.driver,
             gpus,
+            switches: file.nvswitch,
             changes: file.change,
             faults: file.fault,
             cuda_faults: file.cuda_fault,
@@ -264,6 +271,9 @@ impl Rig {
             if let CudaEffect::StuckBit { bit, .. } | CudaEffect::FlippingBit { bit, .. } = fault.effect {
                 ensure!(bit < 8, "cuda_fault: a byte has no bit {bit}");
             }
+        }
+        for switch in &self.switches {
+            switch.check()?;
         }
         for gpu in &self.gpus {
             let cuda = &gpu.gpu.cuda;
