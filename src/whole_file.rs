@@ -1,7 +1,8 @@
 //! Files that are written whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -14,7 +15,10 @@ pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>
         content(&mut out)?;
         return out.flush();
     }
-    temporary(path, 0o644, content)?.persist(path).map_err(|error| error.error)?;
+    // Who may read the old file may read the new one.
+    let found = path.symlink_metadata().ok().filter(Metadata::is_file);
+    let bits = found.map_or(0o644, |found| found.permissions().mode() & 0o777);
+    temporary(path, bits, content)?.persist(path).map_err(|error| error.error)?;
     // The name itself lives in the folder.
     File::open(folder_of(path))?.sync_all()
 }
@@ -50,7 +54,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn mode(mode: u32) -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(mode)
+    PermissionsExt::from_mode(mode)
 }
 
 #[cfg(test)]
@@ -60,6 +64,18 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+
+    #[test]
+    fn a_file_that_is_there_keeps_its_permissions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let bits = || path.metadata().unwrap().permissions().mode() & 0o777;
+        write(&path, |out| out.write_all(b"old")).unwrap();
+        assert_eq!(bits(), 0o644);
+        std::fs::set_permissions(&path, mode(0o600)).unwrap();
+        write(&path, |out| out.write_all(b"new")).unwrap();
+        assert_eq!((bits(), std::fs::read(&path).unwrap().as_slice()), (0o600, &b"new"[..]));
+    }
 
     #[test]
     fn a_pipe_is_written_into_and_stays_one() {

@@ -249,7 +249,9 @@ fn read_challenge(path: &Path) -> anyhow::Result<(Challenge, Option<TpmCredentia
             .hint("a challenge is what yanji challenge new wrote, or 32 random bytes: openssl rand -hex 32 > challenge")
     };
     let content = small_file(path, MAX_DOCUMENT_BYTES).with_context(wrong)?;
-    if content.trim_ascii_start().starts_with(b"{") {
+    // Random bytes may begin as JSON does.
+    let raw = <[u8; 32]>::try_from(content.as_slice()).ok();
+    if raw.is_none() && content.trim_ascii_start().starts_with(b"{") {
         let signed = SignedChallenge::parse(&content).with_context(wrong)?;
         let (issued, now) = (signed.issued(), jiff::Timestamp::now());
         if issued.is_expired(now) {
@@ -266,7 +268,7 @@ fn read_challenge(path: &Path) -> anyhow::Result<(Challenge, Option<TpmCredentia
         }
         return Ok((signed.answer(), issued.credential.clone()));
     }
-    let value = <[u8; 32]>::try_from(content.as_slice()).ok().or_else(|| {
+    let value = raw.or_else(|| {
         let text = std::str::from_utf8(&content).ok()?;
         hex::decode(text.trim()).ok()?.try_into().ok()
     });
