@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    accept, attest_build, burn, capture, certify, challenge, cosign, decode, evidence, exit, export, generate, history,
-    image, inspect, key, redact, rules, screen, timestamp, trust, verify, void,
+    accept, attest_build, burn, capture, certify, challenge, cosign, decode, evidence, exit, export, history, image,
+    inspect, key, redact, rules, screen, timestamp, trust, verify, void,
 };
 
 /// Tells whether the hardware in a server is what it was sold as, burns it in, and signs what it saw.
@@ -127,8 +127,10 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
     /// Write man pages, completions, help texts and JSON schemas
+    // A released binary is a good deal smaller without.
+    #[cfg(debug_assertions)]
     #[command(hide = true)]
-    Generate(generate::GenerateArgs),
+    Generate(super::generate::GenerateArgs),
     /// Sign what packages were built from
     #[command(hide = true)]
     AttestBuild(attest_build::AttestBuildArgs),

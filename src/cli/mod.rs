@@ -15,6 +15,7 @@ mod error;
 mod evidence;
 mod exit;
 mod export;
+#[cfg(debug_assertions)]
 mod generate;
 mod gpu;
 mod history;
@@ -112,6 +113,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
             clap_complete::generate(*shell, &mut Args::command(), "yanji", &mut std::io::stdout().lock());
             Ok(Exit::Success)
         }
+        #[cfg(debug_assertions)]
         Command::Generate(generate) => generate::run(generate),
         Command::AttestBuild(attest) => attest_build::run(attest).map(|()| Exit::Success),
     }

@@ -168,6 +168,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+#[cfg(debug_assertions)]
 #[test]
 fn generated_files_are_those_of_this_command_line() {
     let place = Place::new();
