@@ -245,13 +245,18 @@ impl Chain {
         !fwid.is_empty() && self.leaf().tcb_info.windows(fwid.len()).any(|window| window == fwid)
     }
 
-    /// Whether each certificate is valid at that time.
-    pub fn check_validity(&self, at: Timestamp) -> Result<(), Fault> {
+    /// The certificates and the root that they lead to, which whoever sends a chain may leave out.
+    pub fn path<'a>(&'a self, root: Option<&'a Root>) -> impl Iterator<Item = &'a Certificate> {
+        self.certificates.iter().chain(root.map(|root| &root.certificate))
+    }
+
+    /// Whether each certificate up to that root is valid at that time.
+    pub fn check_validity(&self, root: Option<&Root>, at: Timestamp) -> Result<(), Fault> {
         // A device's certificates end with the year 9999, later than any time of jiff.
         let seconds = |time: DateTime| time.unix_duration().as_secs();
         let now = at.as_second().try_into().unwrap_or(0);
         let is_valid = |it: &&Certificate| (seconds(it.not_before)..=seconds(it.not_after)).contains(&now);
-        let invalid = self.certificates.iter().find(|it| !is_valid(it));
+        let invalid = self.path(root).find(|it| !is_valid(it));
         match invalid {
             None => Ok(()),
             Some(certificate) => Err(Fault {
@@ -265,9 +270,9 @@ impl Chain {
         }
     }
 
-    /// Whether none of the certificates has one of those serial numbers.
-    pub fn check_revocation(&self, revoked: &[SerialNumber]) -> Result<(), Fault> {
-        match self.certificates.iter().find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
+    /// Whether none of the certificates up to that root has one of those serial numbers.
+    pub fn check_revocation(&self, root: Option<&Root>, revoked: &[SerialNumber]) -> Result<(), Fault> {
+        match self.path(root).find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
             None => Ok(()),
             Some(certificate) => Err(Fault {
                 what: "revocation",
@@ -288,13 +293,13 @@ impl Chain {
         let refused = |error: webpki::Error| fault(describe(&error).to_owned());
         let anchors: Vec<_> = roots
             .iter()
-            .filter_map(|root| Some((root, webpki::anchor_from_trusted_cert(&root.certificate).ok()?)))
+            .filter_map(|root| Some((root, webpki::anchor_from_trusted_cert(&root.certificate.der).ok()?)))
             .collect();
         let trusted: Vec<_> = anchors.iter().map(|(_, anchor)| anchor.clone()).collect();
         let leaf = EndEntityCert::try_from(&self.leaf().der).map_err(refused)?;
         let mut issuers: Vec<CertificateDer<'_>> = self.certificates[1..].iter().map(|it| it.der.clone()).collect();
         // The root may be at the end of what the device sends, and counts as the one that is pinned only.
-        if let Some(last) = issuers.pop_if(|last| roots.iter().any(|root| root.certificate == *last)) {
+        if let Some(last) = issuers.pop_if(|last| roots.iter().any(|root| root.certificate.der == *last)) {
             drop(last);
         }
         // A time at which all of them were valid, if there was one.
@@ -340,7 +345,7 @@ fn describe(error: &webpki::Error) -> &'static str {
 }
 
 impl Certificate {
-    fn parse(der: CertificateDer<'static>) -> Option<Self> {
+    pub(super) fn parse(der: CertificateDer<'static>) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(&der).ok()?;
         let body = certificate.tbs_certificate();
         // Of a name that says it twice nobody knows which one is meant.

@@ -86,7 +86,7 @@ pub struct Verification {
     /// Each step.
     pub steps: Steps,
     /// The root that the chain leads to.
-    pub root: Option<String>,
+    pub root: Option<Root>,
     /// What failed.
     pub failures: Vec<Failure>,
 }
@@ -176,11 +176,12 @@ impl Device {
             }
         };
         let root = self.chain.check_signatures(terms.roots);
-        found.root = root.as_ref().ok().map(|root| root.name.clone());
+        let anchor = root.as_ref().ok().copied();
+        found.root = anchor.cloned();
         let chain = fault(root.map(|_| ()));
-        let validity = fault(self.chain.check_validity(terms.at));
+        let validity = fault(self.chain.check_validity(anchor, terms.at));
         let revocation =
-            if terms.revoked.is_empty() { None } else { fault(self.chain.check_revocation(terms.revoked)) };
+            if terms.revoked.is_empty() { None } else { fault(self.chain.check_revocation(anchor, terms.revoked)) };
 
         let signature = self.is_signed();
         if !signature {

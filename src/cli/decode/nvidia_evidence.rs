@@ -167,7 +167,13 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
         let valid = found.failures.is_empty();
         failures.extend(found.failures.into_iter().map(named));
         warnings.push(named(device.unknown_measurements()));
-        checked.push(Checked { source: name, device, steps: found.steps, root: found.root, valid });
+        checked.push(Checked {
+            source: name,
+            device,
+            steps: found.steps,
+            root: found.root.map(|root| root.name),
+            valid,
+        });
     }
     let fleet = compare(&checked.iter().map(|it| &it.device).collect::<Vec<_>>());
     failures.extend(fleet.failures);
