@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use vgpu::attest::{Authority, Contents, Identity, Signer, vbios_field};
 use yanji::attest::device::{
-    Chain, Device, DeviceKind, Entry, EvidenceFile, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber, Terms,
-    Verification, compare, read,
+    self, Chain, Device, DeviceKind, Entry, EvidenceFile, Fleet, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber,
+    Terms, Verification, read,
 };
 use yanji::attest::verify::FailureClass;
 use yanji::parse::spdm::{self, OpaqueField};
@@ -43,6 +43,10 @@ fn devices(name: &str) -> Option<Vec<Device>> {
 
 fn verify(device: &Device, roots: &Roots, nonce: Option<[u8; 32]>) -> Verification {
     device.verify(&Terms { roots, at: now(), revoked: &[], nonce })
+}
+
+fn compare(devices: &[&Device]) -> Fleet {
+    device::compare(&devices.iter().map(|device| ("a file", *device)).collect::<Vec<_>>())
 }
 
 fn classes(failures: &[yanji::attest::verify::Failure]) -> Vec<FailureClass> {

@@ -23,6 +23,8 @@ pub const MAX_CHAIN_BYTES: usize = 64 << 10;
 /// The most certificates in a chain.
 pub const MAX_CERTIFICATES: usize = 10;
 
+/// U+FEFF in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Measured firmware in a certificate (TCG DICE Attestation Architecture 1.1, 6.1.1, `tcg-dice-TcbInfo`).
 const TCB_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.5.4.1");
 /// The same as Blackwell's certificates name it, one arc below.
@@ -194,6 +196,8 @@ impl Chain {
         if pem.len() > MAX_CHAIN_BYTES {
             return Err(ChainError::TooLarge(pem.len()));
         }
+        // Windows writes a byte order mark, behind which the first certificate would not be found.
+        let pem = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
         // NVML's buffer is not always cut where its text ends.
         let end = pem.iter().position(|&byte| byte == 0).unwrap_or(pem.len());
         let mut certificates = Vec::new();
@@ -270,15 +274,21 @@ impl Chain {
         }
     }
 
-    /// Whether none of the certificates up to that root has one of those serial numbers.
+    /// Whether none of the certificates up to that root has one of those serial numbers, and the chip none as its PDI.
     pub fn check_revocation(&self, root: Option<&Root>, revoked: &[SerialNumber]) -> Result<(), Fault> {
-        match self.path(root).find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
-            None => Ok(()),
-            Some(certificate) => Err(Fault {
-                what: "revocation",
-                expected: "no revoked certificate".to_owned(),
-                observed: format!("{}, serial number {}, is revoked", certificate.subject, certificate.serial),
-            }),
+        let fault = |observed: String| Fault {
+            what: "revocation",
+            expected: "no revoked certificate".to_owned(),
+            observed: format!("{observed} is revoked"),
+        };
+        if let Some(it) = self.path(root).find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
+            return Err(fault(format!("{}, serial number {},", it.subject, it.serial)));
+        }
+        // Reports name a device by its PDI, so whoever revokes one may know no more of it.
+        let is_revoked = |pdi: Pdi| SerialNumber::parse(&pdi.to_string()).is_some_and(|it| revoked.contains(&it));
+        match self.device() {
+            Some((kind, pdi)) if is_revoked(pdi) || is_revoked(pdi.reversed()) => Err(fault(format!("{kind} {pdi}"))),
+            _ => Ok(()),
         }
     }
 

@@ -30,7 +30,7 @@ pub use nonce::{DeviceNonce, Phase};
 pub use roots::{NVIDIA_DEVICE_IDENTITY_SHA256, Root, RootError, Roots};
 
 use crate::attest::verify::{Failure, FailureClass};
-use crate::parse::spdm::{self, NONCE_BYTES, Report};
+use crate::parse::spdm::{self, NONCE_BYTES, Report, SpdmError};
 
 /// Bytes of a PDI in a list.
 const PDI_BYTES: usize = 8;
@@ -102,16 +102,19 @@ impl Device {
     /// Reads a report and a PEM chain.
     pub fn decode(report: &[u8], chain: &[u8]) -> Result<Self, Failure> {
         let chain = Chain::parse(chain).map_err(|error| {
-            Failure::new(
-                FailureClass::DeviceChain,
-                "certificate chain",
-                "X.509 certificates in PEM",
-                &error.to_string(),
-            )
+            let class = match error {
+                ChainError::TooLarge(_) | ChainError::TooMany => FailureClass::Format,
+                _ => FailureClass::DeviceChain,
+            };
+            Failure::new(class, "certificate chain", "X.509 certificates in PEM", &error.to_string())
         })?;
         let parsed = spdm::parse(report).map_err(|error| {
+            let class = match error {
+                SpdmError::TooLarge(_) => FailureClass::Format,
+                _ => FailureClass::DeviceChain,
+            };
             let expected = "an SPDM 1.1 request and response for measurements";
-            Failure::new(FailureClass::DeviceChain, "report", expected, &error.to_string())
+            Failure::new(class, "report", expected, &error.to_string())
         })?;
         let signed = report[..parsed.signed_bytes].to_vec();
         Ok(Self { report: parsed, chain, signed })

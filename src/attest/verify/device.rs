@@ -56,10 +56,12 @@ pub(super) fn check(
     }
     let mut open = BTreeSet::new();
     for phase in [Phase::Start, Phase::End] {
-        let devices: Vec<&Device> =
-            checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
+        let of_phase = checked.iter().filter(|it| it.evidence.phase == phase);
+        let devices: Vec<(&str, &Device)> = of_phase.map(|it| (it.evidence.part.as_str(), &it.device)).collect();
         let fleet = device::compare(&devices);
-        report.failures.extend(fleet.failures);
+        // At the end as at the start is one finding.
+        let new: Vec<_> = fleet.failures.into_iter().filter(|it| !report.failures.contains(it)).collect();
+        report.failures.extend(new);
         // Two boards in one machine, or the GPU of another machine that signs through a relay: a person has to look.
         let strangers: Vec<_> = fleet.apart.into_iter().filter(|it| !report.indeterminate.contains(it)).collect();
         report.indeterminate.extend(strangers);

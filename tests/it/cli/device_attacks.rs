@@ -312,7 +312,10 @@ pdi = \"00000000000000aa\"
 confidential_compute = { attest = true }
 ";
     let attested = Attested::new(rig);
-    refused(&attested.verify(&["report"]).exits(4).json(), "E_DUPLICATE", "PDI 0x00000000000000aa");
+    let verified = attested.verify(&["report"]).exits(4).json();
+    refused(&verified, "E_DUPLICATE", "PDI 0x00000000000000aa of gpu:0000:aa:00.0");
+    let failures = verified["reports"][0]["failures"].as_array().unwrap();
+    assert_eq!((failures.len(), &failures[0]["observed"]), (1, &json!(format!("{FIRST} has it too"))), "{failures:?}");
 }
 
 #[test]
