@@ -247,7 +247,7 @@ fn servers(key: &Key, expectations: &Expectations) -> Result<bool, Box<dyn std::
     let mut device_roots = Roots::default();
     device_roots.add("bench", authority.root().as_bytes())?;
     let root = device_roots.iter().last().ok_or("no root")?;
-    let anchor = webpki::anchor_from_trusted_cert(&root.certificate)?.to_owned();
+    let anchor = webpki::anchor_from_trusted_cert(&root.certificate.der)?.to_owned();
     let expectations = Expectations { device_roots, ..expectations.clone() };
     let mut reports = Vec::new();
     for number in 0..SERVERS {

@@ -8,7 +8,7 @@
 //! For the same reason the subject `unit` is the digest of the identity as it stands here. The digest that the report has of
 //! it would let anybody try out what is hidden, so that one is salted too, under the path [`UNIT_PATH`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use schemars::JsonSchema;
@@ -115,7 +115,7 @@ pub struct Salt {
 pub struct Revealed {
     /// Values that are the hidden ones, by path.
     pub values: Vec<(String, Value)>,
-    /// Known texts, and the paths where they are hidden.
+    /// Known texts as they are spelled where they are hidden, and the paths; a text as it was given, and none.
     pub known: Vec<(String, Vec<String>)>,
     /// Paths whose value is another than the private file says, or that hide nothing.
     pub wrong: Vec<(String, Value)>,
@@ -182,13 +182,22 @@ impl Certificate {
                 revealed.wrong.push(place);
             }
         }
-        for text in known {
-            let value = Value::from(text.trim());
+        let places = |text: &str| -> Vec<String> {
+            let value = Value::from(text);
             let is = |path: &str, digest: &Digest| {
                 salts.salts.get(path).is_some_and(|it| salted(&it.salt, path, &value) == *digest)
             };
-            let paths = hidden.iter().filter(|(path, digest)| is(path, digest)).map(|(path, _)| path.clone());
-            revealed.known.push((text.clone(), paths.collect()));
+            hidden.iter().filter(|(path, digest)| is(path, digest)).map(|(path, _)| path.clone()).collect()
+        };
+        for text in known.iter().map(|text| text.trim()) {
+            // A label says in capitals what a machine may say in small letters.
+            let spellings = BTreeSet::from([text.to_owned(), text.to_ascii_lowercase(), text.to_ascii_uppercase()]);
+            let found = spellings.into_iter().map(|spelling| (places(&spelling), spelling));
+            let before = revealed.known.len();
+            revealed.known.extend(found.filter(|(paths, _)| !paths.is_empty()).map(|(paths, it)| (it, paths)));
+            if revealed.known.len() == before {
+                revealed.known.push((text.to_owned(), Vec::new()));
+            }
         }
         revealed
     }

@@ -44,9 +44,11 @@ mod withdrawn;
 mod worker;
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{CommandFactory, Parser};
+use jiff::Timestamp;
 
 use args::{Args, Command, Format};
 use error::CliError;
@@ -83,6 +85,10 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
     if global.format == Format::Csv && !matches!(args.command, Command::Verify(_)) {
         bail!(CliError::usage("only verify prints csv").hint("take --format json"));
     }
+    // Whoever asks for a time that is none panics.
+    Timestamp::try_from(SystemTime::now()).with_context(|| {
+        CliError::usage("the clock of this system shows no time that there can be").hint("set the clock")
+    })?;
     match &args.command {
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Screen(screen) => screen::run(screen, global),

@@ -1,5 +1,6 @@
 //! Receipts, withdrawals, certificates, and the chain that they make, for a person.
 
+use super::escape::told_apart;
 use super::style::{Style, Tone};
 use super::verification::{failures_plain, lines};
 use super::{counts_line, for_terminal};
@@ -70,7 +71,7 @@ pub fn changes_plain(changes: &[Drift], style: Style) -> String {
             Change::Unread => Tone::Warning,
             Change::Added | Change::Moved | Change::Changed => Tone::Heading,
         };
-        let shown = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |it| for_terminal(it, style));
+        let shown = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |it| told_apart(it, style));
         text += &format!(
             "  {:<12} {} {}: was {}, is {}\n",
             style.paint(tone, change.change.as_str()),
@@ -170,4 +171,30 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
     text += &changes_plain(&step.changes, style);
     text += &failures_plain(&step.failures, style);
     text + &failures_plain(&step.disagreements, style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attest::history::drift_failures;
+
+    #[test]
+    fn values_that_look_alike_are_shown_apart() {
+        let style = Style { colour: false, unicode: true };
+        let change = |before: &str, after: &str| {
+            [Drift {
+                kind: "drives".to_owned(),
+                part: "drive:sda".to_owned(),
+                change: Change::Exchanged,
+                fact: "serial".to_owned(),
+                before: Some(before.to_owned()),
+                after: Some(after.to_owned()),
+            }]
+        };
+        let fake = change("overlayblk", "\u{43e}verlayblk");
+        assert!(changes_plain(&fake, style).ends_with(": was overlayblk, is \\u{43e}verlayblk\n"));
+        let failed = failures_plain(&drift_failures(&fake), style);
+        assert!(failed.ends_with("expected: overlayblk\n    observed: \\u{43e}verlayblk\n"), "{failed}");
+        assert!(changes_plain(&change("浪潮", "联想"), style).ends_with("was 浪潮, is 联想\n"));
+    }
 }

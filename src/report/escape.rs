@@ -19,6 +19,20 @@ pub(super) fn sentence(text: &str, style: Style) -> String {
     up_to(MAX_SENTENCE, text, style)
 }
 
+/// The same for a value that is held against another one: a letter beyond ASCII may look like one of ASCII, and becomes an
+/// escape. Ideographs stay, which a person tells apart, and so does what marks a cut.
+pub(super) fn told_apart(text: &str, style: Style) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in sentence(text, style).chars() {
+        if character.is_ascii() || matches!(character, '\u{3400}'..='\u{9fff}' | '…') {
+            shown.push(character);
+        } else {
+            shown.extend(character.escape_unicode());
+        }
+    }
+    shown
+}
+
 fn up_to(most: usize, text: &str, style: Style) -> String {
     let mut shown = String::with_capacity(text.len().min(most + 24));
     for character in text.chars().take(most) {

@@ -1,9 +1,9 @@
 //! A verification for a person.
 
-use super::escape::sentence;
+use super::escape::{sentence, told_apart};
 use super::style::{Style, Tone};
 use super::{counts_line, for_terminal};
-use crate::attest::verify::{Failure, Report};
+use crate::attest::verify::{Failure, FailureClass, Report};
 use crate::policy::{Judgement, Verdict};
 
 /// What was proven of one report, at which level, and what was not. `judgement` is what comes out of the evidence now.
@@ -74,8 +74,11 @@ pub(super) fn failure_lines(failures: &[Failure], tone: Tone, kind: &str, style:
     for failure in failures {
         let class = style.paint(tone, &format!("{kind}{}", failure.class));
         text += &format!("  {class} {}\n", for_terminal(&failure.what, style));
-        text += &format!("    expected: {}\n", sentence(&failure.expected, style));
-        text += &format!("    observed: {}\n", sentence(&failure.observed, style));
+        // These hold one id against another.
+        let ids = [FailureClass::IdentityConflict, FailureClass::Duplicate, FailureClass::Drift];
+        let shown = if ids.contains(&failure.class) { told_apart } else { sentence };
+        text += &format!("    expected: {}\n", shown(&failure.expected, style));
+        text += &format!("    observed: {}\n", shown(&failure.observed, style));
     }
     text
 }

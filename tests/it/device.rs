@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use vgpu::attest::{Authority, Contents, Identity, Signer, vbios_field};
 use yanji::attest::device::{
-    Chain, Device, DeviceKind, Entry, EvidenceFile, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber, Terms,
-    Verification, compare, read,
+    self, Chain, Device, DeviceKind, Entry, EvidenceFile, Fleet, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber,
+    Terms, Verification, read,
 };
 use yanji::attest::verify::FailureClass;
 use yanji::parse::spdm::{self, OpaqueField};
@@ -45,6 +45,10 @@ fn verify(device: &Device, roots: &Roots, nonce: Option<[u8; 32]>) -> Verificati
     device.verify(&Terms { roots, at: now(), revoked: &[], nonce })
 }
 
+fn compare(devices: &[&Device]) -> Fleet {
+    device::compare(&devices.iter().map(|device| ("a file", *device)).collect::<Vec<_>>())
+}
+
 fn classes(failures: &[yanji::attest::verify::Failure]) -> Vec<FailureClass> {
     failures.iter().map(|failure| failure.class).collect()
 }
@@ -58,7 +62,7 @@ fn nvidias_samples_verify() {
         for (device, entry) in devices.iter().zip(&entries) {
             let verified = verify(device, &roots, entry.nonce);
             assert!(verified.is_proven(), "{name}: {:?}", verified.failures);
-            assert_eq!(verified.root.as_deref(), Some("NVIDIA Device Identity CA"));
+            assert_eq!(verified.root.as_ref().map(|root| root.name.as_str()), Some("NVIDIA Device Identity CA"));
             let root = device.chain.certificates.last().unwrap();
             assert_eq!(
                 (device.chain.certificates.len(), root.sha256.to_string().as_str()),
@@ -268,7 +272,7 @@ fn each_thing_that_can_be_wrong_with_a_device_has_its_class() {
     let good = signed(&signer, [7; 32], &[]);
     let verified = verify(&good, &roots, Some([7; 32]));
     assert!(verified.is_proven(), "{:?}", verified.failures);
-    assert_eq!(verified.root.as_deref(), Some("the test's"));
+    assert_eq!(verified.root.as_ref().map(|root| root.name.as_str()), Some("the test's"));
     assert_eq!((good.label(), good.architecture()), (format!("gpu 0x{PDI}"), Some("HOPPER")));
 
     let fails = |verified: &Verification, class: FailureClass, what: &str| {
@@ -291,6 +295,22 @@ fn each_thing_that_can_be_wrong_with_a_device_has_its_class() {
     let revoked = [SerialNumber::parse(&format!("41{PDI}")).unwrap()];
     let terms = Terms { revoked: &revoked, ..at(NOW) };
     fails(&good.verify(&terms), FailureClass::DeviceChain, "revocation");
+
+    // Whoever sends a chain need not send the root at its end, which has to stand all the same.
+    let rootless = |signer: &Signer| {
+        let (sent, _) = signer.chain.split_at(signer.chain.rfind("-----BEGIN").unwrap());
+        Device::decode(&signer.report(&[7; 32], &contents(&[])).unwrap(), sent.as_bytes()).unwrap()
+    };
+    let root = roots.iter().last().unwrap();
+    assert!(verify(&rootless(&signer), &roots, Some([7; 32])).is_proven());
+    let revoked = [SerialNumber::parse(&root.certificate.serial).unwrap()];
+    let terms = Terms { revoked: &revoked, ..at(NOW) };
+    fails(&rootless(&signer).verify(&terms), FailureClass::DeviceChain, "revocation");
+    let expired = Authority::until("EXPIRED CA", 2025).unwrap();
+    let device = rootless(&expired.device(&gpu(PDI)).unwrap());
+    let over = verify(&device, &self::roots(&expired), Some([7; 32]));
+    fails(&over, FailureClass::DeviceChain, "validity");
+    assert!(over.failures[0].observed.starts_with("CN=EXPIRED CA"), "{:?}", over.failures);
 
     // The same root, but another device's certificates behind the leaf.
     let second = authority.device(&gpu("0123456789abcdef")).unwrap();

@@ -23,6 +23,8 @@ pub const MAX_CHAIN_BYTES: usize = 64 << 10;
 /// The most certificates in a chain.
 pub const MAX_CERTIFICATES: usize = 10;
 
+/// U+FEFF in UTF-8.
+pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Measured firmware in a certificate (TCG DICE Attestation Architecture 1.1, 6.1.1, `tcg-dice-TcbInfo`).
 const TCB_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.23.133.5.4.1");
 /// The same as Blackwell's certificates name it, one arc below.
@@ -194,6 +196,8 @@ impl Chain {
         if pem.len() > MAX_CHAIN_BYTES {
             return Err(ChainError::TooLarge(pem.len()));
         }
+        // Windows writes a byte order mark, behind which the first certificate would not be found.
+        let pem = pem.strip_prefix(BYTE_ORDER_MARK).unwrap_or(pem);
         // NVML's buffer is not always cut where its text ends.
         let end = pem.iter().position(|&byte| byte == 0).unwrap_or(pem.len());
         let mut certificates = Vec::new();
@@ -245,13 +249,18 @@ impl Chain {
         !fwid.is_empty() && self.leaf().tcb_info.windows(fwid.len()).any(|window| window == fwid)
     }
 
-    /// Whether each certificate is valid at that time.
-    pub fn check_validity(&self, at: Timestamp) -> Result<(), Fault> {
+    /// The certificates and the root that they lead to, which whoever sends a chain may leave out.
+    pub fn path<'a>(&'a self, root: Option<&'a Root>) -> impl Iterator<Item = &'a Certificate> {
+        self.certificates.iter().chain(root.map(|root| &root.certificate))
+    }
+
+    /// Whether each certificate up to that root is valid at that time.
+    pub fn check_validity(&self, root: Option<&Root>, at: Timestamp) -> Result<(), Fault> {
         // A device's certificates end with the year 9999, later than any time of jiff.
         let seconds = |time: DateTime| time.unix_duration().as_secs();
         let now = at.as_second().try_into().unwrap_or(0);
         let is_valid = |it: &&Certificate| (seconds(it.not_before)..=seconds(it.not_after)).contains(&now);
-        let invalid = self.certificates.iter().find(|it| !is_valid(it));
+        let invalid = self.path(root).find(|it| !is_valid(it));
         match invalid {
             None => Ok(()),
             Some(certificate) => Err(Fault {
@@ -265,15 +274,21 @@ impl Chain {
         }
     }
 
-    /// Whether none of the certificates has one of those serial numbers.
-    pub fn check_revocation(&self, revoked: &[SerialNumber]) -> Result<(), Fault> {
-        match self.certificates.iter().find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
-            None => Ok(()),
-            Some(certificate) => Err(Fault {
-                what: "revocation",
-                expected: "no revoked certificate".to_owned(),
-                observed: format!("{}, serial number {}, is revoked", certificate.subject, certificate.serial),
-            }),
+    /// Whether none of the certificates up to that root has one of those serial numbers, and the chip none as its PDI.
+    pub fn check_revocation(&self, root: Option<&Root>, revoked: &[SerialNumber]) -> Result<(), Fault> {
+        let fault = |observed: String| Fault {
+            what: "revocation",
+            expected: "no revoked certificate".to_owned(),
+            observed: format!("{observed} is revoked"),
+        };
+        if let Some(it) = self.path(root).find(|it| revoked.iter().any(|serial| serial.as_str() == it.serial)) {
+            return Err(fault(format!("{}, serial number {},", it.subject, it.serial)));
+        }
+        // Reports name a device by its PDI, so whoever revokes one may know no more of it.
+        let is_revoked = |pdi: Pdi| SerialNumber::parse(&pdi.to_string()).is_some_and(|it| revoked.contains(&it));
+        match self.device() {
+            Some((kind, pdi)) if is_revoked(pdi) || is_revoked(pdi.reversed()) => Err(fault(format!("{kind} {pdi}"))),
+            _ => Ok(()),
         }
     }
 
@@ -288,13 +303,13 @@ impl Chain {
         let refused = |error: webpki::Error| fault(describe(&error).to_owned());
         let anchors: Vec<_> = roots
             .iter()
-            .filter_map(|root| Some((root, webpki::anchor_from_trusted_cert(&root.certificate).ok()?)))
+            .filter_map(|root| Some((root, webpki::anchor_from_trusted_cert(&root.certificate.der).ok()?)))
             .collect();
         let trusted: Vec<_> = anchors.iter().map(|(_, anchor)| anchor.clone()).collect();
         let leaf = EndEntityCert::try_from(&self.leaf().der).map_err(refused)?;
         let mut issuers: Vec<CertificateDer<'_>> = self.certificates[1..].iter().map(|it| it.der.clone()).collect();
         // The root may be at the end of what the device sends, and counts as the one that is pinned only.
-        if let Some(last) = issuers.pop_if(|last| roots.iter().any(|root| root.certificate == *last)) {
+        if let Some(last) = issuers.pop_if(|last| roots.iter().any(|root| root.certificate.der == *last)) {
             drop(last);
         }
         // A time at which all of them were valid, if there was one.
@@ -340,7 +355,7 @@ fn describe(error: &webpki::Error) -> &'static str {
 }
 
 impl Certificate {
-    fn parse(der: CertificateDer<'static>) -> Option<Self> {
+    pub(super) fn parse(der: CertificateDer<'static>) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(&der).ok()?;
         let body = certificate.tbs_certificate();
         // Of a name that says it twice nobody knows which one is meant.

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::chain::BYTE_ORDER_MARK;
+
 use crate::attest::strict_json::{self, StrictJsonError};
 use crate::parse::spdm::NONCE_BYTES;
 
@@ -44,14 +46,16 @@ pub struct Entry {
     pub architecture: Option<String>,
     /// Version of the VBIOS.
     pub vbios_version: Option<String>,
+    /// Version of the driver.
+    pub driver_version: Option<String>,
 }
 
 /// Why a file holds no evidence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
     /// Larger than [`MAX_FILE_BYTES`].
-    #[error("{0} bytes are more than evidence can have")]
-    TooLarge(usize),
+    #[error("more than {MAX_FILE_BYTES} bytes")]
+    TooLarge,
     /// Damaged JSON.
     #[error("{0}")]
     Json(String),
@@ -64,6 +68,9 @@ pub enum FileError {
     /// A member that is neither hexadecimal nor base64.
     #[error("its {0} is neither hexadecimal nor base64")]
     Encoding(&'static str),
+    /// Hexadecimal digits that are no whole bytes.
+    #[error("its {0} has an odd number of hexadecimal digits")]
+    OddDigits(&'static str),
     /// A nonce of another length.
     #[error("its nonce is not one of 32 bytes")]
     Nonce,
@@ -89,6 +96,8 @@ struct RawEntry {
     nonce: Option<Text>,
     #[serde(default)]
     vbios_version: Option<String>,
+    #[serde(default)]
+    driver_version: Option<String>,
 }
 
 /// A text, by itself or behind its media type as in a RATS conceptual message wrapper.
@@ -122,13 +131,12 @@ struct Collected {
 /// Tells what the file is and reads it.
 pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
     if bytes.len() > MAX_FILE_BYTES {
-        return Err(FileError::TooLarge(bytes.len()));
+        return Err(FileError::TooLarge);
     }
     if bytes.starts_with(&REPORT_START) {
         return Ok(EvidenceFile::Report(bytes.to_vec()));
     }
-    // Windows writes a byte order mark.
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii();
     let (devices, nonce, arch) = match text.first() {
         Some(b'[') => (strict_json::from_slice(text, MAX_FILE_BYTES)?, None, None),
         Some(b'{') => {
@@ -149,11 +157,12 @@ pub fn read(bytes: &[u8]) -> Result<EvidenceFile, FileError> {
             return Ok(EvidenceFile::Chain(text.to_vec()));
         }
         _ => {
-            let report = std::str::from_utf8(text).ok().and_then(decode);
-            return report
-                .filter(|report| report.starts_with(&REPORT_START))
-                .map(EvidenceFile::Report)
-                .ok_or(FileError::Unknown);
+            let text = std::str::from_utf8(text).map_err(|_| FileError::Unknown)?;
+            return match decode(text, "text") {
+                Ok(report) if report.starts_with(&REPORT_START) => Ok(EvidenceFile::Report(report)),
+                Err(error @ FileError::OddDigits(_)) => Err(error),
+                _ => Err(FileError::Unknown),
+            };
         }
     };
     match devices.len() {
@@ -194,30 +203,36 @@ fn entry(raw: RawEntry) -> Result<Entry, FileError> {
     let nonce = match &raw.nonce {
         None => None,
         Some(text) => {
-            let bytes = decode(text.as_str()).ok_or(FileError::Nonce)?;
-            Some(<[u8; NONCE_BYTES]>::try_from(bytes).map_err(|_| FileError::Nonce)?)
+            let bytes = decode(text.as_str(), "nonce").ok().and_then(|bytes| bytes.try_into().ok());
+            Some(bytes.ok_or(FileError::Nonce)?)
         }
     };
-    let certificate = raw.certificate.as_str();
+    let certificate = raw.certificate.as_str().trim_start_matches('\u{feff}');
     let chain = match certificate.as_bytes().trim_ascii_start().starts_with(PEM_START) {
         true => certificate.as_bytes().to_vec(),
-        false => decode(certificate).ok_or(FileError::Encoding("certificate"))?,
+        false => decode(certificate, "certificate")?,
     };
     Ok(Entry {
-        report: decode(raw.evidence.as_str()).ok_or(FileError::Encoding("evidence"))?,
+        report: decode(raw.evidence.as_str(), "evidence")?,
         chain,
         nonce,
         architecture: raw.arch,
         vbios_version: raw.vbios_version,
+        driver_version: raw.driver_version,
     })
 }
 
 /// Hexadecimal digits or base64 of either alphabet, padded or not, in one line or several. A report begins with 11h, which no
 /// base64 of one does.
-fn decode(text: &str) -> Option<Vec<u8>> {
+fn decode(text: &str, what: &'static str) -> Result<Vec<u8>, FileError> {
     let plain: String = text.chars().filter(|character| !character.is_ascii_whitespace()).collect();
     let padding = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let base64 = |alphabet| GeneralPurpose::new(alphabet, padding).decode(&plain).ok();
-    let hexadecimal = hex::decode(plain.strip_prefix("0x").unwrap_or(&plain)).ok();
-    hexadecimal.or_else(|| base64(&STANDARD)).or_else(|| base64(&URL_SAFE))
+    let digits = plain.strip_prefix("0x").unwrap_or(&plain);
+    if digits.len() % 2 == 1 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        // Cut somewhere. As base64 it would be nonsense.
+        return Err(FileError::OddDigits(what));
+    }
+    let hexadecimal = hex::decode(digits).ok();
+    hexadecimal.or_else(|| base64(&STANDARD)).or_else(|| base64(&URL_SAFE)).ok_or(FileError::Encoding(what))
 }

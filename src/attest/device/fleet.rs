@@ -21,30 +21,31 @@ pub struct Fleet {
     pub topology: Option<bool>,
 }
 
-/// Compares the devices of one machine.
-pub fn compare(devices: &[&Device]) -> Fleet {
+/// Compares the devices of one machine. Each comes with the name by which its reader knows it: two devices with one id have
+/// one label.
+pub fn compare(named: &[(&str, &Device)]) -> Fleet {
     let mut fleet = Fleet::default();
-    duplicates(devices, &mut fleet);
-    topology(devices, &mut fleet);
+    duplicates(named, &mut fleet);
+    topology(&named.iter().map(|(_, device)| *device).collect::<Vec<_>>(), &mut fleet);
     fleet
 }
 
-fn duplicates(devices: &[&Device], fleet: &mut Fleet) {
-    for (index, device) in devices.iter().enumerate() {
+fn duplicates(named: &[(&str, &Device)], fleet: &mut Fleet) {
+    for (index, (name, device)) in named.iter().enumerate() {
         let own = device.identity().map(|(_, pdi)| pdi);
         let key = &device.chain.leaf().public_key;
-        let earlier = devices[..index].iter().zip(1..).find_map(|(other, number)| {
+        let earlier = named.iter().take(index).find_map(|(earlier, other)| {
             let pdi = own.filter(|own| other.identity().is_some_and(|(_, pdi)| pdi == *own));
             let same_key = other.chain.leaf().public_key == *key;
             match (pdi, same_key) {
-                (Some(pdi), _) => Some((number, format!("PDI {pdi}"))),
-                (None, true) => Some((number, format!("key of certificate {}", device.chain.leaf().serial))),
+                (Some(pdi), _) => Some((earlier, format!("PDI {pdi}"))),
+                (None, true) => Some((earlier, format!("key of certificate {}", device.chain.leaf().serial))),
                 (None, false) => None,
             }
         });
-        if let Some((number, id)) = earlier {
-            let what = format!("{id} of device {}", index + 1);
-            let observed = format!("device {number} has it too");
+        if let Some((earlier, id)) = earlier {
+            let what = format!("{id} of {name}");
+            let observed = format!("{earlier} has it too");
             fleet.failures.push(Failure::new(
                 FailureClass::Duplicate,
                 &what,

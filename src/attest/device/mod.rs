@@ -30,7 +30,7 @@ pub use nonce::{DeviceNonce, Phase};
 pub use roots::{NVIDIA_DEVICE_IDENTITY_SHA256, Root, RootError, Roots};
 
 use crate::attest::verify::{Failure, FailureClass};
-use crate::parse::spdm::{self, NONCE_BYTES, Report};
+use crate::parse::spdm::{self, NONCE_BYTES, Report, SpdmError};
 
 /// Bytes of a PDI in a list.
 const PDI_BYTES: usize = 8;
@@ -86,7 +86,7 @@ pub struct Verification {
     /// Each step.
     pub steps: Steps,
     /// The root that the chain leads to.
-    pub root: Option<String>,
+    pub root: Option<Root>,
     /// What failed.
     pub failures: Vec<Failure>,
 }
@@ -102,16 +102,19 @@ impl Device {
     /// Reads a report and a PEM chain.
     pub fn decode(report: &[u8], chain: &[u8]) -> Result<Self, Failure> {
         let chain = Chain::parse(chain).map_err(|error| {
-            Failure::new(
-                FailureClass::DeviceChain,
-                "certificate chain",
-                "X.509 certificates in PEM",
-                &error.to_string(),
-            )
+            let class = match error {
+                ChainError::TooLarge(_) | ChainError::TooMany => FailureClass::Format,
+                _ => FailureClass::DeviceChain,
+            };
+            Failure::new(class, "certificate chain", "X.509 certificates in PEM", &error.to_string())
         })?;
         let parsed = spdm::parse(report).map_err(|error| {
+            let class = match error {
+                SpdmError::TooLarge(_) => FailureClass::Format,
+                _ => FailureClass::DeviceChain,
+            };
             let expected = "an SPDM 1.1 request and response for measurements";
-            Failure::new(FailureClass::DeviceChain, "report", expected, &error.to_string())
+            Failure::new(class, "report", expected, &error.to_string())
         })?;
         let signed = report[..parsed.signed_bytes].to_vec();
         Ok(Self { report: parsed, chain, signed })
@@ -176,11 +179,12 @@ impl Device {
             }
         };
         let root = self.chain.check_signatures(terms.roots);
-        found.root = root.as_ref().ok().map(|root| root.name.clone());
+        let anchor = root.as_ref().ok().copied();
+        found.root = anchor.cloned();
         let chain = fault(root.map(|_| ()));
-        let validity = fault(self.chain.check_validity(terms.at));
+        let validity = fault(self.chain.check_validity(anchor, terms.at));
         let revocation =
-            if terms.revoked.is_empty() { None } else { fault(self.chain.check_revocation(terms.revoked)) };
+            if terms.revoked.is_empty() { None } else { fault(self.chain.check_revocation(anchor, terms.revoked)) };
 
         let signature = self.is_signed();
         if !signature {

@@ -3,7 +3,7 @@
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use crate::attest::Digest;
+use super::Certificate;
 
 /// "NVIDIA Device Identity CA", which all of NVIDIA's GPUs and switches that attest lead to. From NVIDIA/nvtrust,
 /// `guest_tools/gpu_verifiers/local_gpu_verifier/src/verifier/certs/verifier_device_root.pem`.
@@ -19,7 +19,7 @@ pub struct Root {
     /// What reports call it.
     pub name: String,
     /// The certificate.
-    pub certificate: CertificateDer<'static>,
+    pub certificate: Certificate,
 }
 
 /// All authorities that are trusted to vouch for devices: the one that is built in, and those that the user gave.
@@ -32,6 +32,13 @@ pub struct Roots {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no certificate of an authority in PEM")]
 pub struct RootError;
+
+impl Root {
+    fn new(name: &str, der: CertificateDer<'static>) -> Option<Self> {
+        webpki::anchor_from_trusted_cert(&der).ok()?;
+        Some(Self { name: name.to_owned(), certificate: Certificate::parse(der)? })
+    }
+}
 
 impl Default for Roots {
     fn default() -> Self {
@@ -47,9 +54,7 @@ impl Roots {
     pub fn add(&mut self, name: &str, pem: &[u8]) -> Result<(), RootError> {
         let mut added = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem).take(MAX_ROOTS) {
-            let certificate = certificate.map_err(|_| RootError)?;
-            webpki::anchor_from_trusted_cert(&certificate).map_err(|_| RootError)?;
-            added.push(Root { name: name.to_owned(), certificate });
+            added.push(Root::new(name, certificate.map_err(|_| RootError)?).ok_or(RootError)?);
         }
         if added.is_empty() {
             return Err(RootError);
@@ -58,9 +63,9 @@ impl Roots {
         Ok(())
     }
 
-    /// Trusts a certificate, DER, that was read before.
+    /// Trusts a certificate, DER. One that cannot be read vouches for nothing.
     pub fn add_der(&mut self, name: &str, der: &[u8]) {
-        self.roots.push(Root { name: name.to_owned(), certificate: CertificateDer::from(der.to_vec()) });
+        self.roots.extend(Root::new(name, CertificateDer::from(der.to_vec())));
     }
 
     /// The roots, the built-in one first.
@@ -70,7 +75,7 @@ impl Roots {
 
     /// Digests of the certificates, for a message.
     pub(super) fn digests(&self) -> String {
-        let digest = |root: &Root| format!("{} ({})", root.name, Digest::of(&root.certificate));
+        let digest = |root: &Root| format!("{} ({})", root.name, root.certificate.sha256);
         self.roots.iter().map(digest).collect::<Vec<_>>().join(", ")
     }
 }
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn the_root_that_is_built_in_is_nvidias() {
         let roots = Roots::default();
-        let digests: Vec<String> = roots.iter().map(|root| Digest::of(&root.certificate).to_string()).collect();
+        let digests: Vec<String> = roots.iter().map(|root| root.certificate.sha256.to_string()).collect();
         assert_eq!(digests, [NVIDIA_DEVICE_IDENTITY_SHA256]);
         assert_eq!(Roots::default().add("nothing", b"no certificate"), Err(RootError));
     }

@@ -50,6 +50,7 @@ pub(super) fn check(
     for it in &checked {
         join(it, recorded, report);
     }
+    stated(&checked, recorded, statement, expectations, report);
     for part in recorded.scope("gpu") {
         let Some((nvml, chip)) = pdi(part, NVML_PDI).zip(pdi(part, CHIP_PDI)) else { continue };
         if !chip.is_same(nvml) {
@@ -59,10 +60,12 @@ pub(super) fn check(
     }
     let mut open = BTreeSet::new();
     for phase in [Phase::Start, Phase::End] {
-        let devices: Vec<&Device> =
-            checked.iter().filter(|it| it.evidence.phase == phase).map(|it| &it.device).collect();
+        let of_phase = checked.iter().filter(|it| it.evidence.phase == phase);
+        let devices: Vec<(&str, &Device)> = of_phase.map(|it| (it.evidence.part.as_str(), &it.device)).collect();
         let fleet = device::compare(&devices);
-        report.failures.extend(fleet.failures);
+        // At the end as at the start is one finding.
+        let new: Vec<_> = fleet.failures.into_iter().filter(|it| !report.failures.contains(it)).collect();
+        report.failures.extend(new);
         // Two boards in one machine, or the GPU of another machine that signs through a relay; a device that did not sign, or
         // is hidden; a link that is down: a person has to look.
         let unsure = fleet.apart.into_iter().chain(fleet.uneven);
@@ -136,7 +139,7 @@ fn verify<'a>(
     let verification = device.verify(&terms);
     report.failures.extend(verification.failures.iter().cloned().map(named));
     let is_device = |id: &DeviceId| match id {
-        DeviceId::Certificate(serial) => device.chain.certificates.iter().any(|it| it.serial == *serial),
+        DeviceId::Certificate(serial) => device.chain.path(verification.root.as_ref()).any(|it| it.serial == *serial),
         DeviceId::Pdi(revoked) => device.identity().is_some_and(|(_, pdi)| pdi.is_same(*revoked)),
     };
     standing::check_device(
@@ -148,6 +151,28 @@ fn verify<'a>(
         report,
     );
     Some(Checked { evidence, device, verification })
+}
+
+/// Holds the PDIs that software told against the devices that the policy revokes. A chip need not sign to say which one it
+/// is, and one that did has been looked at.
+fn stated(
+    checked: &[Checked<'_>],
+    recorded: &Evidence,
+    statement: &Statement,
+    expectations: &Expectations,
+    report: &mut Report,
+) {
+    for part in &recorded.parts {
+        let told = part.facts.keys().filter(|path| path.as_str().ends_with(".pdi"));
+        let mut told: Vec<Pdi> = told.filter_map(|path| pdi(part, path.as_str())).collect();
+        for signed in checked.iter().filter(|it| it.evidence.part == part.id).filter_map(|it| it.device.identity()) {
+            told.retain(|pdi| !pdi.is_same(signed.1));
+        }
+        let is_device =
+            |id: &DeviceId| matches!(id, DeviceId::Pdi(revoked) if told.iter().any(|it| it.is_same(*revoked)));
+        let what = format!("{}, PDI as recorded", part.id);
+        standing::check_device(&what, is_device, FailureClass::DeviceChain, statement, expectations, report);
+    }
 }
 
 /// The PDI that one source told of a part.
@@ -253,7 +278,7 @@ fn conclude(
     report: &mut Report,
 ) {
     let Some(first) = ends.start.or(ends.end) else { return };
-    let root = first.verification.root.as_deref().unwrap_or("an unnamed root");
+    let root = first.verification.root.as_ref().map_or("an unnamed root", |root| root.name.as_str());
     let identity = first.device.identity();
     let signed = identity.map_or_else(String::new, |(_, pdi)| pdi.to_string());
     let phases = match (ends.start, ends.end) {

@@ -66,13 +66,8 @@ pub fn run(args: &DecodeArgs, global: &Global) -> anyhow::Result<Exit> {
 
 /// The whole file, unless it is larger than such a file can be; then `hint` says so.
 fn read(path: &Path, max_bytes: usize, hint: &str) -> anyhow::Result<Vec<u8>> {
-    let cannot_read = || {
-        CliError::usage(format!("cannot read {}", path.display()))
-            .hint("give a file that you can read; root reads more")
-    };
     let mut bytes = Vec::new();
-    let file = File::open(path).with_context(cannot_read)?;
-    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(cannot_read)?;
+    open(path)?.take(max_bytes as u64 + 1).read_to_end(&mut bytes).with_context(|| cannot_read(path))?;
     if bytes.len() > max_bytes {
         bail!(
             CliError::usage(format!("{} is larger than {}", path.display(), report::binary_bytes(max_bytes as i64)))
@@ -80,6 +75,14 @@ fn read(path: &Path, max_bytes: usize, hint: &str) -> anyhow::Result<Vec<u8>> {
         );
     }
     Ok(bytes)
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| cannot_read(path))
+}
+
+fn cannot_read(path: &Path) -> CliError {
+    CliError::usage(format!("cannot read {}", path.display())).hint("give a file that you can read; root reads more")
 }
 
 /// What a parser says of bytes that are not what the user said, and what to do.

@@ -1,6 +1,7 @@
 //! `yanji decode nvidia-evidence`.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -33,8 +34,9 @@ pub struct NvidiaEvidenceArgs {
     /// Authority that vouches for devices beside NVIDIA's own, PEM. May be given several times
     #[arg(long = "device-root", value_name = "PEM")]
     pub device_roots: Vec<PathBuf>,
-    /// Serial number of a certificate that was revoked, hexadecimal, with or without colons. May be given several times
-    #[arg(long = "revoked", value_name = "SERIAL", value_parser = parse_serial)]
+    /// Serial number of a certificate that was revoked, or PDI of a device that was: hexadecimal, with or without colons. May
+    /// be given several times
+    #[arg(long = "revoked", value_name = "ID", value_parser = parse_serial)]
     pub revoked: Vec<SerialNumber>,
 }
 
@@ -50,7 +52,10 @@ fn parse_nonce(text: &str) -> Result<Nonce, String> {
 }
 
 fn parse_serial(text: &str) -> Result<SerialNumber, String> {
-    let wrong = || "a serial number has 1 to 64 hexadecimal digits, such as openssl x509 -text prints them".to_owned();
+    let wrong = || {
+        "a serial number has 1 to 64 hexadecimal digits, such as openssl x509 -text prints them, and a PDI 16"
+            .to_owned()
+    };
     SerialNumber::parse(text).ok_or_else(wrong)
 }
 
@@ -167,9 +172,15 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
         let valid = found.failures.is_empty();
         failures.extend(found.failures.into_iter().map(named));
         warnings.push(named(device.unknown_measurements()));
-        checked.push(Checked { source: name, device, steps: found.steps, root: found.root, valid });
+        checked.push(Checked {
+            source: name,
+            device,
+            steps: found.steps,
+            root: found.root.map(|root| root.name),
+            valid,
+        });
     }
-    let fleet = compare(&checked.iter().map(|it| &it.device).collect::<Vec<_>>());
+    let fleet = compare(&checked.iter().map(|it| (it.source.as_str(), &it.device)).collect::<Vec<_>>());
     failures.extend(fleet.failures);
     // Whoever gives the evidence of a board gives all of it.
     failures.extend(fleet.uneven);
@@ -183,9 +194,11 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
     }
     // Of no device there is nothing that could have been proven.
     if !checked.is_empty() {
-        if args.revoked.is_empty() {
-            not_proven.push("that no certificate was revoked: revocation was not looked up".to_owned());
-        }
+        let unrevoked = match args.revoked.as_slice() {
+            [] => "that no certificate was revoked: revocation was not looked up",
+            _ => "that no certificate was revoked by anybody but the list that was given: it was not looked up",
+        };
+        not_proven.push(unrevoked.to_owned());
         not_proven.push("that the firmware is good: there are no references for the measurements".to_owned());
     }
     let document = Document {
@@ -210,12 +223,16 @@ fn load(files: &[PathBuf], failures: &mut Vec<Failure>) -> anyhow::Result<Vec<So
     let mut chains = Vec::new();
     for file in files {
         let name = file.display().to_string();
-        let hint = "no evidence of devices is that large; is it another file?";
-        let bytes = super::read(file, MAX_FILE_BYTES, hint)?;
+        let mut content = super::open(file)?.take(MAX_FILE_BYTES as u64 + 1);
+        let mut bytes = Vec::new();
         let mut fail = |what: &str, observed: &str| {
             let expected = "evidence of a device: NVIDIA's JSON, a measurement report, or a PEM chain";
             failures.push(Failure::new(FailureClass::Format, what, expected, observed));
         };
+        if let Err(error) = content.read_to_end(&mut bytes) {
+            fail(&name, &error.to_string());
+            continue;
+        }
         match read(&bytes) {
             Ok(EvidenceFile::Report(report)) => reports.push((file, report)),
             Ok(EvidenceFile::Chain(chain)) => chains.push(chain),
@@ -261,6 +278,7 @@ fn claimed(device: &Device, entry: &Entry) -> Vec<Failure> {
     };
     compare("architecture", device.architecture(), &entry.architecture);
     compare("VBIOS version", device.report.vbios_version().as_deref(), &entry.vbios_version);
+    compare("driver version", device.report.text(spdm::DRIVER_VERSION), &entry.driver_version);
     if let Some(said) = entry.nonce.filter(|said| *said != device.report.nonce) {
         let what = format!("{}: nonce in the file", device.label());
         let (expected, observed) = (format!("{}, as signed", hex::encode(device.report.nonce)), hex::encode(said));

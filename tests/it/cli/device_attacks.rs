@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use serde_json::{Value as Json, json};
 use vgpu::attest::{Authority, Contents, Identity};
 use vgpu::launch::Machine;
-use yanji::attest::device::{DeviceEvidence, Phase, Via};
+use yanji::attest::device::{DeviceEvidence, Phase, Roots, Via};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::Key;
 use yanji::attest::statement::{Inline, Statement, part_subject};
@@ -312,7 +312,10 @@ pdi = \"00000000000000aa\"
 confidential_compute = { attest = true }
 ";
     let attested = Attested::new(rig);
-    refused(&attested.verify(&["report"]).exits(4).json(), "E_DUPLICATE", "PDI 0x00000000000000aa");
+    let verified = attested.verify(&["report"]).exits(4).json();
+    refused(&verified, "E_DUPLICATE", "PDI 0x00000000000000aa of gpu:0000:aa:00.0");
+    let failures = verified["reports"][0]["failures"].as_array().unwrap();
+    assert_eq!((failures.len(), &failures[0]["observed"]), (1, &json!(format!("{FIRST} has it too"))), "{failures:?}");
 }
 
 #[test]
@@ -365,10 +368,14 @@ fn attack_a_gpu_that_was_revoked() {
     let line = |what: &str, value: &str, at: &str| {
         format!("[[revoked_device]]\n{what} = \"{value}\"\n{at}\nreason = \"stolen from a warehouse\"")
     };
-    for (what, value) in [("pdi", pdi), ("certificate", serial.as_str())] {
+    let reversed: String = pdi.as_bytes()[2..].rchunks(2).map(|byte| str::from_utf8(byte).unwrap()).collect();
+    for (what, value) in [("pdi", pdi), ("pdi", reversed.as_str()), ("certificate", serial.as_str())] {
         policy(place, &line(what, value, ""));
         let (code, json) = verify();
         refused(&json, "E_DEVICE_CHAIN", "revocation");
+        // Once for each end, and not again for what NVML tells of it.
+        let failures = json["reports"][0]["failures"].as_array().unwrap();
+        assert!(failures.len() == 2 && !json.to_string().contains("PDI as recorded"), "{failures:?}");
         let observed = json["reports"][0]["failures"][0]["observed"].as_str().unwrap();
         assert!(code == 4 && observed.ends_with("is revoked: stolen from a warehouse"), "{observed}");
     }
@@ -378,6 +385,21 @@ fn attack_a_gpu_that_was_revoked() {
     policy(place, &line("pdi", pdi, "revoked_at = \"2099-01-01T00:00:00Z\""));
     let (code, json) = verify();
     assert_eq!((code, &json["reports"][0]["indeterminate"][0]["class"]), (3, &"E_DEVICE_CHAIN".into()), "{json:#}");
+    // The root is revoked, and whoever sends the chain leaves it out.
+    let mut statement = attested.statement("report");
+    for evidence in &mut statement.predicate.device_evidence {
+        let chain = String::from_utf8(evidence.cert_chain.0.clone()).unwrap();
+        evidence.cert_chain.0.truncate(chain.rfind("-----BEGIN").unwrap());
+    }
+    let mut roots = Roots::default();
+    roots.add("root.pem", &fs::read(place.path("root.pem")).unwrap()).unwrap();
+    let root = roots.iter().last().unwrap().certificate.serial.clone();
+    let genuine = fs::read(place.path("report/report.dsse.json")).unwrap();
+    attested.forge(&statement);
+    policy(place, &line("certificate", &root, ""));
+    refused(&verify().1, "E_DEVICE_CHAIN", "revocation");
+    fs::write(place.path("report/report.dsse.json"), genuine).unwrap();
+
     policy(place, &line("pdi", "0x0000000000000001", ""));
     let (code, json) = verify();
     assert_eq!((code, &json["reports"][0]["indeterminate"]), (3, &json!([])), "{json:#}");
@@ -389,6 +411,23 @@ fn attack_a_gpu_that_was_revoked() {
         place.run(["trust", "sign"]).exits(2);
         fs::write(&path, text).unwrap();
     }
+}
+
+#[test]
+fn attack_a_revoked_gpu_that_signs_nothing() {
+    let attested = Attested::new("[[gpu]]\nlike = \"a100-sxm-80gb\"\npdi = \"4917e5a9bae974c7\"\n");
+    let place = &attested.place;
+    let verify = || place.run(["verify", "report", "--trust", "trust.toml", "--format", "json"]);
+    let revoked = |pdi: &str| policy(place, &format!("[[revoked_device]]\npdi = \"{pdi}\"\nreason = \"stolen\""));
+    // As NVML prints it, and as the certificate of a chip might.
+    for pdi in ["0x4917e5a9bae974c7", "c774e9baa9e51749"] {
+        revoked(pdi);
+        let verified = verify().exits(4).json();
+        refused(&verified, "E_DEVICE_CHAIN", "PDI as recorded: revocation");
+        assert_eq!(verified["reports"][0]["failures"].as_array().unwrap().len(), 1, "{verified}");
+    }
+    revoked("0x4917e5a9bae974c8");
+    verify().exits(3);
 }
 
 const GPU_PDIS: [&str; 2] = ["11223344556677aa", "11223344556677bb"];

@@ -89,8 +89,10 @@ fn nvidias_samples_are_decoded_and_verified() {
     assert!(plain.ends_with("4 devices, 3 failures: INVALID\n"), "{plain}");
     assert!(
         plain.contains(
-            "  E_DUPLICATE PDI 0x203eb31ad9ed0008 of device 2\n    expected: an id that no other device has\n"
-        )
+            "  E_DUPLICATE PDI 0x203eb31ad9ed0008 of multi_switch_ls10.json#2\n    expected: an id that no other device has\n    \
+             observed: multi_switch_ls10.json#1 has it too\n"
+        ),
+        "{plain}"
     );
 }
 
@@ -107,6 +109,7 @@ fn a_sample_that_was_changed_fails() {
     };
     fails(&|it| it["arch"] = json!("BLACKWELL"), "E_IDENTITY_CONFLICT");
     fails(&|it| it["vbios_version"] = json!("96.00.74.00.01"), "E_IDENTITY_CONFLICT");
+    fails(&|it| it["driver_version"] = json!("590.13"), "E_IDENTITY_CONFLICT");
     fails(&|it| it["nonce"] = json!("11".repeat(32)), "E_NONCE");
     fails(&|it| it["evidence"] = json!("EeAB"), "E_DEVICE_CHAIN");
     fails(&|it| it["evidence"] = json!("?"), "E_FORMAT");
@@ -186,6 +189,11 @@ fn evidence_comes_in_many_forms() {
     }
     let windows = format!("subject=CN = GH100\r\n{}", chain.replace('\n', "\r\n"));
     verifies(&[("chain", windows.as_bytes()), ("report", &report)]);
+    let marked = format!("\u{feff}{chain}");
+    for certificate in [BASE64_STANDARD.encode(&marked), marked] {
+        let entry = json!({"evidence": hex::encode(&report), "certificate": certificate});
+        verifies(&[("marked.json", entry.to_string().as_bytes())]);
+    }
     let wrapped = lines(BASE64_STANDARD.encode(&chain), "\n");
     let entry = json!({"evidence": BASE64_STANDARD.encode(&report), "certificate": wrapped});
     let request = json!({"nonce": "07".repeat(32), "arch": "HOPPER", "evidence_list": [entry]});
@@ -238,6 +246,7 @@ fn a_device_that_cannot_be_read_hides_no_other() {
         (json!(5), "does not have the expected fields"),
         (json!({"arch": "HOPPER"}), "missing field `certificate`"),
         (json!({"evidence": "zz", "certificate": ""}), "its evidence is neither hexadecimal nor base64"),
+        (json!({"evidence": "11e", "certificate": ""}), "its evidence has an odd number of hexadecimal digits"),
         (json!({"evidence": "11e0", "certificate": "", "nonce": "07"}), "its nonce is not one of 32 bytes"),
     ] {
         fs::write(place.path("three.json"), json!([first, broken, last]).to_string()).unwrap();
@@ -252,6 +261,18 @@ fn a_device_that_cannot_be_read_hides_no_other() {
         );
         assert!(failures[0]["observed"].as_str().unwrap().contains(observed), "{failures:?}");
     }
+    fs::write(place.path("large.json"), vec![b' '; (8 << 20) + 1]).unwrap();
+    fs::create_dir(place.path("folder")).unwrap();
+    let mut padded = first.clone();
+    padded["certificate"] = json!(padded["certificate"].as_str().unwrap().to_owned() + &"\n".repeat(64 << 10));
+    fs::write(place.path("padded.json"), padded.to_string()).unwrap();
+    fs::write(place.path("last.json"), last.to_string()).unwrap();
+    let files = ["large.json", "folder", "padded.json", "last.json", "--device-root", "root.pem"];
+    let document = decode(&place, &files).exits(4).json();
+    assert_eq!(classes(&document), ["E_FORMAT"; 3], "{document:#}");
+    assert_eq!(document["failures"][0]["observed"], "more than 8388608 bytes");
+    assert_eq!((&document["devices"][0]["source"], &document["devices"][1]), (&json!("last.json"), &Json::Null));
+    decode(&place, &["last.json", "missing.json"]).exits(2);
 }
 
 #[test]
@@ -267,6 +288,9 @@ fn a_revoked_certificate_is_found_however_its_serial_number_is_written() {
         "0x4111223344556677aa",
         "004111223344556677AA",
         " 41 11 22 33 44 55 66 77 aa",
+        // The PDI as it is printed, and as other interfaces print it.
+        "0x11223344556677aa",
+        "aa77665544332211",
     ] {
         let document = run(serial).exits(4).json();
         assert_eq!(
@@ -276,6 +300,7 @@ fn a_revoked_certificate_is_found_however_its_serial_number_is_written() {
     }
     let other = run("41:11:22:33:44:55:66:77:ab").exits(0).json();
     assert_eq!(other["devices"][0]["steps"]["revocation"], true);
+    assert!(other["notProven"].to_string().contains("revoked by anybody but the list that was given"), "{other:#}");
     for wrong in ["", " ", "xyz", "0x", "41-11"] {
         let ran = run(wrong).exits(2);
         assert!(ran.stderr.contains("1 to 64 hexadecimal digits"), "{}", ran.stderr);

@@ -157,6 +157,15 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
         ran.stdout
     );
     assert!(ran.stdout.contains("/boards/0/serial"), "{}", ran.stdout);
+    // As another tool spells it.
+    let (small, mac) = (serial.to_lowercase(), machine.nics[0].mac.to_uppercase());
+    let ran = verify(&place, &["--reveal", "bare.json", "--known", &small, "--known", &mac]).exits(3);
+    assert!(
+        ran.stdout.contains(&format!("\"{serial}\" is what is hidden at /dimms/4/smbios.serial"))
+            && ran.stdout.contains(&format!("\"{}\" is what is hidden at /nics/0/", machine.nics[0].mac)),
+        "{}",
+        ran.stdout
+    );
     let ran = verify(&place, &["--reveal", "bare.json", "--known", "80CE0123155A17C3E9"]).exits(4);
     assert!(ran.stdout.contains("E_EVIDENCE known value"), "{}", ran.stdout);
 

@@ -35,6 +35,28 @@ fn help_tells_every_exit_code_and_every_command() {
 }
 
 #[test]
+fn a_clock_beyond_all_years_is_told() {
+    let place = Place::new();
+    let yanji = place.command([""; 0]);
+    let mut command = Command::new("faketime");
+    command.arg("9999-12-31 23:59:59").arg(yanji.get_program()).args([
+        "challenge",
+        "new",
+        "--for",
+        "x",
+        "-o",
+        "c.json",
+    ]);
+    command.current_dir(place.path("")).env("XDG_DATA_HOME", place.path("data")).env("TZ", "UTC");
+    let Ok(output) = command.output() else {
+        println!("skipped: no faketime");
+        return;
+    };
+    let ran = Ran::from(output).exits(2);
+    assert!(ran.stderr.contains("hint: set the clock") && !ran.stderr.contains("panicked"), "{}", ran.stderr);
+}
+
+#[test]
 fn mistakes_exit_with_2_and_say_what_to_do() {
     let place = Place::new();
     fs::write(place.path("no.tar"), "not an archive").unwrap();

@@ -74,7 +74,12 @@ pub struct Contents {
 impl Authority {
     /// A new root with what is below it.
     pub fn new(name: &str) -> anyhow::Result<Self> {
-        let root = Certified::new(name, None, authority(), 9999, None)?;
+        Self::until(name, 9999)
+    }
+
+    /// A new root that is valid up to the end of that year, longer than which everything below it is.
+    pub fn until(name: &str, year: i32) -> anyhow::Result<Self> {
+        let root = Certified::new(name, None, authority(), year, None)?;
         let family = Certified::new("TEST GH100 Identity", None, authority(), 9999, Some(&root))?;
         let provisioner = Certified::new("TEST GH100 Provisioner ICA 1", None, authority(), 9999, Some(&family))?;
         Ok(Self { root, family, provisioner })
