@@ -69,7 +69,7 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal(global)? {
+    if let Some(exit) = checked.refusal_to_sign(global)? {
         return Ok(exit);
     }
     let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
@@ -151,7 +151,7 @@ fn look(
     }
     if path.is_dir() || Envelope::parse(&bytes).is_ok() {
         let checked = checked::check_standing(path, expectations, signatures)?;
-        if let Some(exit) = checked.refusal(global)? {
+        if let Some(exit) = checked.refusal_to_sign(global)? {
             return Ok(Err(exit));
         }
         let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {

@@ -39,7 +39,7 @@ pub fn run(args: &CosignArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal(global)? {
+    if let Some(exit) = checked.refusal_to_sign(global)? {
         return Ok(exit);
     }
     let path = &checked.opened.path;

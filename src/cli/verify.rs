@@ -16,7 +16,7 @@ use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::verify::{Batch, Expectations, Failure, FailureClass, Report, Verified, reveal};
 use yanji::attest::withdrawal::Withdrawals;
 use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
-use yanji::policy::{Judgement, Verdict};
+use yanji::policy::Judgement;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
@@ -128,7 +128,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             {
                 state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
-            let judgement = verifier.judge(&report, judgement);
+            let judgement = report.judge(judgement, verifier.signatures.policy.suspect);
             counter.suspend(|| printer.print(&candidate.name, &report, judgement.as_ref()))
         },
     )?;
@@ -179,38 +179,6 @@ impl Verifier {
             self.withdrawals.apply(&withdrawn::digests(&opened.envelope), &mut verified.report);
         }
         Ok((verified, judgement))
-    }
-
-    /// What to make of a report, now that it was compared with the others: nothing of one that is not valid, and no
-    /// acceptance of one about which something is open.
-    fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
-        let mut judgement = judgement.filter(|_| report.is_valid())?;
-        let mut open = Vec::new();
-        // Another version of the tool may read them otherwise; whose report this is, is open until then.
-        for what in ["identity", "subjects"] {
-            if report.differences.iter().any(|difference| difference.what == what) {
-                open.push(format!("{what}: what is signed is not what this version reads"));
-            }
-        }
-        for Failure { class, what, expected, observed } in &report.indeterminate {
-            open.push(format!("{class}: {what} is {observed}, not {expected}"));
-        }
-        let suspect = self.signatures.policy.suspect;
-        for duplicate in report.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
-            open.push(format!(
-                "{}: {} of {} needs a person to look: {} in {} has it too",
-                FailureClass::Duplicate,
-                duplicate.fact,
-                duplicate.second.part,
-                duplicate.first.part,
-                duplicate.first.document
-            ));
-        }
-        if !open.is_empty() && judgement.verdict == Verdict::Accepted {
-            judgement.verdict = Verdict::Undecided;
-        }
-        judgement.reasons.extend(open);
-        Some(judgement)
     }
 }
 
