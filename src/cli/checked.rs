@@ -207,7 +207,9 @@ impl Checked {
             return Ok(refusal);
         }
         self.print(global)?;
-        eprintln!("hint: nothing was signed: first settle what is indeterminate, with the signer or a trusted timestamp");
+        eprintln!(
+            "hint: nothing was signed: first settle what is indeterminate, with the signer or a trusted timestamp"
+        );
         Ok(Some(Exit::Undecided))
     }
 

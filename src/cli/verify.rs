@@ -83,7 +83,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     if found.links > 0 {
         eprintln!("notice: {} symbolic links in the folders were not followed", found.links);
     }
-    let withdrawals = withdrawn::gather(&found.others, &expectations);
+    let withdrawals = withdrawn::gather(&found.withdrawals, &expectations);
     let verifier = Verifier { expectations, signatures, withdrawals, room: Room::new(MOST_EVIDENCE_BYTES) };
     let threads = args
         .jobs
