@@ -178,6 +178,9 @@ pub fn check_evidence(path: &Path, expectations: &Expectations) -> anyhow::Resul
 impl Checked {
     /// Counts the withdrawals that lie beside it.
     fn withdraw(&mut self, path: &Path, expectations: &Expectations) {
+        if !self.report.is_valid() {
+            return;
+        }
         let withdrawals = withdrawn::gather(&search::beside(&[path.to_owned()]), expectations);
         withdrawals.apply(&withdrawn::digests(&self.opened.envelope), &mut self.report);
     }

@@ -101,6 +101,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         |candidate| verifier.verify(candidate),
         |candidate, verified| {
             counter.step();
+            let verified = verified.and_then(|found| refuse_reveal(&candidate, found, salts.is_some()));
             let (verified, judgement) = match verified {
                 Ok(verified) => verified,
                 // One file that cannot be read says nothing about the others.
@@ -115,11 +116,9 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
                 }
             };
             let mut report = batch.add(&candidate.name.to_string_lossy(), verified);
-            if let Some(salts) = &salts {
-                let Some(Document::Certificate(certificate)) = report.document.clone() else {
-                    let name = candidate.name.display();
-                    bail!(CliError::usage(format!("{name} is no certificate, and hides nothing")));
-                };
+            if let (true, Some(salts), Some(Document::Certificate(certificate))) =
+                (report.is_valid(), &salts, report.document.clone())
+            {
                 reveal(&mut report, &certificate.predicate, salts, &args.known);
             }
             if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
@@ -139,6 +138,15 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         return Err(error);
     }
     Ok(exit)
+}
+
+/// Refuses a valid document of which nothing can be revealed. What is wrong with another comes first.
+fn refuse_reveal<T>(candidate: &Candidate, found: (Verified, T), asked: bool) -> anyhow::Result<(Verified, T)> {
+    let report = &found.0.report;
+    if asked && report.is_valid() && report.kind() != Some(Kind::Certificate) {
+        bail!(CliError::usage(format!("{} is no certificate, and hides nothing", candidate.name.display())));
+    }
+    Ok(found)
 }
 
 /// What every thread holds the reports against.
@@ -175,7 +183,7 @@ impl Verifier {
             judgement = Some(judged);
             Ok(rederived)
         });
-        if !self.withdrawals.is_empty() {
+        if !self.withdrawals.is_empty() && verified.report.is_valid() {
             self.withdrawals.apply(&withdrawn::digests(&opened.envelope), &mut verified.report);
         }
         Ok((verified, judgement))
@@ -218,7 +226,7 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
             let known = by(&mut keys.iter().map(PublicKey::keyid));
             let expected = format!("signed by this machine, or a buyer or auditor of the policy: {known}");
             let failure = Failure::new(FailureClass::UntrustedSigner, &what, &expected, &observed);
-            bail!(CliError::attestation(&failure).hint(
+            bail!(CliError::attestation(failure).hint(
                 "whoever knows the bytes before can answer them before: take a challenge that you issued yourself, or name \
                  its issuer in the policy"
             ))
@@ -226,7 +234,7 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
         Err(keyid) => {
             let expected = format!("a signature by key {keyid} over these bytes");
             let observed = "a signature over other bytes, or a damaged one";
-            bail!(CliError::attestation(&Failure::new(FailureClass::Signature, &what, &expected, observed)))
+            bail!(CliError::attestation(Failure::new(FailureClass::Signature, &what, &expected, observed)))
         }
     }
 }
