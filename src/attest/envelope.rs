@@ -245,3 +245,19 @@ struct WireSignature<'a> {
     #[serde(borrow)]
     sig: Cow<'a, str>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_envelope_with_fewer_signatures() {
+        let signature = |byte| Signature { keyid: Digest::of(&[byte]), bytes: [byte; SIGNATURE_BYTES] };
+        for payload in [&b""[..], b"]}{[\"\\", &[0xff; 1000]] {
+            let with = |count| Envelope { payload: payload.to_vec(), signatures: (0..count).map(signature).collect() };
+            let expected: Vec<Digest> = (1..=4).map(|count| Digest::of(with(count).to_json().as_bytes())).collect();
+            assert_eq!(with(4).digests(), expected);
+            assert_eq!(with(0).digests(), []);
+        }
+    }
+}
