@@ -22,9 +22,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use memchr::memchr2;
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
 use super::key::Key;
 use super::strict_json::{self, StrictJsonError};
+use super::{Digest, Hasher};
 
 /// The one payload type that is accepted.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -138,8 +138,21 @@ impl Envelope {
     /// The digests that this envelope, as [`Self::to_json`] writes it, had with fewer signatures and has now: what was
     /// linked to before somebody co-signed.
     pub fn digests(&self) -> Vec<Digest> {
-        let with = |count| Self { payload: self.payload.clone(), signatures: self.signatures[..count].to_vec() };
-        (1..=self.signatures.len()).map(|count| Digest::of(with(count).to_json().as_bytes())).collect()
+        // Base64 and hexadecimal digits hold no brackets, so the only ones are around the signatures and each of them. What
+        // comes before is large, and hashed once.
+        let json = self.to_json();
+        let list = json.rfind('[').unwrap_or_default();
+        let (mut hasher, mut hashed) = (Hasher::new(), 0);
+        let ends = json.bytes().enumerate().skip(list).filter(|(_, byte)| *byte == b'}');
+        ends.take(self.signatures.len())
+            .map(|(end, _)| {
+                hasher.update(json.get(hashed..=end).unwrap_or_default().as_bytes());
+                hashed = end + 1;
+                let mut digest = hasher.clone();
+                digest.update(b"]}");
+                digest.finish()
+            })
+            .collect()
     }
 
     /// The envelope as JSON without any white space; standard base64 with padding.
@@ -231,4 +244,20 @@ struct WireSignature<'a> {
     keyid: Cow<'a, str>,
     #[serde(borrow)]
     sig: Cow<'a, str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_of_the_envelope_with_fewer_signatures() {
+        let signature = |byte| Signature { keyid: Digest::of(&[byte]), bytes: [byte; SIGNATURE_BYTES] };
+        for payload in [&b""[..], b"]}{[\"\\", &[0xff; 1000]] {
+            let with = |count| Envelope { payload: payload.to_vec(), signatures: (0..count).map(signature).collect() };
+            let expected: Vec<Digest> = (1..=4).map(|count| Digest::of(with(count).to_json().as_bytes())).collect();
+            assert_eq!(with(4).digests(), expected);
+            assert_eq!(with(0).digests(), []);
+        }
+    }
 }

@@ -71,6 +71,8 @@ pub struct Step {
     pub valid: bool,
     /// Why not.
     pub failures: Vec<Failure>,
+    /// What is neither right nor wrong as long as something is missing.
+    pub indeterminate: Vec<Failure>,
     /// The trusted keys that signed it.
     pub signers: Vec<Signer>,
     /// Other keys that it names.
@@ -140,7 +142,7 @@ pub struct History {
     pub forks: Vec<Fork>,
     /// Documents that name each other in a circle. They are among the documents, at their end.
     pub circle: Vec<String>,
-    /// Documents that say the same as one before, and are left out: name, and name of the other.
+    /// Valid documents that say the same as another, and are left out: name, and name of the other.
     pub repeated: Vec<(String, String)>,
 }
 
@@ -197,24 +199,32 @@ impl History {
     /// valid.
     pub fn new(entries: Vec<Entry>, tables: &Tables) -> Self {
         let mut repeated = Vec::new();
-        let mut first: HashMap<Digest, String> = HashMap::new();
+        let mut first: HashMap<Digest, usize> = HashMap::new();
         let mut kept: Vec<Entry> = Vec::new();
+        for mut entry in entries {
+            // What is wrong with a copy must not hide behind one that is right.
+            let content = entry.report.statement_sha256.filter(|_| entry.report.is_valid());
+            match content.and_then(|content| first.get(&content)).and_then(|position| kept.get_mut(*position)) {
+                Some(kept) => {
+                    // A timestamp that lies beside one of them is about both.
+                    if entry.report.indeterminate.len() < kept.report.indeterminate.len() {
+                        std::mem::swap(kept, &mut entry);
+                    }
+                    // One of the two may have more signatures: links to either lead here.
+                    kept.digests.extend(entry.digests);
+                    repeated.push((entry.name, kept.name.clone()));
+                }
+                None => {
+                    first.extend(content.map(|content| (content, kept.len())));
+                    kept.push(entry);
+                }
+            }
+        }
         let mut by_digest: HashMap<Digest, usize> = HashMap::new();
-        for entry in entries {
-            let content = entry.report.statement_sha256.or(entry.report.envelope_sha256);
-            if let Some(earlier) = content.and_then(|content| first.get(&content)) {
-                // One of the two may have more signatures: links to either lead here.
-                let position = kept.iter().position(|kept| kept.name == *earlier).unwrap_or_default();
+        for valid in [true, false] {
+            for (position, entry) in kept.iter().enumerate().filter(|(_, entry)| entry.report.is_valid() == valid) {
                 entry.digests.iter().for_each(|digest| _ = by_digest.entry(*digest).or_insert(position));
-                kept[position].digests.extend(entry.digests);
-                repeated.push((entry.name, earlier.clone()));
-                continue;
             }
-            if let Some(content) = content {
-                first.insert(content, entry.name.clone());
-            }
-            entry.digests.iter().for_each(|digest| _ = by_digest.entry(*digest).or_insert(kept.len()));
-            kept.push(entry);
         }
 
         let links: Vec<Option<Target>> = kept.iter().map(|entry| link_of(&entry.report)).collect();
@@ -269,11 +279,13 @@ impl History {
         self.documents.iter().any(|step| step.verdict == Some(Verdict::Rejected))
     }
 
-    /// Whether a person has to look: something is undecided, missing, forks, is disputed, or could not be compared.
+    /// Whether a person has to look: something is undecided, indeterminate, missing, forks, is disputed, or could not be
+    /// compared.
     pub fn is_open(&self) -> bool {
         let open = |step: &Step| {
             let unread = step.changes.iter().any(|it| it.change == Change::Unread);
-            unread || step.verdict == Some(Verdict::Undecided) || !step.disputed_by.is_empty()
+            let open = !step.indeterminate.is_empty() || !step.disputed_by.is_empty();
+            open || unread || step.verdict == Some(Verdict::Undecided)
         };
         !self.gaps.is_empty() || !self.forks.is_empty() || self.documents.iter().any(open)
     }
@@ -294,6 +306,7 @@ impl Step {
             envelope_sha256: report.envelope_sha256,
             valid: report.is_valid(),
             failures: report.failures.clone(),
+            indeterminate: report.indeterminate.clone(),
             signers: report.signers.clone(),
             unknown_signers: report.unknown_signers.clone(),
             time: time_of(report).map(str::to_owned),
@@ -416,6 +429,7 @@ fn apply_withdrawals(kept: &[Entry], steps: &mut [Step]) {
                 (step.valid, step.verdict) = (false, None);
             } else {
                 step.disputed_by.push(withdrawal.name.clone());
+                step.verdict = step.verdict.map(|it| if it == Verdict::Accepted { Verdict::Undecided } else { it });
             }
         }
     }

@@ -69,22 +69,17 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal(global)? {
+    if let Some(exit) = checked.refusal_to_sign(global)? {
         return Ok(exit);
     }
     let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
         bail!(CliError::usage(format!("{} is no report, and only a report is accepted", args.report.display())));
     };
-    let as_received = match look(&args.as_received, &signer.own, &signatures, global)? {
+    let seller = checked.report.statement_sha256;
+    let as_received = match look(&args.as_received, seller, &signer.own, &signatures, global)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(exit),
     };
-    if as_received.sha256 == sha256 {
-        bail!(
-            CliError::usage("what came is the seller's report itself")
-                .hint("look at the machine that came: yanji inspect --format json > received.json")
-        );
-    }
     let origin = as_received.origin;
     let difference = drift(&statement.predicate.identity, &as_received.identity, &signatures.tables);
     let result = Acceptability::of(&difference, args.accept_differences);
@@ -133,9 +128,10 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
-/// The buyer's look: an inspection, or a report, which must verify.
+/// The buyer's look: an inspection, or a report, which must verify and not be the seller's own, whoever signed that too.
 fn look(
     path: &Path,
+    seller: Option<Digest>,
     expectations: &Expectations,
     signatures: &Signatures,
     global: &Global,
@@ -151,12 +147,18 @@ fn look(
     }
     if path.is_dir() || Envelope::parse(&bytes).is_ok() {
         let checked = checked::check_standing(path, expectations, signatures)?;
-        if let Some(exit) = checked.refusal(global)? {
+        if let Some(exit) = checked.refusal_to_sign(global)? {
             return Ok(Err(exit));
         }
         let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
             bail!(wrong());
         };
+        if checked.report.statement_sha256 == seller {
+            bail!(
+                CliError::usage("what came is the seller's report itself")
+                    .hint("look at the machine that came: yanji inspect --format json > received.json")
+            );
+        }
         let predicate = &statement.predicate;
         let (origin, identity) = (predicate.origin, predicate.identity.clone());
         return Ok(Ok(AsReceived { source: Look::Report, sha256, origin, identity }));

@@ -136,6 +136,18 @@ impl Opened {
 
 /// Opens and verifies one document.
 pub fn check(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
+    let checked = rederive(path, expectations, signatures)?;
+    Ok(checked.judged(signatures))
+}
+
+/// The same, and nothing that lies beside it takes it back.
+pub fn check_standing(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
+    let mut checked = rederive(path, expectations, signatures)?;
+    checked.withdraw(path, expectations);
+    Ok(checked.judged(signatures))
+}
+
+fn rederive(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
     let opened = Files::named(&locate(path))?.read()?;
     let (mut judgement, mut evidence, mut burn) = (None, None, None);
     let report = match &opened.too_large {
@@ -146,20 +158,7 @@ pub fn check(path: &Path, expectations: &Expectations, signatures: &Signatures) 
             Ok(rederived)
         }),
     };
-    if !report.is_valid() {
-        judgement = None;
-    }
     Ok(Checked { opened, report, judgement, evidence, burn, by_policy: expectations.policy.is_some() })
-}
-
-/// The same, and nothing that lies beside it takes it back.
-pub fn check_standing(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
-    let mut checked = check(path, expectations, signatures)?;
-    checked.withdraw(path, expectations);
-    if !checked.report.is_valid() {
-        checked.judgement = None;
-    }
-    Ok(checked)
 }
 
 /// Opens one document and verifies who signed it, that its evidence is what was signed, and that nothing which lies beside it
@@ -179,8 +178,16 @@ pub fn check_evidence(path: &Path, expectations: &Expectations) -> anyhow::Resul
 impl Checked {
     /// Counts the withdrawals that lie beside it.
     fn withdraw(&mut self, path: &Path, expectations: &Expectations) {
+        if !self.report.is_valid() {
+            return;
+        }
         let withdrawals = withdrawn::gather(&search::beside(&[path.to_owned()]), expectations);
         withdrawals.apply(&withdrawn::digests(&self.opened.envelope), &mut self.report);
+    }
+
+    fn judged(mut self, signatures: &Signatures) -> Self {
+        self.judgement = self.report.judge(self.judgement, signatures.policy.suspect);
+        self
     }
 
     /// Prints why a document is not valid, with the exit code for that; `None` for a valid one.
@@ -188,18 +195,36 @@ impl Checked {
         if self.report.is_valid() {
             return Ok(None);
         }
-        let path = &self.opened.path;
-        match global.format {
-            Format::Json => output::print_json(&verified::entry(path, &self.report, None))?,
-            Format::Plain | Format::Csv => {
-                let name = path.to_string_lossy();
-                output::print(&yanji::report::verification_plain(&name, &self.report, None, output::style()))?;
-            }
-        }
+        self.print(global)?;
         if self.report.class() == Some(FailureClass::UntrustedSigner) {
             verified::hint_untrusted(self.by_policy);
         }
         Ok(Some(Exit::AttestationInvalid))
+    }
+
+    /// The same for a command that signs: nor is anything signed for a document that is indeterminate, since the doubt would
+    /// not be in what is signed.
+    pub fn refusal_to_sign(&self, global: &Global) -> anyhow::Result<Option<Exit>> {
+        let refusal = self.refusal(global)?;
+        if refusal.is_some() || self.report.indeterminate.is_empty() {
+            return Ok(refusal);
+        }
+        self.print(global)?;
+        eprintln!(
+            "hint: nothing was signed: first settle what is indeterminate, with the signer or a trusted timestamp"
+        );
+        Ok(Some(Exit::Undecided))
+    }
+
+    fn print(&self, global: &Global) -> anyhow::Result<()> {
+        let (path, judgement) = (&self.opened.path, self.judgement.as_ref());
+        match global.format {
+            Format::Json => output::print_json(&verified::entry(path, &self.report, judgement)),
+            Format::Plain | Format::Csv => {
+                let name = path.to_string_lossy();
+                output::print(&yanji::report::verification_plain(&name, &self.report, judgement, output::style()))
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use yanji::whole_file;
 use super::args::{Format, Global};
 use super::error::CliError;
 use super::exit::Exit;
-use super::signer::SignerArgs;
+use super::signer::{self, SignerArgs};
 use super::{checked, inspect, output};
 
 /// Arguments of `yanji cosign`.
@@ -38,8 +38,9 @@ struct Cosigned {
 pub fn run(args: &CosignArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
+    let _lock = signer::lock_folder_of(&checked::locate(&args.report));
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal(global)? {
+    if let Some(exit) = checked.refusal_to_sign(global)? {
         return Ok(exit);
     }
     let path = &checked.opened.path;

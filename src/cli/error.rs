@@ -18,19 +18,20 @@ pub struct CliError {
     message: String,
     hint: Option<String>,
     exit: Exit,
+    failure: Option<Box<Failure>>,
 }
 
 impl CliError {
     /// The user gave something wrong: exit code 2.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit: Exit::Usage }
+        Self { message: message.into(), hint: None, exit: Exit::Usage, failure: None }
     }
 
     /// Something signed that does not hold: exit code 4.
-    pub fn attestation(failure: &Failure) -> Self {
-        let Failure { class, what, expected, observed } = failure;
+    pub fn attestation(failure: Failure) -> Self {
+        let Failure { class, what, expected, observed } = &failure;
         let message = format!("{class}: {what}: expected {expected}; observed {observed}");
-        Self { message, hint: None, exit: Exit::AttestationInvalid }
+        Self { message, hint: None, exit: Exit::AttestationInvalid, failure: Some(Box::new(failure)) }
     }
 
     /// Adds what to do.
@@ -72,6 +73,11 @@ pub fn print(error: &anyhow::Error) -> Exit {
         eprintln!("hint: {}", report::escape_controls(&hint));
     }
     exit.unwrap_or(Exit::ToolFailed)
+}
+
+/// The policy or challenge that does not hold, where that is the error.
+pub fn failure(error: &anyhow::Error) -> Option<&Failure> {
+    error.downcast_ref::<CliError>()?.failure.as_deref()
 }
 
 /// The exit code of an error.

@@ -61,8 +61,14 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         }
     }
     // All or none of them.
-    for (file, _) in &files {
+    for (index, (file, _)) in files.iter().enumerate() {
         signer::refuse_existing(file)?;
+        if files.iter().take(index).any(|(other, _)| other == file) {
+            bail!(
+                CliError::usage(format!("{} would be written twice", file.display()))
+                    .hint("give each file a name of its own; one key's signature is written once")
+            );
+        }
     }
     for (file, content) in &files {
         signer::write_new(file, content)?;

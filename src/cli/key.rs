@@ -2,16 +2,19 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use rustix::termios::{self, LocalModes, OptionalActions, Termios};
+use serde_json::json;
 use yanji::attest::key::{self, Key, KeyError, Locations, PublicKey};
 use zeroize::Zeroizing;
 
+use super::args::{Format, Global};
 use super::error::CliError;
+use super::output;
 
 /// Environment variable that holds the passphrase of a private key.
 pub const PASSPHRASE_VARIABLE: &str = "YANJI_PASSPHRASE";
@@ -51,7 +54,8 @@ enum KeyCommand {
 }
 
 /// Runs `yanji key`.
-pub fn run(args: &KeyArgs) -> anyhow::Result<()> {
+pub fn run(args: &KeyArgs, global: &Global) -> anyhow::Result<()> {
+    let show = |key: &PublicKey, public: &Path, private: Option<&Path>| show(key, public, private, global);
     match &args.command {
         KeyCommand::Gen { out, passphrase_file, no_passphrase } => {
             let path = match out {
@@ -135,7 +139,16 @@ fn with_passphrase<T>(path: &Path, mut load: impl FnMut(Option<&[u8]>) -> Result
     Ok(load(Some(passphrase.as_bytes()))?)
 }
 
-fn show(key: &PublicKey, public_path: &Path, private_path: Option<&Path>) -> anyhow::Result<()> {
+fn show(key: &PublicKey, public_path: &Path, private_path: Option<&Path>, global: &Global) -> anyhow::Result<()> {
+    if global.format == Format::Json {
+        return output::print_json(&json!({
+            "privateKey": private_path.map(Path::to_string_lossy),
+            "publicKey": public_path.to_string_lossy(),
+            "keyid": key.keyid(),
+            "hex": key.to_hex(),
+            "pem": key.to_pem(),
+        }));
+    }
     let mut text = String::new();
     if let Some(path) = private_path {
         text.push_str(&format!("private key  {}\n", path.display()));
@@ -143,7 +156,7 @@ fn show(key: &PublicKey, public_path: &Path, private_path: Option<&Path>) -> any
     text.push_str(&format!("public key   {}\n", public_path.display()));
     text.push_str(&format!("keyid        {}\n", key.keyid()));
     text.push_str(&format!("hex          {}\n\n{}", key.to_hex(), key.to_pem()));
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+    output::print(&text)
 }
 
 fn new_passphrase(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {

@@ -71,13 +71,26 @@ pub fn main() -> ExitCode {
     let exit = match std::panic::catch_unwind(|| run(&args)) {
         Ok(Ok(exit)) => exit,
         Ok(Err(error)) if output::is_closed_pipe(&error) => Exit::Success,
-        Ok(Err(error)) => error::print(&error),
+        Ok(Err(error)) => {
+            // Where standard output can't be written, the code and standard error still say it.
+            _ = print_failure(&args, &error);
+            error::print(&error)
+        }
         Err(_) => {
             eprintln!("hint: this is a bug in yanji; please report it with the message above");
             Exit::ToolFailed
         }
     };
     exit.into()
+}
+
+/// For a program, the policy or challenge that does not hold; for a person all of the error is on standard error.
+fn print_failure(args: &Args, error: &anyhow::Error) -> anyhow::Result<()> {
+    match (error::failure(error), args.global.format, &args.command) {
+        (Some(failure), Format::Json, Command::Verify(_)) => output::print_json(&verified::nothing(failure)),
+        (Some(failure), Format::Json, _) => output::print_json(&serde_json::json!({ "error": failure })),
+        _ => Ok(()),
+    }
 }
 
 fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -111,7 +124,7 @@ fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Export(export) => export::run(export).map(|()| Exit::Success),
         Command::Decode(decode) => decode::run(decode, global),
         Command::Image(image) => image::run(image, global).map(|()| Exit::Success),
-        Command::Key(key) => key::run(key).map(|()| Exit::Success),
+        Command::Key(key) => key::run(key, global).map(|()| Exit::Success),
         Command::Challenge(challenge) => challenge::run(challenge, global).map(|()| Exit::Success),
         Command::Trust(trust) => trust::run(trust, global).map(|()| Exit::Success),
         Command::Rules(rules) => rules::run(rules, global),

@@ -1,6 +1,7 @@
 //! Standard output: data only, and harmless when nobody reads it any more.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -26,6 +27,11 @@ fn style_of(terminal: bool) -> Style {
         locale.contains("utf-8") || locale.contains("utf8")
     });
     Style { colour: terminal && !dumb && set("NO_COLOR").is_none(), unicode }
+}
+
+/// The name of a file in a message: whoever made the file chose it.
+pub fn name(path: &Path) -> String {
+    report::for_terminal(&path.to_string_lossy(), style())
 }
 
 /// Prints text as it is.

@@ -59,7 +59,7 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal(global)? {
+    if let Some(exit) = checked.refusal_to_sign(global)? {
         return Ok(exit);
     }
     let found = &checked.report;

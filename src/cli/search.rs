@@ -1,14 +1,14 @@
 //! Reports in folders.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use yanji::attest::write::{ENVELOPE_FILE, STATEMENT_FILE};
+use yanji::attest::write::ENVELOPE_FILE;
 
-use super::checked;
-use super::redact::{CERTIFICATE_FILE, SALTS_ENDING};
+use super::redact::CERTIFICATE_FILE;
+use super::{checked, output};
 
 /// Folders inside of each other.
 const MAX_DEPTH: usize = 32;
@@ -31,9 +31,9 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// Symbolic links inside of folders. None was followed.
     pub links: usize,
-    /// Other JSON files in those folders and beside the named files, and named ones that are no report by their name: any may
-    /// be a withdrawal.
-    pub others: Vec<PathBuf>,
+    /// The named files, and the JSON files in those folders and beside the named files: any may be a withdrawal, whatever its
+    /// name.
+    pub withdrawals: Vec<PathBuf>,
 }
 
 /// The reports that were named, and those in the folders that were named, however deep.
@@ -43,9 +43,7 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
         if !argument.is_dir() {
             let envelope = Ok(argument.clone());
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: true });
-            if !is_known(argument) {
-                found.others.push(argument.clone());
-            }
+            found.withdrawals.push(argument.clone());
             parents.extend(argument.parent());
             continue;
         }
@@ -61,35 +59,49 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
         let here = parent.as_os_str().is_empty();
         let listed = fs::read_dir(if here { Path::new(".") } else { parent });
         if let Err(error) = &listed {
-            eprintln!("notice: {} was not searched for withdrawals: {error}", parent.display());
+            eprintln!("notice: {} was not searched for withdrawals: {error}", output::name(parent));
         }
-        let entries = listed.into_iter().flatten().flatten();
-        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-        let paths = files.map(|entry| parent.join(entry.file_name()));
-        found.others.extend(paths.filter(|path| may_be_withdrawal(path)));
+        for entry in listed.into_iter().flatten().flatten() {
+            let path = parent.join(entry.file_name());
+            // A folder is searched where it is named itself.
+            if entry.file_type().is_ok_and(|kind| !kind.is_dir() && may_be_withdrawal(&path, kind)) {
+                found.withdrawals.push(path);
+            }
+        }
     }
-    found.others.sort();
-    found.others.dedup();
+    found.withdrawals.sort();
+    found.withdrawals.dedup();
     found
 }
 
 /// The JSON files in the folders of these documents, or in these folders, and the documents themselves.
 pub fn beside(documents: &[PathBuf]) -> Vec<PathBuf> {
     let located: Vec<PathBuf> = documents.iter().map(|path| checked::locate(path)).collect();
-    reports(&located).others
+    reports(&located).withdrawals
 }
 
-/// Whether a file in a folder could be a withdrawal, by its name.
-fn may_be_withdrawal(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".json") && !name.ends_with(".timestamps.json") && !is_known(path)
+/// Whether a file in a folder could be a withdrawal. That one which is called so can't be read is told.
+fn may_be_withdrawal(path: &Path, kind: FileType) -> bool {
+    if !kind.is_file() && is_called_withdrawal(path) {
+        not_a_withdrawal(path, "it is no regular file");
+    }
+    kind.is_file() && is_json(path)
 }
 
-/// Whether it has the name of something else: a hundred thousand reports are not read twice.
-fn is_known(path: &Path) -> bool {
-    let known = [ENVELOPE_FILE, CERTIFICATE_FILE, STATEMENT_FILE];
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    known.iter().any(|known| name == *known) || name.ends_with(SALTS_ENDING)
+fn is_json(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.ends_with(".json") && !name.ends_with(".timestamps.json")
+}
+
+/// Whether its name says that it takes something back.
+pub fn is_called_withdrawal(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    is_json(path) && ["void", "withdraw"].iter().any(|word| name.contains(word))
+}
+
+/// Says that a file which is called a withdrawal was not read as one.
+pub fn not_a_withdrawal(path: &Path, why: &str) {
+    eprintln!("notice: {} is called a withdrawal, and takes nothing back: {why}", output::name(path));
 }
 
 impl Found {
@@ -109,14 +121,21 @@ impl Found {
             let path = entry.path();
             match entry.file_type() {
                 Err(error) => self.push(&path, Err(error)),
-                Ok(kind) if kind.is_symlink() => self.links += 1,
+                Ok(kind) if kind.is_symlink() => {
+                    self.links += 1;
+                    may_be_withdrawal(&path, kind);
+                }
                 // What `certify --resume` set aside belongs to the report beside it, which replaced it.
                 Ok(kind) if kind.is_dir() && holds_report && is_set_aside(&path) => {}
                 Ok(kind) if kind.is_dir() => self.look_into(&path, depth + 1),
-                Ok(_) if entry.file_name() == ENVELOPE_FILE => self.push(folder, Ok(path)),
-                Ok(_) if entry.file_name() == CERTIFICATE_FILE => self.push(folder, Ok(path)),
-                Ok(kind) if kind.is_file() && may_be_withdrawal(&path) => self.others.push(path),
-                Ok(_) => {}
+                Ok(kind) => {
+                    if may_be_withdrawal(&path, kind) {
+                        self.withdrawals.push(path.clone());
+                    }
+                    if entry.file_name() == ENVELOPE_FILE || entry.file_name() == CERTIFICATE_FILE {
+                        self.push(folder, Ok(path));
+                    }
+                }
             }
         }
     }

@@ -1,8 +1,11 @@
 //! Who signs, and whose signatures count: the options of every command that signs after a verification of its own.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::retry_on_intr;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::{Key, KeyError, PublicKey};
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
@@ -75,6 +78,15 @@ pub fn refuse_existing(path: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Keeps other runs that change a file in this folder waiting as long as the value lives: each adds to what is there, and the
+/// last would take away what the others added. A file system without such locks gives `None`.
+pub fn lock_folder_of(file: &Path) -> Option<File> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    retry_on_intr(|| flock(&folder, FlockOperation::LockExclusive)).ok()?;
+    Some(folder)
 }
 
 /// Writes a signed envelope into a new file.

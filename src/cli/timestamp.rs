@@ -44,6 +44,7 @@ pub struct TimestampArgs {
 
 /// Adds timestamps, or writes a request for one.
 pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
+    let _lock = signer::lock_folder_of(&checked::locate(&args.report));
     let mut stamped = Stamped::load(&args.report)?;
     let mut roots = Authorities::default();
     for file in &args.tsa_roots {
@@ -52,11 +53,13 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
     if let Some(url) = &args.tsa {
         for signature in stamped.unstamped()? {
             let request = Request::new(&signature.bytes)?;
-            let response = ask(url, &request)
-                .with_context(|| CliError::usage(format!("no timestamp from {url}")).hint("the report is unchanged"))?;
+            let response = ask(url, &request).with_context(|| {
+                CliError::usage(format!("no timestamp from {url} over the signature by key {}", signature.keyid))
+                    .hint("nothing was added for it; run it again for what is missing")
+            })?;
             stamped.add(&response, Some(&request), &roots)?;
         }
-        return stamped.save();
+        return Ok(());
     }
     let Some(file) = &args.response else {
         let Some(file) = &args.request else { bail!(CliError::usage("give --tsa, --request or --response")) };
@@ -78,8 +81,7 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
-    stamped.add(&small_file(file, MAX_RESPONSE_BYTES)?, request.as_ref(), &roots)?;
-    stamped.save()
+    stamped.add(&small_file(file, MAX_RESPONSE_BYTES)?, request.as_ref(), &roots)
 }
 
 /// The roots in a PEM file.
@@ -142,9 +144,9 @@ impl Stamped {
         Ok(signatures)
     }
 
-    /// Adds a response that is not there yet, after everything about it was checked that can be.
+    /// Adds a response that is not there yet to the file, after everything about it was checked that can be.
     fn add(&mut self, response: &[u8], request: Option<&Request>, roots: &Authorities) -> anyhow::Result<()> {
-        let refused = || CliError::usage("the response was not added").hint("the report is unchanged");
+        let refused = || CliError::usage("the response was not added").hint("nothing was changed for it");
         let token = Token::from_response(response).with_context(refused)?;
         let signatures = &self.envelope.signatures;
         let Some(signature) = signatures.iter().find(|it| Digest::of(&it.bytes) == token.imprint) else {
@@ -164,6 +166,8 @@ impl Stamped {
         if self.sidecar.responses.len() == MAX_TIMESTAMPS {
             bail!(anyhow::anyhow!("there are {MAX_TIMESTAMPS} timestamps already").context(refused()));
         }
+        self.sidecar.responses.push(response.to_vec());
+        self.save()?;
         let known = if roots.is_empty() { " (nobody said to believe it)" } else { "" };
         let authority = yanji::report::for_terminal(&authority, output::style());
         output::print(&format!(
@@ -171,9 +175,7 @@ impl Stamped {
             self.path.display(),
             signature.keyid,
             token.not_after()
-        ))?;
-        self.sidecar.responses.push(response.to_vec());
-        Ok(())
+        ))
     }
 
     fn save(&self) -> anyhow::Result<()> {

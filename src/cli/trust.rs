@@ -138,7 +138,7 @@ fn open(file: &Path, text: &[u8], anchors: &[PublicKey], state: &State) -> anyho
     policy::open(text, envelope.as_deref(), anchors, seen.as_ref(), Timestamp::now()).map_err(|failure| {
         let hint = "ask its owner for the version that is in force, and give the owner's public key with --key when this \
                     machine has not seen the policy before; what you edited yourself: yanji trust sign";
-        CliError::attestation(&failure).hint(hint).into()
+        CliError::attestation(failure).hint(hint).into()
     })
 }
 

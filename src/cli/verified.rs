@@ -195,6 +195,11 @@ impl Printer {
     }
 }
 
+/// The output of a run that verified nothing, since what the reports are held against does not hold.
+pub fn nothing(failure: &Failure) -> serde_json::Value {
+    serde_json::json!({ "reports": [], "totals": Totals::default(), "error": failure })
+}
+
 /// What to do about a signer whose key is not known.
 pub fn hint_untrusted(by_policy: bool) {
     let how = match by_policy {

@@ -16,7 +16,7 @@ use yanji::attest::policy::{Role, Scope, Standing, TrustPolicy};
 use yanji::attest::verify::{Batch, Expectations, Failure, FailureClass, Report, Verified, reveal};
 use yanji::attest::withdrawal::Withdrawals;
 use yanji::attest::{self, Digest, MAX_DOCUMENT_BYTES};
-use yanji::policy::{Judgement, Verdict};
+use yanji::policy::Judgement;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
@@ -83,7 +83,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
     if found.links > 0 {
         eprintln!("notice: {} symbolic links in the folders were not followed", found.links);
     }
-    let withdrawals = withdrawn::gather(&found.others, &expectations);
+    let withdrawals = withdrawn::gather(&found.withdrawals, &expectations);
     let verifier = Verifier { expectations, signatures, withdrawals, room: Room::new(MOST_EVIDENCE_BYTES) };
     let threads = args
         .jobs
@@ -101,6 +101,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         |candidate| verifier.verify(candidate),
         |candidate, verified| {
             counter.step();
+            let verified = verified.and_then(|found| refuse_reveal(&candidate, found, salts.is_some()));
             let (verified, judgement) = match verified {
                 Ok(verified) => verified,
                 // One file that cannot be read says nothing about the others.
@@ -115,11 +116,9 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
                 }
             };
             let mut report = batch.add(&candidate.name.to_string_lossy(), verified);
-            if let Some(salts) = &salts {
-                let Some(Document::Certificate(certificate)) = report.document.clone() else {
-                    let name = candidate.name.display();
-                    bail!(CliError::usage(format!("{name} is no certificate, and hides nothing")));
-                };
+            if let (true, Some(salts), Some(Document::Certificate(certificate))) =
+                (report.is_valid(), &salts, report.document.clone())
+            {
                 reveal(&mut report, &certificate.predicate, salts, &args.known);
             }
             if let (Some(state), Some(challenge)) = (&state, &verifier.expectations.challenge)
@@ -128,7 +127,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             {
                 state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
-            let judgement = verifier.judge(&report, judgement);
+            let judgement = report.judge(judgement, verifier.signatures.policy.suspect);
             counter.suspend(|| printer.print(&candidate.name, &report, judgement.as_ref()))
         },
     )?;
@@ -139,6 +138,15 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
         return Err(error);
     }
     Ok(exit)
+}
+
+/// Refuses a valid document of which nothing can be revealed. What is wrong with another comes first.
+fn refuse_reveal<T>(candidate: &Candidate, found: (Verified, T), asked: bool) -> anyhow::Result<(Verified, T)> {
+    let report = &found.0.report;
+    if asked && report.is_valid() && report.kind() != Some(Kind::Certificate) {
+        bail!(CliError::usage(format!("{} is no certificate, and hides nothing", candidate.name.display())));
+    }
+    Ok(found)
 }
 
 /// What every thread holds the reports against.
@@ -175,42 +183,10 @@ impl Verifier {
             judgement = Some(judged);
             Ok(rederived)
         });
-        if !self.withdrawals.is_empty() {
+        if !self.withdrawals.is_empty() && verified.report.is_valid() {
             self.withdrawals.apply(&withdrawn::digests(&opened.envelope), &mut verified.report);
         }
         Ok((verified, judgement))
-    }
-
-    /// What to make of a report, now that it was compared with the others: nothing of one that is not valid, and no
-    /// acceptance of one about which something is open.
-    fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
-        let mut judgement = judgement.filter(|_| report.is_valid())?;
-        let mut open = Vec::new();
-        // Another version of the tool may read them otherwise; whose report this is, is open until then.
-        for what in ["identity", "subjects"] {
-            if report.differences.iter().any(|difference| difference.what == what) {
-                open.push(format!("{what}: what is signed is not what this version reads"));
-            }
-        }
-        for Failure { class, what, expected, observed } in &report.indeterminate {
-            open.push(format!("{class}: {what} is {observed}, not {expected}"));
-        }
-        let suspect = self.signatures.policy.suspect;
-        for duplicate in report.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
-            open.push(format!(
-                "{}: {} of {} needs a person to look: {} in {} has it too",
-                FailureClass::Duplicate,
-                duplicate.fact,
-                duplicate.second.part,
-                duplicate.first.part,
-                duplicate.first.document
-            ));
-        }
-        if !open.is_empty() && judgement.verdict == Verdict::Accepted {
-            judgement.verdict = Verdict::Undecided;
-        }
-        judgement.reasons.extend(open);
-        Some(judgement)
     }
 }
 
@@ -250,7 +226,7 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
             let known = by(&mut keys.iter().map(PublicKey::keyid));
             let expected = format!("signed by this machine, or a buyer or auditor of the policy: {known}");
             let failure = Failure::new(FailureClass::UntrustedSigner, &what, &expected, &observed);
-            bail!(CliError::attestation(&failure).hint(
+            bail!(CliError::attestation(failure).hint(
                 "whoever knows the bytes before can answer them before: take a challenge that you issued yourself, or name \
                  its issuer in the policy"
             ))
@@ -258,7 +234,7 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
         Err(keyid) => {
             let expected = format!("a signature by key {keyid} over these bytes");
             let observed = "a signature over other bytes, or a damaged one";
-            bail!(CliError::attestation(&Failure::new(FailureClass::Signature, &what, &expected, observed)))
+            bail!(CliError::attestation(Failure::new(FailureClass::Signature, &what, &expected, observed)))
         }
     }
 }

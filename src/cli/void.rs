@@ -62,7 +62,7 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     let void = Statement::void(Void { voided_at: signer::now(), voids, statement: Some(statement), reason });
     signer::write_envelope(&args.out, &Envelope::sign(void.to_json()?, &key))?;
     if !own {
-        eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", path.display());
+        eprintln!("notice: key {keyid} did not sign {}: this disputes it, and does not void it", output::name(&path));
     }
     match global.format {
         Format::Json => output::print_json(&Voided { file: &args.out, voids, statement, keyid, own })?,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use yanji::attest::document::Document;
@@ -10,8 +10,10 @@ use yanji::attest::envelope::Envelope;
 use yanji::attest::verify::{Expectations, Report, Signed, verify};
 use yanji::attest::withdrawal::{Withdrawal, Withdrawals};
 use yanji::attest::{Digest, MAX_DOCUMENT_BYTES, timestamp};
+use yanji::report;
 
 use super::checked::open_regular;
+use super::{output, search};
 
 /// A withdrawal that was verified.
 pub struct Found {
@@ -33,25 +35,28 @@ impl Found {
         let withdrawal = Withdrawal::of(&name, report, digests);
         if withdrawal.is_none() {
             let class = report.class().map_or("", |class| class.as_str());
-            eprintln!("notice: {name} takes a document back, and does not count: {class}");
+            eprintln!("notice: {} takes a document back, and does not count: {class}", output::name(path));
         }
         withdrawal
     }
 }
 
-/// Those of the files that are withdrawals, each once. What is something else, or can't be read, is left out.
+/// Those of the files that are withdrawals, each once. What is something else, or can't be read, is left out; that is told of
+/// what is called a withdrawal.
 pub fn read(files: &[PathBuf], expectations: &Expectations) -> Vec<Found> {
     let mut seen = HashSet::new();
     let withdrawals = files.iter().filter_map(|path| {
-        let bytes = small(path, MAX_DOCUMENT_BYTES)?;
-        let envelope = Envelope::parse(&bytes).ok()?;
+        let bytes = told(path, small(path, MAX_DOCUMENT_BYTES).map_err(|error| error.to_string()))?;
+        let envelope = told(path, Envelope::parse(&bytes).map_err(|error| error.to_string()))?;
         // By all of its bytes: a copy with a damaged signature must not hide the one that counts.
         if !seen.insert(Digest::of(&bytes)) {
             return None;
         }
-        let Ok(Document::Void(void)) = Document::read(&envelope.payload) else { return None };
+        let document = Document::read(&envelope.payload)
+            .map_err(|it| format!("{}: expected {}; observed {}", it.what, it.expected, it.observed));
+        let Document::Void(void) = told(path, document)? else { return None };
         let targets = void.predicate.targets().collect();
-        let timestamps = small(&timestamp::beside(path), timestamp::MAX_SIDECAR_BYTES);
+        let timestamps = small(&timestamp::beside(path), timestamp::MAX_SIDECAR_BYTES).ok();
         let signed = Signed { envelope: &bytes, timestamps: timestamps.as_deref() };
         let nothing = || "no evidence".to_owned();
         let report = verify(signed, None::<&[u8]>, expectations, &mut |_, _| Err(nothing()));
@@ -100,11 +105,28 @@ pub fn digests(envelope: &[u8]) -> Vec<Digest> {
     digests
 }
 
+/// What was read; where that failed and the file is called a withdrawal, a notice.
+fn told<T>(path: &Path, read: Result<T, String>) -> Option<T> {
+    if let Err(why) = &read
+        && search::is_called_withdrawal(path)
+    {
+        search::not_a_withdrawal(path, &report::for_terminal(why, output::style()));
+    }
+    read.ok()
+}
+
 /// The bytes of a regular file that has no more.
-fn small(path: &Path, max_bytes: usize) -> Option<Vec<u8>> {
+fn small(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
     // Nothing is taken out of a pipe that somebody else waits for.
-    let metadata = fs::metadata(path).ok().filter(|it| it.is_file() && it.len() <= max_bytes as u64)?;
+    let metadata = fs::metadata(path)?;
+    let too_large = || io::Error::other(format!("it has more than {max_bytes} bytes"));
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > max_bytes as u64 {
+        return Err(too_large());
+    }
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    open_regular(path).ok()?.take(max_bytes as u64 + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() <= max_bytes).then_some(bytes)
+    open_regular(path)?.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max_bytes { Err(too_large()) } else { Ok(bytes) }
 }

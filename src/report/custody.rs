@@ -2,10 +2,10 @@
 
 use super::escape::told_apart;
 use super::style::{Style, Tone};
-use super::verification::{failures_plain, lines};
+use super::verification::{failure_lines, failures_plain, lines};
 use super::{counts_line, for_terminal};
 use crate::attest::acceptance::Acceptability;
-use crate::attest::document::Document;
+use crate::attest::document::{Document, Kind};
 use crate::attest::drift::{Change, Drift};
 use crate::attest::history::{History, Step};
 use crate::policy::{Counts, Verdict};
@@ -138,6 +138,11 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
     if let Some(says) = &step.says {
         text += &format!(": {}", name(says));
     }
+    if let Some(verdict) = step.verdict.filter(|it| step.kind == Some(Kind::Report) || *it == Verdict::Undecided)
+        && step.says.as_ref().is_some_and(|says| *says != verdict.to_string())
+    {
+        text += &format!(", now {verdict}");
+    }
     if !step.voided_by.is_empty() {
         text += &format!("  {}", style.paint(Tone::Bad, "VOID"));
     }
@@ -170,6 +175,7 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
     }
     text += &changes_plain(&step.changes, style);
     text += &failures_plain(&step.failures, style);
+    text += &failure_lines(&step.indeterminate, Tone::Warning, "indeterminate: ", style);
     text + &failures_plain(&step.disagreements, style)
 }
 

@@ -53,14 +53,14 @@ use std::io::Read;
 
 use jiff::Timestamp;
 
-use super::Digest;
 use super::challenge::TrustedChallenge;
 use super::device::Roots;
-use super::document::Document;
+use super::document::{Document, Kind};
 use super::policy::{RootKind, TrustPolicy};
 use super::statement::Statement;
 use super::timestamp::Authorities;
 use super::trust::TrustedKeys;
+use super::{Digest, MAX_DOCUMENT_BYTES};
 use crate::ledger::Sighting;
 
 /// Failures and differences of one kind that are listed; the rest is counted.
@@ -164,6 +164,11 @@ pub fn verify_evidence<'a>(
 /// other. Gives the document, whose signers may have failed, and the ids of all keys that the envelope names.
 fn introduce(signed: Signed<'_>, expectations: &Expectations, report: &mut Report) -> Option<(Document, Vec<Digest>)> {
     let (document, signers) = authenticate::check(signed.envelope, &expectations.trusted, report)?;
+    // Whoever looks for withdrawals beside a report reads no larger file.
+    if document.kind() == Kind::Void && signed.envelope.len() > MAX_DOCUMENT_BYTES {
+        let expected = format!("a withdrawal of at most {MAX_DOCUMENT_BYTES} bytes");
+        report.fail(FailureClass::Format, "envelope", &expected, &format!("{} bytes", signed.envelope.len()));
+    }
     let mut untimely = match signed.timestamps {
         Some(timestamps) => time::read(timestamps, expectations, report),
         None => Vec::new(),

@@ -9,7 +9,8 @@ use crate::attest::document::{Document, Kind};
 use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
 use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
-use crate::policy::Verdict;
+use crate::policy::{Judgement, Verdict};
+use crate::rule::Severity;
 
 /// A trusted key that signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -109,6 +110,37 @@ impl Report {
         let verdict = self.document.as_ref().filter(|_| self.is_valid())?.verdict()?;
         let is_open = verdict == Verdict::Accepted && !self.indeterminate.is_empty();
         Some(if is_open { Verdict::Undecided } else { verdict })
+    }
+
+    /// What to make of the report, now that it was compared with others: nothing of one that is not valid, and no acceptance
+    /// of one about which something is open. A duplicate at least as severe as `suspect` needs a person to look.
+    pub fn judge(&self, judgement: Option<Judgement>, suspect: Severity) -> Option<Judgement> {
+        let mut judgement = judgement.filter(|_| self.is_valid())?;
+        let mut open = Vec::new();
+        // Another version of the tool may read them otherwise; whose report this is, is open until then.
+        for what in ["identity", "subjects"] {
+            if self.differences.iter().any(|difference| difference.what == what) {
+                open.push(format!("{what}: what is signed is not what this version reads"));
+            }
+        }
+        for Failure { class, what, expected, observed } in &self.indeterminate {
+            open.push(format!("{class}: {what} is {observed}, not {expected}"));
+        }
+        for duplicate in self.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
+            open.push(format!(
+                "{}: {} of {} needs a person to look: {} in {} has it too",
+                FailureClass::Duplicate,
+                duplicate.fact,
+                duplicate.second.part,
+                duplicate.first.part,
+                duplicate.first.document
+            ));
+        }
+        if !open.is_empty() && judgement.verdict == Verdict::Accepted {
+            judgement.verdict = Verdict::Undecided;
+        }
+        judgement.reasons.extend(open);
+        Some(judgement)
     }
 
     /// The class of the first failure.

@@ -38,6 +38,9 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
             paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", "))),
         }
     }
+    if !report.is_valid() {
+        report.establish_nothing();
+    }
 }
 
 /// What nobody knows of a certificate that hides so many values beside the unit's own.

@@ -113,6 +113,9 @@ fn a_challenge_counts_when_the_verifier_or_its_policy_issued_it() {
     fs::write(place.path("c.json"), envelope.to_json()).unwrap();
     let ran = verify().exits(4);
     assert!(ran.stderr.contains("E_SIGNATURE: challenge c.json"), "{}", ran.stderr);
+    let by_json = ["verify", "report", "--trust", "other.toml", "--challenge", "c.json", "--format", "json"];
+    let json = place.run(by_json).exits(4).json();
+    assert_eq!((&json["error"]["class"], &json["reports"]), (&"E_SIGNATURE".into(), &serde_json::json!([])), "{json}");
     fs::write(place.path("c.json"), "5a".repeat(32)).unwrap();
     let ran = verify().exits(2);
     assert!(ran.stderr.contains("hint: give the file that yanji challenge new wrote"), "{}", ran.stderr);

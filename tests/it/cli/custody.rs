@@ -1,6 +1,8 @@
 //! Several hands: co-signatures, receipts, withdrawals, and the chain that reports and they make.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
@@ -192,6 +194,18 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
     assert_eq!(ran.json()["result"], "accepted");
     let itself = accept(&place, "report", "itself.json", &[]).exits(2);
     assert!(itself.stderr.contains("the seller's report itself"), "{}", itself.stderr);
+    let mut copy = fs::read(place.path("report/report.dsse.json")).unwrap();
+    copy.push(b'\n');
+    fs::create_dir(place.path("copy")).unwrap();
+    fs::write(place.path("copy/report.dsse.json"), copy).unwrap();
+    fs::copy(place.path("report/evidence.tar"), place.path("copy/evidence.tar")).unwrap();
+    for cosigned in [false, true] {
+        if cosigned {
+            place.run(["cosign", "copy", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
+        }
+        let itself = accept(&place, "copy", "itself.json", &[]).exits(2);
+        assert!(itself.stderr.contains("the seller's report itself"), "{}", itself.stderr);
+    }
     certify(&place, &server, "stranger", "theirs", &[]);
     accept(&place, "theirs", "theirs.json", &[]).exits(4);
     fs::write(place.path("nonsense.json"), "{\"evidence\":{},\"evidence\":{}}").unwrap();
@@ -315,6 +329,48 @@ fn the_chain_is_put_in_order_and_gaps_and_forks_are_named() {
     assert!(ran.stdout.contains("report built: INVALID") || ran.stdout.contains("document built: INVALID"));
     let none = place.run(["certify", "--host", "host.tar.zst", "--previous", "receipt.json", "--relation", "as-built"]);
     assert!(none.exits(2).stderr.contains("is no report"));
+}
+
+#[test]
+fn a_damaged_copy_hides_behind_no_good_one() {
+    let place = start();
+    fs::create_dir(place.path("damaged")).unwrap();
+    fs::copy(place.path("report/report.dsse.json"), place.path("damaged/report.dsse.json")).unwrap();
+    let mut tar = fs::read(place.path("report/evidence.tar")).unwrap();
+    tar[700] ^= 1;
+    fs::write(place.path("damaged/evidence.tar"), tar).unwrap();
+    inspect(&place, &RecordedMachine::server(), "same.json");
+    accept(&place, "same.json", "receipt.json", &[]).exits(0);
+    for files in [["report", "damaged", "receipt.json"], ["damaged", "report", "receipt.json"]] {
+        let json = history(&place, &files, &["--format", "json"]).exits(4).json();
+        let documents = json["documents"].as_array().unwrap();
+        let valid = |name: &str| documents.iter().find(|step| step["name"] == name).unwrap()["valid"].as_bool();
+        assert_eq!((valid("report"), valid("damaged")), (Some(true), Some(false)), "{json:#}");
+        assert_eq!(json["repeated"], serde_json::json!([]), "{json:#}");
+        // What is right of the two is what others name.
+        let receipt = documents.iter().find(|step| step["name"] == "receipt.json").unwrap();
+        assert_eq!(receipt["links"][0]["name"], "report", "{json:#}");
+    }
+}
+
+#[test]
+fn signatures_that_are_added_at_once_are_all_kept() {
+    let place = start();
+    let signers = ["builder", "buyer", "stranger"];
+    let running = signers.map(|signer| {
+        let key = format!("{signer}.pem");
+        let mut command = place.command(["cosign", "report", "--key", &key, "--key", "seller.pem.pub"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    for child in running {
+        Ran::from(child.wait_with_output().unwrap()).exits(0);
+    }
+    let signatures = envelope(&place, "report/report.dsse.json").signatures;
+    for signer in signers.iter().chain(&["seller"]) {
+        let keyid = key(&place, signer).public().keyid();
+        assert!(signatures.iter().any(|signature| signature.keyid == keyid), "{signer}");
+    }
+    assert_eq!(signatures.len(), 4);
 }
 
 #[test]
@@ -561,6 +617,64 @@ fn a_report_that_its_signer_took_back_is_no_report_to_any_command() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn a_withdrawal_is_found_whatever_its_file_is_called_and_what_is_called_so_is_read_or_told() {
+    let place = start();
+    let verify =
+        |files: &[&str]| place.run(["verify", "--key", "seller.pem.pub", "--format", "json"].iter().chain(files));
+    let void = |out: &str| {
+        place.run(["void", "report", "--reason", "wrong machine", "-o", out, "--key", "seller.pem"]).exits(0);
+    };
+    // Under the names that a report, its statement and a certificate have.
+    for name in ["report.dsse.json", "report.json", "certificate.dsse.json"] {
+        fs::create_dir(place.path("w")).unwrap();
+        let file = format!("w/{name}");
+        void(&file);
+        for files in [&["report", "w"][..], &["w", "report"], &["report/report.dsse.json", &file]] {
+            let json = verify(files).exits(4).json();
+            let report = json["reports"].as_array().unwrap().iter().find(|it| it["kind"] == "report").unwrap();
+            assert_eq!(report["failures"][0]["class"], "E_REVOKED", "{files:?}: {json:#}");
+        }
+        fs::remove_dir_all(place.path("w")).unwrap();
+    }
+
+    void("taken.json");
+    let genuine = fs::read(place.path("taken.json")).unwrap();
+    let padded = [&genuine[..], &[b' '; 64 << 10]].concat();
+    let beside = place.path("report/void.json");
+    for (content, why) in [
+        (None, "it is no regular file"),
+        (Some(&padded[..]), "it has more than 65536 bytes"),
+        (Some(&genuine[1..]), "the envelope "),
+    ] {
+        match content {
+            None => symlink("../taken.json", &beside).unwrap(),
+            Some(content) => fs::write(&beside, content).unwrap(),
+        }
+        let notice = format!("notice: report/void.json is called a withdrawal, and takes nothing back: {why}");
+        for files in [&["report"][..], &["report/report.dsse.json"]] {
+            let ran = verify(files).exits(3);
+            assert!(ran.stderr.contains(&notice), "{files:?}, {notice}: {}", ran.stderr);
+        }
+        fs::remove_file(&beside).unwrap();
+    }
+    // Nor does a large one that is named read as one that counts for nothing.
+    fs::write(place.path("padded.json"), padded).unwrap();
+    let json = verify(&["report", "padded.json"]).exits(4).json();
+    assert_eq!(json["reports"][1]["failures"][0]["class"], "E_FORMAT", "{json:#}");
+    fs::write(place.path("report/void\u{1b}[2J.json"), "{}").unwrap();
+    let ran = verify(&["report"]).exits(3);
+    assert!(
+        ran.stderr.contains("report/void\\u{1b}[2J.json is called") && !ran.stderr.contains('\u{1b}'),
+        "{}",
+        ran.stderr
+    );
+    place.run(["void", "report", "--reason", "x", "-o", "report/\u{1b}[2J.json", "--key", "stranger.pem"]).exits(0);
+    let ran = verify(&["report"]).exits(3);
+    assert!(ran.stderr.contains("report/\\u{1b}[2J.json takes a document back, and does not count"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains('\u{1b}'), "{}", ran.stderr);
 }
 
 #[test]

@@ -175,6 +175,7 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
         fs::write(place.path("wrong.json"), serde_json::to_string(&wrong).unwrap()).unwrap();
         let json = verify(&place, &["--reveal", "wrong.json", "--format", "json"]).exits(4).json();
         assert_eq!(json["reports"][0]["failures"][0]["class"], "E_EVIDENCE", "{json}");
+        assert_eq!(json["reports"][0]["proven"], Json::Array(vec![]), "{json}");
     };
     let place_of = "/dimms/4/smbios.serial";
     refused(&|it| it.salts.get_mut(place_of).unwrap().value = Some(Json::from("80CE0123155A17C3E9")));
@@ -186,7 +187,19 @@ fn the_salts_show_what_is_hidden_and_wrong_ones_do_not() {
     });
     fs::write(place.path("nonsense.json"), "{}").unwrap();
     verify(&place, &["--reveal", "nonsense.json"]).exits(2);
-    place.run(["verify", "report", "--key", "seller.pem.pub", "--reveal", salts]).exits(2);
+    let report = ["verify", "report", "--key", "seller.pem.pub", "--reveal", salts];
+    assert!(place.run(report).exits(2).stderr.contains("report is no certificate"));
+    let json = place.run(report.iter().chain(&["public", "--format", "json"])).exits(2).json();
+    assert!(json["reports"][0]["error"].as_str().unwrap().contains("is no certificate"), "{json}");
+    assert_eq!(json["reports"][1]["failures"], Json::Array(vec![]), "{json}");
+    // What is wrong with its signature comes first.
+    let genuine = fs::read(place.path("public/certificate.dsse.json")).unwrap();
+    let mut damaged = Envelope::parse(&genuine).unwrap();
+    damaged.signatures[0].bytes[7] ^= 1;
+    fs::write(place.path("public/certificate.dsse.json"), damaged.to_json()).unwrap();
+    let json = verify(&place, &["--reveal", salts, "--format", "json"]).exits(4).json();
+    assert_eq!(json["reports"][0]["failures"][0]["class"], "E_SIGNATURE", "{json}");
+    fs::write(place.path("public/certificate.dsse.json"), genuine).unwrap();
     verify(&place, &["--known", serial]).exits(2);
 
     // Two certificates of one report hide the same values under other digests.

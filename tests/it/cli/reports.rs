@@ -213,6 +213,9 @@ fn a_key_that_did_not_sign_proves_nothing_and_a_hint_says_how_to_get_the_right_o
     fs::create_dir_all(place.path("config/yanji")).unwrap();
     let shown = place.run(["key", "show", "seller.pub"]).exits(0).stdout;
     let hex = shown.lines().find_map(|line| line.strip_prefix("hex")).unwrap().trim();
+    let json = place.run(["key", "show", "seller.pub", "--format", "json"]).exits(0).json();
+    assert_eq!((json["hex"].as_str(), &json["privateKey"]), (Some(hex), &serde_json::Value::Null), "{json}");
+    assert!(shown.ends_with(json["pem"].as_str().unwrap()) && shown.contains(json["keyid"].as_str().unwrap()));
     fs::write(place.path("config/yanji/trusted_keys"), format!("seller-inc {hex}\n")).unwrap();
     let ran = place.run(["verify", "report"]).exits(3);
     assert!(ran.stdout.contains("seller-inc"), "{}", ran.stdout);
@@ -457,6 +460,13 @@ fn an_export_overwrites_nothing_and_writes_all_of_its_files_or_none() {
         assert!(!place.path("page.html").exists());
     }
     assert!(fs::read(place.path("report/report.dsse.json")).unwrap() == report);
+    let ran = place.run(["export", "report", "--pae", "x.bin", "--signature", "x.bin"]).exits(2);
+    assert!(ran.stderr.contains("x.bin would be written twice") && !place.path("x.bin").exists(), "{}", ran.stderr);
+    let mut twice = Envelope::parse(&report).unwrap();
+    twice.signatures.push(twice.signatures[0].clone());
+    fs::write(place.path("twice.dsse.json"), twice.to_json()).unwrap();
+    let ran = place.run(["export", "twice.dsse.json", "--html", "page.html", "--signature", "s.bin"]).exits(2);
+    assert!(ran.stderr.contains("would be written twice") && !place.path("page.html").exists(), "{}", ran.stderr);
     place.run(["export", "report", "--html", "page.html", "--pae", "pae.bin"]).exits(0);
     place.run(["export", "report", "--html", "page.html"]).exits(2);
 }

@@ -3,9 +3,12 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use yanji::attest::envelope::Envelope;
+use yanji::attest::key::Key;
+use yanji::attest::timestamp::Sidecar;
 
 use super::reports::signed;
 use crate::support::RecordedMachine;
@@ -57,6 +60,27 @@ fn an_authority_stamps_every_signature_and_verify_says_what_that_proves() {
     assert!(ran.stdout.contains("E_TIME timestamp 1"), "{}", ran.stdout);
     let ran = place.run(["timestamp", "report", "--tsa", &url]).exits(2);
     assert!(ran.stderr.contains("every signature of the report has a timestamp"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_an_authority_stamped_is_kept_when_it_fails_over_the_next_signature() {
+    let (place, authority) = (signed().place(), Authority::new());
+    place.run(["key", "gen", "--out", "second.pem", "--no-passphrase"]).exits(0);
+    place.run(["cosign", "report", "--key", "second.pem", "--key", "seller.pub"]).exits(0);
+    let asked = AtomicUsize::new(0);
+    let url = serve(move |request| match asked.fetch_add(1, Ordering::Relaxed) {
+        1 => ("500 Internal Server Error", Vec::new()),
+        _ => ("200 OK", authority.answer(request)),
+    });
+    let kept = || Sidecar::parse(&fs::read(place.path("report/report.timestamps.json")).unwrap()).unwrap().responses;
+    let ran = place.run(["timestamp", "report", "--tsa", &url]).exits(2);
+    assert_eq!((ran.stdout.matches("had signed by").count(), kept().len()), (1, 1), "{}", ran.stdout);
+    let second = Key::load(&place.path("second.pem"), None).unwrap().public().keyid();
+    assert!(ran.stderr.contains(&format!("over the signature by key {second}")), "{}", ran.stderr);
+    let first = kept();
+    let ran = place.run(["timestamp", "report", "--tsa", &url]).exits(0);
+    assert!(ran.stdout.contains(&format!("key {second} had signed by")), "{}", ran.stdout);
+    assert!(kept().len() == 2 && kept()[0] == first[0]);
 }
 
 #[test]

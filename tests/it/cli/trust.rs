@@ -3,6 +3,7 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value as Json;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::Key;
 
@@ -26,6 +27,13 @@ fn assert_unusable(place: &Place, words: &str) {
     assert!(ran.stderr.starts_with("error: E_POLICY: "), "{}", ran.stderr);
     assert!(ran.stderr.contains(words) && ran.stderr.contains("; observed "), "{}", ran.stderr);
     assert!(ran.stdout.is_empty(), "{}", ran.stdout);
+    let json = place.run(["verify", "--format", "json"].iter().chain(&VERIFY)).exits(4).json();
+    assert_eq!((&json["reports"], &json["totals"]["reports"]), (&serde_json::json!([]), &0.into()), "{json}");
+    let Json::Object(error) = &json["error"] else { panic!("{json}") };
+    assert!(ran.stderr.contains(&format!("{}; observed ", error["expected"].as_str().unwrap())), "{json}");
+    assert_eq!((error["class"].as_str(), error.len()), (Some("E_POLICY"), 4), "{json}");
+    let json = place.run(["history", "--format", "json"].iter().chain(&VERIFY)).exits(4).json();
+    assert_eq!(json["error"], Json::Object(error.clone()), "{json}");
 }
 
 fn in_hours(hours: i64) -> String {
@@ -246,6 +254,55 @@ fn a_revoked_key_leaves_its_reports_open_or_void() {
     assert_refused(&place, &VERIFY, "E_REVOKED");
     assert!(trust(&place, &["show"]).exits(0).stdout.contains("REVOKED, for all time: never ours"));
     trust(&place, &["revoke", "nobody", "--reason", "x"]).exits(2);
+}
+
+#[test]
+fn what_is_indeterminate_is_accepted_and_signed_by_no_command() {
+    let place = seller();
+    change(&place.signatures().join("policy.toml"), "origins = [\"live\"]", "origins = [\"live\", \"recorded\"]");
+    let run = |args: &[&str]| place.run(args.iter().chain(&["--signatures", "signatures"]));
+    run(&["certify", "--host", "host.tar.zst", "--out", "report", "--key", "seller.pem"]).exits(0);
+    let looked = run(&["inspect", "--host", "host.tar.zst", "--format", "json"]).exits(0);
+    fs::write(place.path("same.json"), looked.stdout).unwrap();
+    place.run(["key", "gen", "--out", "buyer.pem", "--no-passphrase"]).exits(0);
+    place.policy(&[]);
+    let verdicts = |by: &[&str], code: i32| {
+        let json = run(&[&["verify", "report", "--format", "json"], by].concat()).exits(code).json();
+        let chain = run(&[&["history", "report", "--format", "json"], by].concat()).exits(code).json();
+        let step = &chain["documents"][0];
+        assert_eq!(step["verdict"], json["reports"][0]["judgement"]["verdict"], "{chain:#}");
+        step.clone()
+    };
+    let genuine = fs::read(place.path("report/report.dsse.json")).unwrap();
+    let refused = |by: &[&str]| {
+        for command in [
+            &["cosign", "report", "--key", "buyer.pem"][..],
+            &["accept", "report", "--as-received", "same.json", "-o", "receipt.json", "--key", "buyer.pem"],
+            &["redact", "report", "--hide", "serials", "-o", "public", "--key", "buyer.pem"],
+        ] {
+            let ran = run(&[command, by].concat()).exits(3);
+            assert!(ran.stdout.contains("indeterminate: E_REVOKED"), "{command:?}: {}", ran.stdout);
+            assert!(ran.stdout.contains("Verdict: undecided"), "{command:?}: {}", ran.stdout);
+            assert!(ran.stderr.contains("hint: nothing was signed"), "{command:?}: {}", ran.stderr);
+        }
+        assert!(!place.path("receipt.json").exists() && !place.path("public").exists());
+        assert!(fs::read(place.path("report/report.dsse.json")).unwrap() == genuine);
+    };
+    let by_policy = ["--trust", "trust.toml"];
+    assert_eq!(verdicts(&by_policy, 0)["indeterminate"], serde_json::json!([]));
+    trust(&place, &["revoke", "seller", "--at", &in_hours(1), "--reason", "laptop stolen"]).exits(0);
+    assert_eq!(verdicts(&by_policy, 3)["indeterminate"][0]["class"], "E_REVOKED");
+    let ran = run(&["history", "report", "--trust", "trust.toml"]).exits(3);
+    assert!(ran.stdout.contains("report report: accepted, now undecided\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("  indeterminate: E_REVOKED signature of \"seller\""), "{}", ran.stdout);
+    refused(&by_policy);
+    // So is what somebody else wants to be taken back.
+    place.run(["void", "report", "--reason", "x", "-o", "report/disputed.json", "--key", "buyer.pem"]).exits(0);
+    let by_keys = ["--key", "seller.pem.pub", "--key", "buyer.pem.pub"];
+    assert_eq!(verdicts(&by_keys, 3)["disputedBy"], serde_json::json!(["report/disputed.json"]));
+    refused(&["--key", "seller.pem.pub"]);
+    fs::remove_file(place.path("report/disputed.json")).unwrap();
+    run(&["cosign", "report", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
 }
 
 #[test]
