@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::{Key, Locations, PublicKey};
 use yanji::attest::policy::{
-    self, MAX_POLICY_BYTES, NewKey, OpenedPolicy, PolicyKey, Role, Scope, TrustPolicy, parse_duration,
+    self, MAX_POLICY_BYTES, NewKey, OpenedPolicy, PolicyKey, Revocation, Role, Scope, TrustPolicy, parse_duration,
 };
 use yanji::attest::{Digest, MAX_DOCUMENT_BYTES, trust};
 use yanji::report::for_terminal;
@@ -300,8 +300,14 @@ fn refuse_known(policy: &TrustPolicy, key: &NewKey, file: &Path) -> anyhow::Resu
 }
 
 fn find_key(policy: &TrustPolicy, name: &str) -> anyhow::Result<Digest> {
-    if let Some(keyid) = Digest::parse(name) {
-        return Ok(keyid);
+    if let Some(id) = Digest::parse(name) {
+        // A key has as many digits as its id, and is taken for it.
+        let is_it = |key: &&PolicyKey| key.public.keyid() == id || key.public.as_bytes() == id.as_bytes();
+        let listed = policy.keys.iter().find(is_it).map(|key| key.public.keyid());
+        if listed.is_none() {
+            eprintln!("notice: the policy names no key with the id {id}; yanji key show tells the id of a key");
+        }
+        return Ok(listed.unwrap_or(id));
     }
     let mut found = policy.keys.iter().filter(|key| key.name == name);
     match (found.next(), found.next()) {
@@ -437,6 +443,9 @@ fn as_text(opened: &OpenedPolicy) -> String {
     for key in &policy.keys {
         text += &key_lines(policy, key, &safe);
     }
+    for it in policy.revoked.iter().filter(|it| policy.key(&it.keyid).is_none()) {
+        text += &format!("  key {}, which the policy does not name: {}\n", it.keyid, revocation_line(it, &safe));
+    }
     for (role, count) in &policy.thresholds {
         text += &format!("  threshold: {count} of role {role}\n");
     }
@@ -474,8 +483,12 @@ fn key_lines(policy: &TrustPolicy, key: &PolicyKey, safe: &dyn Fn(&str) -> Strin
         text += &time.map_or_else(String::new, |time| format!("    valid {what} {time}\n"));
     }
     for it in policy.revoked.iter().filter(|it| it.keyid == keyid) {
-        let since = it.compromised_at.map_or_else(|| "for all time".to_owned(), |at| format!("compromised at {at}"));
-        text += &format!("    REVOKED, {since}: {}\n", safe(&it.reason));
+        text += &format!("    {}\n", revocation_line(it, safe));
     }
     text
+}
+
+fn revocation_line(it: &Revocation, safe: &dyn Fn(&str) -> String) -> String {
+    let since = it.compromised_at.map_or_else(|| "for all time".to_owned(), |at| format!("compromised at {at}"));
+    format!("REVOKED, {since}: {}", safe(&it.reason))
 }

@@ -41,6 +41,7 @@ pub(super) fn conclude_document(document: Document, expectations: &Expectations,
         prove_times(report);
         report.not_proven.extend(document_leaves_open(&document));
         report.not_proven.extend(time_left_open(report));
+        report.not_proven.extend(timestamps_left_open(report));
     }
     report.document = Some(document);
 }
@@ -116,6 +117,17 @@ fn time_left_open(report: &Report) -> Option<String> {
     Some(format!("when it was made: {why}"))
 }
 
+/// Timestamps beside those of [`prove_times`], of which nothing follows.
+fn timestamps_left_open(report: &Report) -> Vec<String> {
+    let others = if report.signing_times.is_empty() { 0 } else { report.unknown_authorities };
+    let left = |count: usize, what: &str| (count > 0).then(|| format!("what {count} of the timestamps say: {what}"));
+    let open = [
+        left(others, "they are by authorities that nobody said to believe"),
+        left(report.unchecked_timestamps, "they are over signatures that were not checked, since their keys are not known"),
+    ];
+    open.into_iter().flatten().collect()
+}
+
 /// Says what all of this established and what it did not.
 pub(super) fn conclude(
     statement: &Statement,
@@ -162,6 +174,7 @@ pub(super) fn conclude(
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
     let unknown_authorities = report.unknown_authorities;
+    let timestamps = timestamps_left_open(report);
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
@@ -216,6 +229,7 @@ pub(super) fn conclude(
     } else {
         not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
     }
+    timestamps.iter().for_each(|sentence| not_proven(sentence));
     if !image_proven {
         not_proven("that the tool and the system which made it were unmodified: the tool described itself");
     }
