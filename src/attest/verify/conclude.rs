@@ -123,7 +123,10 @@ fn timestamps_left_open(report: &Report) -> Vec<String> {
     let left = |count: usize, what: &str| (count > 0).then(|| format!("what {count} of the timestamps say: {what}"));
     let open = [
         left(others, "they are by authorities that nobody said to believe"),
-        left(report.unchecked_timestamps, "they are over signatures that were not checked, since their keys are not known"),
+        left(
+            report.unchecked_timestamps,
+            "they are over signatures that were not checked, since their keys are not known",
+        ),
     ];
     open.into_iter().flatten().collect()
 }
