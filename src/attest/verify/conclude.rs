@@ -3,7 +3,7 @@
 use super::reveal::hidden_left_open;
 use super::{
     EvidenceSource, Expectations, Failure, FailureClass, MAX_ASSURANCE, Rederived, Report, SigningTime, TpmProof,
-    claims,
+    challenge, claims, time,
 };
 use crate::attest::certificate::Certificate;
 use crate::attest::document::Document;
@@ -22,6 +22,18 @@ pub(super) fn assurance(statement: &Statement, rederived: &Rederived) -> Assuran
 pub(super) fn conclude_document(document: Document, expectations: &Expectations, report: &mut Report) {
     if report.is_valid() {
         report.fail_contradictions(document.contradictions());
+    }
+    let made = match &document {
+        Document::Acceptance(receipt) => Some(("acceptedAt", &receipt.predicate.accepted_at)),
+        Document::Certificate(certificate) => Some(("issuedAt", &certificate.predicate.issued_at)),
+        // Its signer takes something back whenever that was: what is open about a withdrawal would make it a mere dispute.
+        Document::Void(_) | Document::Report(_) => None,
+    };
+    if let Some((what, made)) = made
+        && report.is_valid()
+        && let Ok(made) = made.parse()
+    {
+        time::hold_against_now(what, made, expectations.now, report);
     }
     if report.is_valid() && expectations.challenge.is_some() {
         let observed = format!("a document of kind {}, which answers none", document.kind().as_str());
@@ -161,12 +173,16 @@ pub(super) fn conclude(
             policy.name, policy.version
         ));
     }
-    if let Some(challenge) = &expectations.challenge {
-        let (issued, purpose) = (challenge.issued.issued_at, &challenge.issued.purpose);
-        report.proven.push(format!(
-            "the report answers the challenge for {purpose:?} that key {} issued: it was begun after {issued}",
-            challenge.issuer
-        ));
+    let own = expectations.challenge.as_ref().is_some_and(|it| challenge::is_own(statement, it, report));
+    if let Some(expected) = &expectations.challenge {
+        let (issued, purpose) = (expected.issued.issued_at, &expected.issued.purpose);
+        let begun = match challenge::clock_behind(&predicate.session, expected) {
+            _ if own => String::new(),
+            None => format!(": it was begun after {issued}"),
+            Some(behind) => format!(": it was begun after {issued}, and its own clock is at least {behind:#} behind"),
+        };
+        let issuer = expected.issuer;
+        report.proven.push(format!("the report answers the challenge for {purpose:?} that key {issuer} issued{begun}"));
     }
     report.proven.push(match assurance {
         Assurance::L0 => "L0: software on the machine says what the evidence says".to_owned(),
@@ -207,6 +223,9 @@ pub(super) fn conclude(
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
+        _ if own => not_proven(
+            "that the report is fresh: whoever made it knew the challenge before, and it could be an old one",
+        ),
         _ if expectations.challenge.is_some() && timed => {}
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");

@@ -101,6 +101,14 @@ pub(super) fn check(made_at: &str, now: Timestamp, report: &mut Report) {
     report.failures.append(&mut failures);
 }
 
+/// Leaves a document open that says it was made after now, by more than clocks may be apart. The clock here may be the wrong one.
+pub(super) fn hold_against_now(what: &str, made: Timestamp, now: Timestamp, report: &mut Report) {
+    if made.duration_since(now) > CLOCK_SKEW {
+        let expected = format!("not after now, {now}");
+        report.indeterminate.push(Failure::new(FailureClass::Time, what, &expected, &made.to_string()));
+    }
+}
+
 /// When a key's signature had been made at the latest.
 pub(super) fn earliest(times: &[SigningTime], keyid: &Digest) -> Option<Timestamp> {
     times.iter().filter(|time| time.keyid == *keyid).map(|time| time.not_after).min()
