@@ -446,9 +446,11 @@ fn compare(link: Link, later: &Report, earlier: &Report, tables: &Tables, step: 
     if let (Some(later), Some(earlier)) = (time(later), time(earlier))
         && later < earlier
     {
-        step.remarks.push(format!("E_TIME: it claims {later}, an earlier time than {earlier} of what it names"));
+        let apart = earlier.duration_since(later) > CLOCK_SKEW;
+        let class = if apart { "E_TIME: " } else { "" };
+        step.remarks.push(format!("{class}it claims {later}, an earlier time than {earlier} of what it names"));
         // One of the two clocks is wrong, or somebody lies, and nothing here says which.
-        if earlier.duration_since(later) > CLOCK_SKEW && step.verdict == Some(Verdict::Accepted) {
+        if apart && step.verdict == Some(Verdict::Accepted) {
             step.verdict = Some(Verdict::Undecided);
         }
     }

@@ -300,7 +300,8 @@ fn vouched(
         }
         binding @ (KeyBinding::Credential { .. } | KeyBinding::Own {}) => {
             let tied = match binding {
-                KeyBinding::Credential { secret } => match activated(secret, statement, tpm, key, expectations, report) {
+                KeyBinding::Credential { secret } => match activated(secret, statement, tpm, key, expectations, report)
+                {
                     Some(tied) => tied,
                     None => return Vouched::Failed,
                 },
