@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::Digest;
 use super::acceptance::Acceptance;
 use super::certificate::Certificate;
+use super::challenge::CLOCK_SKEW;
 use super::document::{Document, Kind};
 use super::drift::{Change, Drift, drift};
 use super::redact::REPLACED;
@@ -459,7 +460,13 @@ fn compare(link: Link, later: &Report, earlier: &Report, tables: &Tables, step: 
     if let (Some(later), Some(earlier)) = (time(later), time(earlier))
         && later < earlier
     {
-        step.remarks.push("it claims an earlier time than what it names".to_owned());
+        let apart = earlier.duration_since(later) > CLOCK_SKEW;
+        let class = if apart { "E_TIME: " } else { "" };
+        step.remarks.push(format!("{class}it claims {later}, an earlier time than {earlier} of what it names"));
+        // One of the two clocks is wrong, or somebody lies, and nothing here says which.
+        if apart && step.verdict == Some(Verdict::Accepted) {
+            step.verdict = Some(Verdict::Undecided);
+        }
     }
     if !earlier.is_valid() {
         step.remarks.push("what it names is not valid".to_owned());

@@ -79,7 +79,23 @@ pub fn run(args: &KeyArgs, global: &Global) -> anyhow::Result<()> {
             };
             let public = key::public_path(&path);
             if public.exists() {
-                return show(&PublicKey::load(&public)?, &public, Some(&path));
+                let shown = PublicKey::load(&public)?;
+                // A passphrase is not asked for: the public half is there to be read without it.
+                match Key::load(&path, None) {
+                    Ok(key) if *key.public() != shown => bail!(
+                        CliError::usage(format!(
+                            "{} is no public half of {}: expected key {}, observed key {}",
+                            public.display(),
+                            path.display(),
+                            key.public().keyid(),
+                            shown.keyid()
+                        ))
+                        .hint(format!("move {} away, and run it again", public.display()))
+                    ),
+                    Ok(_) => {}
+                    Err(error) => eprintln!("notice: {} was not compared with it: {error}", public.display()),
+                }
+                return show(&shown, &public, Some(&path));
             }
             match PublicKey::load(&path) {
                 Ok(key) => show(&key, &path, None),

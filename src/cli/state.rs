@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use yanji::attest::Digest;
 use yanji::attest::key::{Locations, PublicKey};
-use yanji::attest::policy::SeenPolicy;
+use yanji::attest::policy::{Owner, SeenPolicy};
 use yanji::whole_file;
 
 use super::error::CliError;
@@ -97,9 +97,10 @@ impl State {
             }
             Some(())
         })?;
-        let keys = |keys: &[PublicKey]| keys.iter().map(PublicKey::to_hex).collect::<Vec<_>>().join(",");
         let SeenPolicy { version, sha256, owner_threshold, owners, signers } = seen;
-        let line = format!("{version} {sha256} {owner_threshold} {} {} {name}\n", keys(owners), keys(signers));
+        let owners = owners.iter().map(owner_word).collect::<Vec<_>>().join(",");
+        let signers = signers.iter().map(PublicKey::to_hex).collect::<Vec<_>>().join(",");
+        let line = format!("{version} {sha256} {owner_threshold} {owners} {signers} {name}\n");
         self.write("policies", &(others + &line))
     }
 
@@ -151,8 +152,25 @@ fn parse_policy(line: &str) -> Option<(SeenPolicy, &str)> {
         version: word()?.parse().ok()?,
         sha256: Digest::parse(word()?)?,
         owner_threshold: word()?.parse().ok()?,
-        owners: keys(word()?)?,
+        owners: word()?.split(',').map(parse_owner).collect::<Option<_>>()?,
         signers: keys(word()?)?,
     };
     Some((seen, word()?))
+}
+
+/// `KEY`, or `KEY@FROM/UNTIL` of a key that counts in its time only; either time may be left out.
+fn owner_word(owner: &Owner) -> String {
+    let Owner { public, valid_from, valid_until } = owner;
+    let time = |time: &Option<Timestamp>| time.map_or_else(String::new, |time| time.to_string());
+    match (valid_from, valid_until) {
+        (None, None) => public.to_hex(),
+        (from, until) => format!("{}@{}/{}", public.to_hex(), time(from), time(until)),
+    }
+}
+
+fn parse_owner(word: &str) -> Option<Owner> {
+    let (key, limits) = word.split_once('@').unwrap_or((word, "/"));
+    let (from, until) = limits.split_once('/')?;
+    let time = |text: &str| (!text.is_empty()).then(|| text.parse()).transpose().ok();
+    Some(Owner { public: PublicKey::from_hex(key)?, valid_from: time(from)?, valid_until: time(until)? })
 }

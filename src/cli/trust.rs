@@ -10,7 +10,8 @@ use serde_json::{Value as Json, json};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::{Key, Locations, PublicKey};
 use yanji::attest::policy::{
-    self, MAX_POLICY_BYTES, NewKey, OpenedPolicy, PolicyKey, Role, Scope, TrustPolicy, parse_duration,
+    self, MAX_POLICY_BYTES, NewKey, Objection, OpenedPolicy, Owner, PolicyKey, Revocation, Role, Scope, TrustPolicy,
+    parse_duration,
 };
 use yanji::attest::{Digest, MAX_DOCUMENT_BYTES, trust};
 use yanji::report::for_terminal;
@@ -213,7 +214,9 @@ fn sign(file: &Path, key: &Key) -> anyhow::Result<()> {
     let sha256 = Digest::of(&text);
     match state.policy(&policy.name)? {
         None => must_own(&policy.owners(), key)?,
-        Some(seen) if seen.sha256 == sha256 => must_own(&[seen.owners, seen.signers].concat(), key)?,
+        // Who signed it once may have been an owner of the version before.
+        Some(seen) if seen.sha256 == sha256 && seen.signers.contains(key.public()) => {}
+        Some(seen) if seen.sha256 == sha256 => must_own(&seen.owners, key)?,
         Some(seen) => {
             must_own(&seen.owners, key)?;
             if policy.version <= seen.version {
@@ -232,18 +235,18 @@ fn sign(file: &Path, key: &Key) -> anyhow::Result<()> {
             }
         }
     }
+    // Whoever sees this policy first goes by what it says itself.
+    in_time(&policy.owners(), key)?;
     let envelope = policy::sign(&text, read_signature(file)?.as_deref(), key)?;
     write_signature(file, &envelope)?;
     in_force(file, &text, key, &state)
 }
 
-fn must_own(owners: &[PublicKey], key: &Key) -> anyhow::Result<()> {
-    if owners.contains(key.public()) {
-        return Ok(());
+fn must_own(owners: &[Owner], key: &Key) -> anyhow::Result<()> {
+    if owners.iter().any(|owner| owner.public == *key.public()) {
+        return in_time(owners, key);
     }
-    let mut ids: Vec<String> = owners.iter().map(|owner| format!("key {}", owner.keyid())).collect();
-    ids.sort();
-    ids.dedup();
+    let ids: Vec<String> = owners.iter().map(|owner| format!("key {}", owner.public.keyid())).collect();
     bail!(
         CliError::usage(format!(
             "key {} does not own the policy; its owners: {}",
@@ -252,6 +255,18 @@ fn must_own(owners: &[PublicKey], key: &Key) -> anyhow::Result<()> {
         ))
         .hint("sign with the private key of an owner: --key FILE")
     )
+}
+
+/// Refuses a key whose time is over or has not come.
+fn in_time(owners: &[Owner], key: &Key) -> anyhow::Result<()> {
+    let own = owners.iter().find(|owner| owner.public == *key.public());
+    match own.and_then(|own| own.untimely(Timestamp::now())) {
+        None => Ok(()),
+        Some(Objection { expected, observed, .. }) => bail!(
+            CliError::usage(format!("the policy limits the key: expected {expected}; observed {observed}"))
+                .hint("sign with the private key of another owner: --key FILE")
+        ),
+    }
 }
 
 fn write(file: &Path, text: &str, envelope: &Envelope) -> anyhow::Result<()> {
@@ -285,6 +300,11 @@ fn in_force(file: &Path, text: &[u8], key: &Key, state: &State) -> anyhow::Resul
                 "notice: not in force yet: {} expected {}, observed {}",
                 failure.what, failure.expected, failure.observed
             );
+            if failure.what == policy::SIGNED_BY_OWNERS {
+                eprintln!(
+                    "hint: every owner runs: yanji trust sign; a key that is not known here: yanji verify --key PUB"
+                );
+            }
             Ok(())
         }
     }
@@ -300,8 +320,14 @@ fn refuse_known(policy: &TrustPolicy, key: &NewKey, file: &Path) -> anyhow::Resu
 }
 
 fn find_key(policy: &TrustPolicy, name: &str) -> anyhow::Result<Digest> {
-    if let Some(keyid) = Digest::parse(name) {
-        return Ok(keyid);
+    if let Some(id) = Digest::parse(name) {
+        // A key has as many digits as its id, and is taken for it.
+        let is_it = |key: &&PolicyKey| key.public.keyid() == id || key.public.as_bytes() == id.as_bytes();
+        let listed = policy.keys.iter().find(is_it).map(|key| key.public.keyid());
+        if listed.is_none() {
+            eprintln!("notice: the policy names no key with the id {id}; yanji key show tells the id of a key");
+        }
+        return Ok(listed.unwrap_or(id));
     }
     let mut found = policy.keys.iter().filter(|key| key.name == name);
     match (found.next(), found.next()) {
@@ -335,13 +361,23 @@ impl AddArgs {
             if signers.is_empty() {
                 bail!(CliError::usage(format!("{} has no key that can sign reports", path.display())));
             }
-            let keys = signers.into_iter().map(|signer| {
+            let mut keys: Vec<NewKey> = Vec::with_capacity(signers.len());
+            for signer in signers {
+                if let Some(first) = keys.iter().find(|first| first.public == signer.public) {
+                    eprintln!(
+                        "notice: {}: the key of {:?} is that of {:?} too, and is taken once, as of the latter",
+                        path.display(),
+                        signer.name,
+                        first.name
+                    );
+                    continue;
+                }
                 // What the command says narrows what the file says.
                 let from = signer.valid_from.into_iter().chain(self.valid_from).max();
                 let until = signer.valid_until.into_iter().chain(self.valid_until).min();
-                key(signer.name, signer.public, from, until)
-            });
-            return Ok(keys.collect());
+                keys.push(key(signer.name, signer.public, from, until));
+            }
+            return Ok(keys);
         }
         let (Some(name), Some(public)) = (&self.name, &self.public) else {
             bail!(CliError::usage("a key has a name and --public PUB"));
@@ -437,6 +473,9 @@ fn as_text(opened: &OpenedPolicy) -> String {
     for key in &policy.keys {
         text += &key_lines(policy, key, &safe);
     }
+    for it in policy.revoked.iter().filter(|it| policy.key(&it.keyid).is_none()) {
+        text += &format!("  key {}, which the policy does not name: {}\n", it.keyid, revocation_line(it, &safe));
+    }
     for (role, count) in &policy.thresholds {
         text += &format!("  threshold: {count} of role {role}\n");
     }
@@ -474,8 +513,12 @@ fn key_lines(policy: &TrustPolicy, key: &PolicyKey, safe: &dyn Fn(&str) -> Strin
         text += &time.map_or_else(String::new, |time| format!("    valid {what} {time}\n"));
     }
     for it in policy.revoked.iter().filter(|it| it.keyid == keyid) {
-        let since = it.compromised_at.map_or_else(|| "for all time".to_owned(), |at| format!("compromised at {at}"));
-        text += &format!("    REVOKED, {since}: {}\n", safe(&it.reason));
+        text += &format!("    {}\n", revocation_line(it, safe));
     }
     text
+}
+
+fn revocation_line(it: &Revocation, safe: &dyn Fn(&str) -> String) -> String {
+    let since = it.compromised_at.map_or_else(|| "for all time".to_owned(), |at| format!("compromised at {at}"));
+    format!("REVOKED, {since}: {}", safe(&it.reason))
 }

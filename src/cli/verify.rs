@@ -216,14 +216,18 @@ fn issued_challenge(file: &Path, policy: Option<&TrustPolicy>) -> anyhow::Result
                 && policy.standing(key, issued_at, None, issued_at) == Standing::Good
         })
     });
-    keys.extend(issuers.map(|key| key.public));
+    let issuers: Vec<PublicKey> = issuers.map(|key| key.public).filter(|key| !keys.contains(key)).collect();
+    keys.extend(issuers);
     let by = |keys: &mut dyn Iterator<Item = Digest>| keys.map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
     let what = format!("challenge {}", file.display());
     let observed = by(&mut signed.named_keys());
     match signed.trusted(&keys) {
         Ok(Some(challenge)) => Ok(challenge),
         Ok(None) => {
-            let known = by(&mut keys.iter().map(PublicKey::keyid));
+            let known = match keys.as_slice() {
+                [] => "no such key is known here".to_owned(),
+                keys => by(&mut keys.iter().map(PublicKey::keyid)),
+            };
             let expected = format!("signed by this machine, or a buyer or auditor of the policy: {known}");
             let failure = Failure::new(FailureClass::UntrustedSigner, &what, &expected, &observed);
             bail!(CliError::attestation(failure).hint(

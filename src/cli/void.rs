@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use yanji::attest::Digest;
-use yanji::attest::envelope::Envelope;
+use yanji::attest::envelope::{self, Envelope};
 use yanji::attest::statement::Statement;
 use yanji::attest::void::Void;
 
@@ -56,7 +56,9 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
         .with_context(|| CliError::usage(format!("{} is no signed document", path.display())))?;
     let key = key::signing_key(args.key.as_deref())?;
     let keyid = key.public().keyid();
-    let own = envelope.signatures.iter().any(|signature| signature.keyid == keyid);
+    // Anybody can write the id of a key beside a signature that it did not make.
+    let signed = envelope::pae(&envelope.payload);
+    let own = envelope.signatures.iter().any(|it| it.keyid == keyid && key.public().verify(&signed, &it.bytes));
     let (voids, statement) = (Digest::of(&bytes), Digest::of(&envelope.payload));
     let reason = args.reason.clone();
     let void = Statement::void(Void { voided_at: signer::now(), voids, statement: Some(statement), reason });

@@ -863,6 +863,12 @@ fn the_key_command() {
     fs::write(folder.path().join("phrase"), "from a file\nsecond line\n").unwrap();
     assert!(yanji(&["key", "gen", "--out", "file.pem", "--passphrase-file", "phrase"], None).0);
     assert!(Key::load(&folder.path().join("file.pem"), Some(b"from a file")).is_ok());
+    let (ok, text) = yanji(&["key", "show", "file.pem"], None);
+    assert!(ok && text.contains("notice: file.pem.pub was not compared with it: "), "{text}");
+    assert!(yanji(&["key", "gen", "--out", "other.pem", "--no-passphrase"], None).0);
+    fs::copy(folder.path().join("file.pem.pub"), folder.path().join("other.pem.pub")).unwrap();
+    let (ok, text) = yanji(&["key", "show", "other.pem"], None);
+    assert!(!ok && text.contains("other.pem.pub is no public half of other.pem: expected key "), "{text}");
     let (ok, text) = yanji(&["key", "gen", "--out", "empty.pem"], Some(""));
     assert!(!ok && text.contains("--no-passphrase"), "{text}");
 

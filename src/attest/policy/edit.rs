@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::wire::{WireKey, WireRevoked, wrong};
-use super::{PolicyError, Role, Scope, TrustPolicy};
+use super::{PolicyError, Revocation, Role, Scope, TrustPolicy};
 use crate::attest::Digest;
 use crate::attest::key::PublicKey;
 
@@ -66,7 +66,7 @@ pub fn add_key(text: &str, key: NewKey) -> Result<String, PolicyError> {
     append(text, &Keys { key: [key] })
 }
 
-/// Adds a revocation at the end.
+/// Adds a revocation at the end. In the place of one that is there already only an earlier time comes.
 pub fn add_revocation(
     text: &str,
     keyid: Digest,
@@ -77,8 +77,55 @@ pub fn add_revocation(
     struct Revocations {
         revoked: [WireRevoked; 1],
     }
+    let mut policy = TrustPolicy::parse(text.as_bytes())?;
+    let what = format!("revoked {keyid}");
+    let known = policy.revoked.iter().position(|it| it.keyid == keyid).map(|index| policy.revoked.remove(index));
+    let text = match known {
+        None => text.to_owned(),
+        Some(Revocation { compromised_at: Some(before), .. }) if compromised_at.is_none_or(|at| at < before) => {
+            let left = without_revocation(text, keyid);
+            // Arrays of tables may be written in more ways than one.
+            if TrustPolicy::parse(left.as_bytes()).ok() != Some(policy) {
+                return Err(wrong(
+                    &what,
+                    "is written in a way that cannot be changed here: change it by hand".to_owned(),
+                ));
+            }
+            left
+        }
+        Some(Revocation { compromised_at: before, .. }) => {
+            let shown = |at: Option<Timestamp>| at.map_or("all time".to_owned(), |at| format!("{at} on"));
+            let (before, at) = (shown(before), shown(compromised_at));
+            return Err(wrong(
+                &what,
+                format!("is for {before} already, and only an earlier time replaces that, not {at}"),
+            ));
+        }
+    };
     let compromised_at = compromised_at.map(|time| time.to_string());
-    append(text, &Revocations { revoked: [WireRevoked { keyid, compromised_at, reason: reason.to_owned() }] })
+    append(&text, &Revocations { revoked: [WireRevoked { keyid, compromised_at, reason: reason.to_owned() }] })
+}
+
+/// The text without the table that revokes that key; comments stay.
+fn without_revocation(text: &str, keyid: Digest) -> String {
+    let id = keyid.to_string();
+    let mut tables: Vec<Vec<&str>> = vec![Vec::new()];
+    for line in text.split_inclusive('\n') {
+        if line.trim_start().starts_with('[') {
+            tables.push(Vec::new());
+        }
+        tables.last_mut().into_iter().for_each(|table| table.push(line));
+    }
+    let is_it = |table: &[&str]| {
+        table.first().is_some_and(|head| head.trim_start().starts_with("[[revoked]]"))
+            && table.iter().any(|line| line.trim_start().starts_with("keyid") && line.contains(&id))
+    };
+    let stays = |line: &&&str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let kept = tables.iter().map(|table| match is_it(table) {
+        true => table.iter().filter(stays).copied().collect::<String>(),
+        false => table.concat(),
+    });
+    kept.collect()
 }
 
 /// Raises the version by one.
@@ -144,5 +191,30 @@ mod tests {
         assert_eq!(policy.revoked[0].reason, "sold = \"yes\"");
         assert_eq!(policy.keys[1].scopes, [Scope::Certify]);
         assert!(add_revocation(&revoked, keyid, None, "again").is_err());
+
+        let at = |text: &str| Some(text.parse().unwrap());
+        let (early, late) = (at("2026-02-01T00:00:00Z"), at("2026-03-01T00:00:00Z"));
+        let revoked = add_revocation(&format!("{added}\n# why\n"), keyid, late, "stolen").unwrap() + "# in April\n";
+        let wrong = |changed: Result<String, PolicyError>| changed.unwrap_err().to_string();
+        for (when, shown) in [(late, "2026-03-01T00:00:00Z"), (at("2026-04-01T00:00:00Z"), "2026-04-01T00:00:00Z")] {
+            let why = wrong(add_revocation(&revoked, keyid, when, "x"));
+            assert!(
+                why.contains("for 2026-03-01T00:00:00Z on already") && why.ends_with(&format!("{shown} on")),
+                "{why}"
+            );
+        }
+        for when in [early, None] {
+            let moved = add_revocation(&revoked, keyid, when, "sooner").unwrap();
+            assert!(
+                moved.starts_with(&added) && moved.contains("# why\n") && moved.contains("# in April\n"),
+                "{moved}"
+            );
+            let revoked = TrustPolicy::parse(moved.as_bytes()).unwrap().revoked;
+            assert_eq!((revoked.len(), revoked[0].compromised_at, revoked[0].reason.as_str()), (1, when, "sooner"));
+        }
+        let inline = format!(
+            "revoked = [{{ keyid = \"{keyid}\", compromised_at = \"2026-03-01T00:00:00Z\", reason = \"\" }}]\n{added}"
+        );
+        assert!(wrong(add_revocation(&inline, keyid, early, "sooner")).contains("change it by hand"));
     }
 }

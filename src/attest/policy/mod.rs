@@ -65,7 +65,7 @@ use super::trust::TrustedKeys;
 
 pub use allowed_signers::{AllowedSigner, Skipped, parse as parse_allowed_signers};
 pub use edit::{NewKey, add_key, add_revocation, bump_version, template};
-pub use signed::{OpenedPolicy, POLICY_TYPE, SeenPolicy, claimed_name, open, sign};
+pub use signed::{OpenedPolicy, POLICY_TYPE, SIGNED_BY_OWNERS, SeenPolicy, claimed_name, open, sign};
 
 /// The largest policy that is read.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
@@ -190,6 +190,33 @@ impl PolicyKey {
     /// Whether it is good for one of these.
     pub fn may_sign(&self, scopes: &[Scope]) -> bool {
         scopes.iter().any(|scope| self.scopes.contains(scope))
+    }
+}
+
+/// A key that may sign a policy, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The key.
+    pub public: PublicKey,
+    /// Nothing signed before it counts.
+    pub valid_from: Option<Timestamp>,
+    /// Nothing signed after it counts.
+    pub valid_until: Option<Timestamp>,
+}
+
+impl Owner {
+    /// What speaks against a policy that it signs now. No clock says when a policy was signed, so it has to be now.
+    pub fn untimely(&self, now: Timestamp) -> Option<Objection> {
+        let objection = |what: &str, limit: Timestamp| Objection {
+            revoked: false,
+            expected: format!("key {} signs {what} {limit}", self.public.keyid()),
+            observed: format!("now it is {now}"),
+        };
+        match (self.valid_from, self.valid_until) {
+            (Some(from), _) if now < from => Some(objection("not before", from)),
+            (_, Some(until)) if now > until => Some(objection("not after", until)),
+            _ => None,
+        }
     }
 }
 
@@ -383,11 +410,13 @@ impl TrustPolicy {
     }
 
     /// The keys that may sign the next version.
-    pub fn owners(&self) -> Vec<PublicKey> {
+    pub fn owners(&self) -> Vec<Owner> {
         let owners = self.keys_for(Scope::Policy).filter(|key| {
             key.roles.contains(&Role::Owner) && !self.revoked.iter().any(|it| it.keyid == key.public.keyid())
         });
-        owners.map(|key| key.public).collect()
+        let owner =
+            |key: &PolicyKey| Owner { public: key.public, valid_from: key.valid_from, valid_until: key.valid_until };
+        owners.map(owner).collect()
     }
 
     /// What a report is worth in which a device of one of these ids speaks, signed at `claimed` as it says itself, or before
@@ -518,6 +547,16 @@ version = "1"
 pcr11 = "74c181c7ad8a0855d4b55e44d2ba87aabdddb196832571f15f92fece332e4916"
 "#;
 
+    const NO_CERTIFICATE: &str = r#"
+[[root]]
+kind = "tsa"
+pem = """
+-----BEGIN CERTIFICATE-----
+MAMCAQE=
+-----END CERTIFICATE-----
+"""
+[[image]]"#;
+
     fn time(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -532,7 +571,8 @@ pcr11 = "74c181c7ad8a0855d4b55e44d2ba87aabdddb196832571f15f92fece332e4916"
         let policy = TrustPolicy::parse(POLICY.as_bytes()).unwrap();
         assert_eq!(policy.minimum.max_age, Some(SignedDuration::from_hours(720)));
         assert_eq!(policy.keys[1].scopes, [Scope::Certify, Scope::Challenge]);
-        assert_eq!(policy.owners(), [PublicKey::from_bytes([1; 32])]);
+        let owner = Owner { public: PublicKey::from_bytes([1; 32]), valid_from: None, valid_until: None };
+        assert_eq!(policy.owners(), [owner]);
         assert_eq!(policy.trusted_keys().len(), 1);
         assert_eq!(policy.images[0].name, "live");
         for (from, to, words) in [
@@ -549,6 +589,7 @@ pcr11 = "74c181c7ad8a0855d4b55e44d2ba87aabdddb196832571f15f92fece332e4916"
             ("2026-07-01", "2025-07-01", "valid until before it is valid"),
             ("name = \"live\"", "name = \"a\\u001bb\"", "control character"),
             ("[[image]]", "[[root]]\nkind = \"tpm\"\npem = \"x\"\n[[image]]", "root 0"),
+            ("[[image]]", NO_CERTIFICATE, "root 0: is not a certificate that chains can end in"),
         ] {
             let message = refused(from, to);
             assert!(message.contains(words), "{to}: {message}");

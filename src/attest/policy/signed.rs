@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PolicyError, TrustPolicy};
+use super::{Objection, Owner, PolicyError, TrustPolicy};
 use crate::attest::Digest;
 use crate::attest::envelope::Envelope;
 use crate::attest::key::{Key, PublicKey};
@@ -12,6 +12,8 @@ use crate::attest::verify::{Failure, FailureClass};
 
 /// Type of the predicate.
 pub const POLICY_TYPE: &str = "https://yanji.example/trust-policy/v1";
+/// What fails where too few owners signed, or too few of their keys are known.
+pub const SIGNED_BY_OWNERS: &str = "owners who signed the policy";
 const KIND: Kind = Kind { predicate_type: POLICY_TYPE, subject: "trust.toml" };
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ pub struct SeenPolicy {
     /// How many owners must sign the next one.
     pub owner_threshold: usize,
     /// Who may sign the next one.
-    pub owners: Vec<PublicKey>,
+    pub owners: Vec<Owner>,
     /// Who signed this one. It may name other owners than them.
     pub signers: Vec<PublicKey>,
 }
@@ -92,6 +94,9 @@ pub fn claimed_name(toml: &[u8]) -> Option<String> {
 /// `seen` is what was accepted before under its name. Then its owners, and nobody else, sign the next version: so a key is
 /// handed over by the policy that the old one signs. A name that was never seen must be signed by one of `anchors`, keys that
 /// the verifier knows from elsewhere.
+///
+/// A signature counts in the time of its key only, as the last version limits it, or this one where none was seen. The very
+/// policy that was accepted before was signed in time.
 pub fn open(
     toml: &[u8],
     envelope: Option<&[u8]>,
@@ -108,12 +113,12 @@ pub fn open(
         .map_err(|error| refuse("signature of the policy", "a signed statement about the policy", &chain(&error)))?;
     let sha256 = Digest::of(toml);
     // The very policy that was accepted before is signed by whom it was signed then.
-    let (owners, from): (&[PublicKey], _) = match seen {
-        None => (anchors, "a key that is known beforehand"),
-        Some(seen) if seen.sha256 == sha256 => (&seen.signers, "who signed it when it was seen first"),
-        Some(seen) => (&seen.owners, "an owner that the last version names"),
+    let (owners, from) = match seen {
+        None => (anchors.to_vec(), "a key that is known beforehand"),
+        Some(seen) if seen.sha256 == sha256 => (seen.signers.clone(), "who signed it when it was seen first"),
+        Some(seen) => (seen.owners.iter().map(|owner| owner.public).collect(), "an owner that the last version names"),
     };
-    let signers = envelopes::signers(&opened.envelope, owners).map_err(|keyid| {
+    let mut signers = envelopes::signers(&opened.envelope, &owners).map_err(|keyid| {
         let expected = format!("a signature by key {keyid} over these bytes");
         refuse("signature of the policy", &expected, "a signature over other bytes, or a damaged one")
     })?;
@@ -135,12 +140,31 @@ pub fn open(
         let show = |it: &Predicate| format!("{:?} version {} until {}", it.name, it.version, it.expires);
         return Err(refuse("policy", &show(&opened.predicate), &show(&said)));
     }
+    let limits = match seen {
+        None => policy.owners(),
+        Some(seen) if seen.sha256 == sha256 => Vec::new(),
+        Some(seen) => seen.owners.clone(),
+    };
+    // One that does not count spoils nothing that others carry.
+    let mut untimely = None;
+    signers.retain(|key| {
+        let objection = limits.iter().filter(|owner| owner.public == *key).find_map(|owner| owner.untimely(now));
+        let counts = objection.is_none();
+        untimely = untimely.take().or(objection);
+        counts
+    });
     // A lower threshold takes as many owners as the one before.
     let before = seen.filter(|seen| seen.sha256 != sha256).map_or(1, |seen| seen.owner_threshold);
     let needed = before.max(policy.owner_threshold());
     if signers.len() < needed {
-        let (expected, observed) = (format!("{needed} different keys"), signers.len().to_string());
-        return Err(refuse("owners who signed the policy", &expected, &observed));
+        if let Some(Objection { expected, observed, .. }) = untimely {
+            return Err(refuse("time of an owner's key", &expected, &observed));
+        }
+        let mut named: Vec<Digest> = opened.envelope.signatures.iter().map(|it| it.keyid).collect();
+        named.sort_unstable();
+        named.dedup();
+        let observed = format!("{} known here, of {} that signed", signers.len(), named.len());
+        return Err(refuse(SIGNED_BY_OWNERS, &format!("{needed} different keys"), &observed));
     }
     if let Some(seen) = seen {
         let same = policy.version == seen.version;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -198,6 +199,9 @@ impl WireRoot {
         if label != "CERTIFICATE" {
             return Err(wrong(&what, "is not a certificate in PEM".to_owned()));
         }
+        // A root that is dropped later leaves everything believed, or nothing.
+        webpki::anchor_from_trusted_cert(&CertificateDer::from(document.as_bytes()))
+            .map_err(|error| wrong(&what, format!("is not a certificate that chains can end in: {error}")))?;
         Ok(Root { kind: self.kind, certificate_der: document.as_bytes().to_vec() })
     }
 }

@@ -1,11 +1,11 @@
 //! Whether the report is the answer that was asked for, and fresh.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Expectations, Failure, FailureClass, Report};
+use super::{Expectations, Failure, FailureClass, Report, time};
 use crate::attest::Digest;
 use crate::attest::challenge::{CLOCK_SKEW, TrustedChallenge};
-use crate::attest::statement::{Session, Statement};
+use crate::attest::statement::{ChallengeSource, Predicate, Session, Statement, session_id};
 
 /// Holds the report's challenge and times against what the verifier issued, remembers and allows.
 pub(super) fn check(statement: &Statement, expectations: &Expectations, report: &mut Report) {
@@ -29,11 +29,27 @@ pub(super) fn check(statement: &Statement, expectations: &Expectations, report: 
             &session.ended_at,
         );
     }
-    if ended.duration_since(expectations.now) > CLOCK_SKEW {
-        // A server that waits on a shelf may have lost its clock: no reason to call its report forged.
-        let expected = format!("not after now, {}", expectations.now);
-        report.indeterminate.push(Failure::new(FailureClass::Time, "session.endedAt", &expected, &session.ended_at));
-    }
+    // A server that waits on a shelf may have lost its clock: no reason to call its report forged.
+    time::hold_against_now("session.endedAt", ended, expectations.now, report);
+}
+
+/// Whether whoever made the report knew the challenge before, by what is known: its issuer did, or the report says so itself.
+/// Then it bounds nothing. An issuer who signs beside the maker knew of no report.
+pub(super) fn is_own(statement: &Statement, challenge: &TrustedChallenge, report: &Report) -> bool {
+    let Predicate { challenge: answered, tool, session, .. } = &statement.predicate;
+    let made =
+        |keyid: &Digest| session_id(answered.as_ref(), keyid, &tool.binary_sha256, &session.started_at) == session.s0;
+    // Key ids of signatures that were not checked are anybody's.
+    let signed = report.signers.iter().any(|signer| signer.keyid == challenge.issuer);
+    answered.as_ref().is_some_and(|it| it.source == ChallengeSource::Own)
+        || made(&challenge.issuer)
+        || signed && !report.signers.iter().any(|signer| made(&signer.keyid))
+}
+
+/// By how much the clock of the reporting machine lies before that of the issuer, where a session cannot have begun.
+pub(super) fn clock_behind(session: &Session, challenge: &TrustedChallenge) -> Option<SignedDuration> {
+    let started = session.started_at.parse::<Timestamp>().ok()?;
+    Some(challenge.issued.issued_at.duration_since(started)).filter(|behind| behind.is_positive())
 }
 
 /// The failure of a report that is not the first answer to a challenge.

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Expectations, Rederived, Report};
+use super::{Expectations, Rederived, Report, challenge};
 use crate::attest::identity::scope_of;
 use crate::attest::statement::{Assurance, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
@@ -70,12 +70,18 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     }
     let session = &predicate.session;
     match &expectations.challenge {
-        Some(challenge) => claim(
-            format!("made after {}", challenge.issued.issued_at),
-            Assurance::L1,
-            "it contains random bytes that were not known before, and its own clock agrees".to_owned(),
-        ),
-        None => claim(
+        Some(expected) if !challenge::is_own(statement, expected, report) => {
+            let clock = match challenge::clock_behind(session, expected) {
+                None => "its own clock agrees".to_owned(),
+                Some(behind) => format!("its own clock is at least {behind:#} behind"),
+            };
+            claim(
+                format!("made after {}", expected.issued.issued_at),
+                Assurance::L1,
+                format!("it contains random bytes that were not known before, and {clock}"),
+            );
+        }
+        _ => claim(
             format!("made from {} to {}", session.started_at, session.ended_at),
             Assurance::L0,
             "the machine's own clock says so".to_owned(),

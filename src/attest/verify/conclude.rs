@@ -3,7 +3,7 @@
 use super::reveal::hidden_left_open;
 use super::{
     EvidenceSource, Expectations, Failure, FailureClass, MAX_ASSURANCE, Rederived, Report, SigningTime, TpmProof,
-    claims,
+    challenge, claims, time,
 };
 use crate::attest::certificate::Certificate;
 use crate::attest::document::Document;
@@ -23,6 +23,18 @@ pub(super) fn conclude_document(document: Document, expectations: &Expectations,
     if report.is_valid() {
         report.fail_contradictions(document.contradictions());
     }
+    let made = match &document {
+        Document::Acceptance(receipt) => Some(("acceptedAt", &receipt.predicate.accepted_at)),
+        Document::Certificate(certificate) => Some(("issuedAt", &certificate.predicate.issued_at)),
+        // Its signer takes something back whenever that was: what is open about a withdrawal would make it a mere dispute.
+        Document::Void(_) | Document::Report(_) => None,
+    };
+    if let Some((what, made)) = made
+        && report.is_valid()
+        && let Ok(made) = made.parse()
+    {
+        time::hold_against_now(what, made, expectations.now, report);
+    }
     if report.is_valid() && expectations.challenge.is_some() {
         let observed = format!("a document of kind {}, which answers none", document.kind().as_str());
         let expected = "the report that answers the challenge";
@@ -41,6 +53,7 @@ pub(super) fn conclude_document(document: Document, expectations: &Expectations,
         prove_times(report);
         report.not_proven.extend(document_leaves_open(&document));
         report.not_proven.extend(time_left_open(report));
+        report.not_proven.extend(timestamps_left_open(report));
     }
     report.document = Some(document);
 }
@@ -116,6 +129,20 @@ fn time_left_open(report: &Report) -> Option<String> {
     Some(format!("when it was made: {why}"))
 }
 
+/// Timestamps beside those of [`prove_times`], of which nothing follows.
+fn timestamps_left_open(report: &Report) -> Vec<String> {
+    let others = if report.signing_times.is_empty() { 0 } else { report.unknown_authorities };
+    let left = |count: usize, what: &str| (count > 0).then(|| format!("what {count} of the timestamps say: {what}"));
+    let open = [
+        left(others, "they are by authorities that nobody said to believe"),
+        left(
+            report.unchecked_timestamps,
+            "they are over signatures that were not checked, since their keys are not known",
+        ),
+    ];
+    open.into_iter().flatten().collect()
+}
+
 /// Says what all of this established and what it did not.
 pub(super) fn conclude(
     statement: &Statement,
@@ -146,12 +173,16 @@ pub(super) fn conclude(
             policy.name, policy.version
         ));
     }
-    if let Some(challenge) = &expectations.challenge {
-        let (issued, purpose) = (challenge.issued.issued_at, &challenge.issued.purpose);
-        report.proven.push(format!(
-            "the report answers the challenge for {purpose:?} that key {} issued: it was begun after {issued}",
-            challenge.issuer
-        ));
+    let own = expectations.challenge.as_ref().is_some_and(|it| challenge::is_own(statement, it, report));
+    if let Some(expected) = &expectations.challenge {
+        let (issued, purpose) = (expected.issued.issued_at, &expected.issued.purpose);
+        let begun = match challenge::clock_behind(&predicate.session, expected) {
+            _ if own => String::new(),
+            None => format!(": it was begun after {issued}"),
+            Some(behind) => format!(": it was begun after {issued}, and its own clock is at least {behind:#} behind"),
+        };
+        let issuer = expected.issuer;
+        report.proven.push(format!("the report answers the challenge for {purpose:?} that key {issuer} issued{begun}"));
     }
     report.proven.push(match assurance {
         Assurance::L0 => "L0: software on the machine says what the evidence says".to_owned(),
@@ -162,6 +193,7 @@ pub(super) fn conclude(
     let root = report.tpm.as_ref().and_then(|tpm| tpm.root.clone());
     let timed = report.signers.iter().any(|signer| report.signed_before(&signer.keyid).is_some());
     let unknown_authorities = report.unknown_authorities;
+    let timestamps = timestamps_left_open(report);
     let mut not_proven = |sentence: &str| report.not_proven.push(sentence.to_owned());
     if predicate.origin != Origin::Live {
         not_proven(&format!("that any machine was looked at: the evidence is {}", predicate.origin));
@@ -191,6 +223,9 @@ pub(super) fn conclude(
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
+        _ if own => not_proven(
+            "that the report is fresh: whoever made it knew the challenge before, and it could be an old one",
+        ),
         _ if expectations.challenge.is_some() && timed => {}
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");
@@ -216,6 +251,7 @@ pub(super) fn conclude(
     } else {
         not_proven("when it was made: the times are the machine's own, and no trusted clock confirms them");
     }
+    timestamps.iter().for_each(|sentence| not_proven(sentence));
     if !image_proven {
         not_proven("that the tool and the system which made it were unmodified: the tool described itself");
     }

@@ -177,6 +177,8 @@ fn introduce(signed: Signed<'_>, expectations: &Expectations, report: &mut Repor
         let times = report.signing_times.clone();
         let proven = |keyid: &Digest| time::earliest(&times, keyid);
         standing::check(document.kind(), document.made_at(), policy, &proven, expectations.now, report);
+        let signers = &report.signers;
+        report.signing_times.retain(|time| signers.iter().any(|signer| signer.keyid == time.keyid));
     }
     if report.is_valid() {
         report.failures.append(&mut untimely);

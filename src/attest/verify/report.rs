@@ -60,10 +60,12 @@ pub struct Report {
     /// All signatures of the envelope, checked or not.
     #[serde(skip)]
     pub signatures: Vec<Signature>,
-    /// When signatures had been made at the latest, in the words of authorities that are believed.
+    /// When the signatures of [`Self::signers`] had been made at the latest, in the words of authorities that are believed.
     pub signing_times: Vec<SigningTime>,
     /// Undamaged timestamps by authorities that nobody said to believe. They prove nothing.
     pub unknown_authorities: usize,
+    /// Undamaged timestamps over signatures that were not checked. They prove nothing: anybody can make such a signature.
+    pub unchecked_timestamps: usize,
     /// How the evidence was checked, once it was.
     pub evidence: Option<EvidenceSource>,
     /// The level that was established; `None` when anything failed.
@@ -171,6 +173,7 @@ impl Report {
             signatures: Vec::new(),
             signing_times: Vec::new(),
             unknown_authorities: 0,
+            unchecked_timestamps: 0,
             evidence: None,
             assurance: None,
             differences: Vec::new(),

@@ -6,13 +6,13 @@ use serde::{Serialize, Serializer};
 use super::{Expectations, Failure, FailureClass, Report};
 use crate::attest::Digest;
 use crate::attest::challenge::CLOCK_SKEW;
-use crate::attest::timestamp::{Sidecar, Token};
+use crate::attest::timestamp::{Sidecar, Token, TokenError};
 
 /// A signature that was there at a time, as a time-stamping authority saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SigningTime {
-    /// The key that the signature is said to be by. Whether it is, [`Report::signers`] says.
+    /// The key that the signature was checked to be by.
     pub keyid: Digest,
     /// The signature had been made by then.
     #[serde(serialize_with = "as_text")]
@@ -31,35 +31,48 @@ pub(super) fn read(sidecar: &[u8], expectations: &Expectations, report: &mut Rep
             return vec![Failure::new(FailureClass::Time, "timestamps", expected, &error.to_string())];
         }
     };
-    let imprints: Vec<(Digest, Digest)> =
-        report.signatures.iter().map(|signature| (Digest::of(&signature.bytes), signature.keyid)).collect();
-    let mut failures = Vec::new();
+    // Anybody can write a signature beside the others, with any key id. The signatures by trusted keys have all been checked,
+    // and come first: the same bytes may be there under another id too.
+    let is_checked = |keyid: &Digest| report.signers.iter().any(|signer| signer.keyid == *keyid);
+    let mut imprints: Vec<(Digest, Option<Digest>)> =
+        report.signatures.iter().map(|it| (Digest::of(&it.bytes), Some(it.keyid).filter(is_checked))).collect();
+    imprints.sort_by_key(|(_, keyid)| keyid.is_none());
+    let (mut failures, mut not_believed) = (Vec::new(), Vec::new());
     for (index, response) in sidecar.responses.iter().enumerate() {
         let what = format!("timestamp {}", index + 1);
-        let mut fail = |expected: &str, observed: &str| {
-            failures.push(Failure::new(FailureClass::Time, &what, expected, observed));
-        };
+        let failure = |expected: &str, observed: &str| Failure::new(FailureClass::Time, &what, expected, observed);
         let token = match Token::from_response(response) {
             Ok(token) => token,
             Err(error) => {
-                fail("a response of RFC 3161 with a token", &error.to_string());
+                failures.push(failure("a response of RFC 3161 with a token", &error.to_string()));
                 continue;
             }
         };
         let Some((_, keyid)) = imprints.iter().find(|(imprint, _)| *imprint == token.imprint) else {
             let expected = imprints.iter().map(|(imprint, _)| imprint.to_string()).collect::<Vec<_>>().join(" or ");
-            fail(&format!("over the SHA-256 of a signature of this envelope: {expected}"), &token.imprint.to_string());
+            let expected = format!("over the SHA-256 of a signature of this envelope: {expected}");
+            failures.push(failure(&expected, &token.imprint.to_string()));
             continue;
         };
         // Without a believed authority a token proves nothing, but a damaged one is damaged all the same.
-        let believed = !expectations.authorities.is_empty();
+        let believed = !expectations.authorities.is_empty() && keyid.is_some();
         let verified = if believed { token.verify(&expectations.authorities) } else { token.check_signature() };
-        match verified {
-            Ok(authority) if believed => {
-                report.signing_times.push(SigningTime { keyid: *keyid, not_after: token.not_after(), authority })
+        let refused = |error: &TokenError| failure("a token by an authority that is believed", &error.to_string());
+        match (verified, *keyid) {
+            (Ok(_), None) => report.unchecked_timestamps += 1,
+            (Ok(authority), Some(keyid)) if believed => {
+                report.signing_times.push(SigningTime { keyid, not_after: token.not_after(), authority });
             }
-            Ok(_) => report.unknown_authorities += 1,
-            Err(error) => fail("a token by an authority that is believed", &error.to_string()),
+            (Ok(_), Some(_)) => report.unknown_authorities += 1,
+            (Err(error @ TokenError::Chain(_)), Some(keyid)) => not_believed.push((keyid, refused(&error))),
+            (Err(error), _) => failures.push(refused(&error)),
+        }
+    }
+    // Whoever stamps at two authorities is believed by those who know one of them.
+    for (keyid, failure) in not_believed {
+        match earliest(&report.signing_times, &keyid) {
+            Some(_) => report.unknown_authorities += 1,
+            None => failures.push(failure),
         }
     }
     failures
@@ -86,6 +99,14 @@ pub(super) fn check(made_at: &str, now: Timestamp, report: &mut Report) {
         }
     }
     report.failures.append(&mut failures);
+}
+
+/// Leaves a document open that says it was made after now, by more than clocks may be apart. The clock here may be the wrong one.
+pub(super) fn hold_against_now(what: &str, made: Timestamp, now: Timestamp, report: &mut Report) {
+    if made.duration_since(now) > CLOCK_SKEW {
+        let expected = format!("not after now, {now}");
+        report.indeterminate.push(Failure::new(FailureClass::Time, what, &expected, &made.to_string()));
+    }
 }
 
 /// When a key's signature had been made at the latest.

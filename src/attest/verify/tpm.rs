@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::claims::BURN_IN_LENGTH;
-use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report, standing};
+use super::{ClaimLevel, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Report, challenge, standing};
 use crate::attest::Digest;
 use crate::attest::challenge::TpmCredential;
 use crate::attest::policy::{DeviceId, Root, RootKind, TrustPolicy};
@@ -300,7 +300,8 @@ fn vouched(
         }
         binding @ (KeyBinding::Credential { .. } | KeyBinding::Own {}) => {
             let tied = match binding {
-                KeyBinding::Credential { secret } => match activated(secret, tpm, key, expectations, report) {
+                KeyBinding::Credential { secret } => match activated(secret, statement, tpm, key, expectations, report)
+                {
                     Some(tied) => tied,
                     None => return Vouched::Failed,
                 },
@@ -332,6 +333,7 @@ fn vouched(
 /// why nobody can know; `None` is a failure: what is claimed is wrong.
 fn activated(
     secret: &[u8; 32],
+    statement: &Statement,
     tpm: &TpmEvidence,
     key: &PublicKey,
     expectations: &Expectations,
@@ -340,6 +342,9 @@ fn activated(
     let Some(challenge) = &expectations.challenge else {
         return Some(Err("the challenge that ties the key which signed to it was not given"));
     };
+    if challenge::is_own(statement, challenge, report) {
+        return Some(Err("whoever made the report chose the secret that ties the key which signed to it"));
+    }
     let what = "credential of the attestation key";
     let Some(credential) = &challenge.issued.credential else {
         report.fail(FailureClass::TpmKey, what, "none: the challenge carries none", "a secret");
@@ -531,6 +536,7 @@ pub(super) fn conclude(
     }));
     let Some(proof) = proof else { return };
     let name = format!("TPM ({})", proof.manufacturer);
+    let asked = expectations.challenge.as_ref().is_some_and(|it| !challenge::is_own(statement, it, report));
     let mut claim = |level, reason: String| {
         if proof.claimed_ms.is_some() {
             report.claims.push(ClaimLevel { claim: BURN_IN_LENGTH.to_owned(), level, reason });
@@ -548,7 +554,7 @@ pub(super) fn conclude(
     });
     match (&proof.root, length, &proof.elapsed_doubt) {
         (Some(root), Some(length), None) => {
-            let answered = expectations.challenge.is_some() && proof.image.is_some();
+            let answered = asked && proof.image.is_some();
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
             report.proven.push(format!("{level}: the {name} signed that {length}"));
             report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));

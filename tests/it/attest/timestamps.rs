@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use yanji::attest::envelope::Signature;
 use yanji::attest::timestamp::{Authorities, MAX_RESPONSE_BYTES, MAX_TIMESTAMPS, Request, Sidecar, Token, TokenError};
 use yanji::attest::verify::Signed as Input;
 
@@ -99,6 +100,50 @@ fn a_timestamp_by_anybody_else_or_for_anything_else_is_refused() {
         let response = authority.answer_with(&signed.info(AFTER));
         assert_untimely(&signed.verify_stamped(&[response], Some(&authority)), observed);
     }
+}
+
+#[test]
+fn a_timestamp_over_a_signature_that_nobody_checked_tells_no_time() {
+    let (mut signed, authority) = (Signed::new(small_items()), Authority::new());
+    let genuine = authority.answer_with(&signed.info(AFTER));
+    let mut envelope = Envelope::parse(&signed.envelope).unwrap();
+    let added = |name: &[u8], bytes| Signature { keyid: Digest::of(name), bytes };
+    // Random bytes under an id of nobody's, and a copy of the genuine signature under another one, before it.
+    let (random, copy) = (added(b"nobody", [7; 64]), added(b"copy", envelope.signatures[0].bytes));
+    let back_dated = authority.answer_with(&tst_info(Digest::of(&random.bytes).as_bytes(), "20260301105500Z"));
+    envelope.signatures.splice(0..0, [random, copy]);
+    signed.envelope = envelope.to_json().into_bytes();
+
+    let unchecked = |report: &Report| {
+        assert!(report.is_valid(), "{:#?}", report.failures);
+        let told = "what 1 of the timestamps say: they are over signatures that were not checked";
+        assert!(report.not_proven.iter().any(|line| line.starts_with(told)), "{:#?}", report.not_proven);
+    };
+    for root in [&authority, &Authority::new()] {
+        let report = signed.verify_stamped(std::slice::from_ref(&back_dated), Some(root));
+        unchecked(&report);
+        assert!(report.signing_times.is_empty());
+        assert!(report.proven.iter().all(|line| !line.contains("had signed it by")), "{:#?}", report.proven);
+    }
+    let report = signed.verify_stamped(&[back_dated, genuine], Some(&authority));
+    unchecked(&report);
+    let times: Vec<_> = report.signing_times.iter().map(|time| (time.keyid, time.not_after.to_string())).collect();
+    assert_eq!(times, [(signed.key.public().keyid(), "2026-03-01T11:05:00Z".to_owned())]);
+}
+
+#[test]
+fn a_second_authority_spoils_nothing() {
+    let (signed, known, other) = (Signed::new(small_items()), Authority::new(), Authority::new());
+    let responses = [&other, &known].map(|authority| authority.answer_with(&signed.info(AFTER)));
+    let report = signed.verify_stamped(&responses, Some(&known));
+    assert!(report.is_valid(), "{:#?}", report.failures);
+    assert_eq!((report.signing_times.len(), report.unknown_authorities), (1, 1));
+    let told = "what 1 of the timestamps say: they are by authorities that nobody said to believe";
+    assert!(report.not_proven.iter().any(|line| line == told), "{:#?}", report.not_proven);
+    // One that is damaged is damaged, whoever made it.
+    let mut damaged = responses.clone();
+    *damaged[0].last_mut().unwrap() ^= 1;
+    assert_untimely(&signed.verify_stamped(&damaged, Some(&known)), "the signature is not by the key");
 }
 
 #[test]

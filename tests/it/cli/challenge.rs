@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use yanji::attest::challenge::{Issued, SignedChallenge};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::Key;
+use yanji::attest::statement::ChallengeSource;
 
 use super::attacks::{assert_refused, issue, seller};
 use super::{Place, Ran};
@@ -93,6 +94,7 @@ fn a_challenge_counts_when_the_verifier_or_its_policy_issued_it() {
     // This machine did not issue it, and that the seller is trusted with reports is no reason.
     let ran = verify(&place, "report").exits(4);
     assert!(ran.stderr.contains("E_UNTRUSTED_SIGNER: challenge c.json: expected"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("auditor of the policy: no such key is known here; observed key "), "{}", ran.stderr);
 
     place.policy(&[]);
     place.run(["trust", "add", "buyer", "--public", "buyer.pem.pub", "--role", "seller"]).exits(0);
@@ -119,6 +121,55 @@ fn a_challenge_counts_when_the_verifier_or_its_policy_issued_it() {
     fs::write(place.path("c.json"), "5a".repeat(32)).unwrap();
     let ran = verify().exits(2);
     assert!(ran.stderr.contains("hint: give the file that yanji challenge new wrote"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_clock_that_disagrees_with_the_challenge_is_told() {
+    let place = seller();
+    issue(&place, "c.json", &[]);
+    place.certify("report", &["--challenge", "c.json"]);
+    let issued_at = SignedChallenge::parse(&fs::read(place.path("c.json")).unwrap()).unwrap().issued().issued_at;
+    let before = issued_at.checked_sub(SignedDuration::from_mins(9)).unwrap().to_string();
+    place.resign("report", |statement| statement.predicate.session.started_at = before);
+    let ran = verify(&place, "report").exits(3);
+    let told =
+        format!("L1 made after {issued_at}: it contains random bytes that were not known before, and its own clock is");
+    assert!(ran.stdout.contains(&format!("{told} at least 9m behind")), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("begun after {issued_at}, and its own clock is at least 9m behind")));
+}
+
+#[test]
+fn a_challenge_of_the_seller_s_own_bounds_nothing() {
+    let place = seller();
+    place.run(["trust", "init", "--name", "both"]).exits(0);
+    let add = ["trust", "add", "both", "--public", "seller.pem.pub", "--role", "seller", "--role", "buyer"];
+    place.run(add).exits(0);
+    issue(&place, "c.json", &["--key", "seller.pem"]);
+    place.certify("report", &["--challenge", "c.json"]);
+    assert_eq!(place.predicate("report")["challenge"]["source"], "self");
+    let verify = || place.run(["verify", "report", "--trust", "trust.toml", "--challenge", "c.json"]).exits(3).stdout;
+    let own = |stdout: &str| {
+        let told = "that the report is fresh: whoever made it knew the challenge before";
+        assert!(stdout.contains(told) && stdout.contains("the report answers the challenge"), "{stdout}");
+        assert!(!stdout.contains("made after") && !stdout.contains("begun after"), "{stdout}");
+    };
+    own(&verify());
+    // Whatever the report says of it.
+    fs::remove_dir_all(place.path("state/yanji")).unwrap();
+    place.resign("report", |statement| {
+        statement.predicate.challenge.as_mut().unwrap().source = ChallengeSource::Auditor;
+    });
+    own(&verify());
+    // An issuer who signs beside the seller is another one.
+    issue(&place, "other.json", &[]);
+    place.certify("other", &["--challenge", "other.json"]);
+    let path = place.path("other/report.dsse.json");
+    let mut envelope = Envelope::parse(&fs::read(&path).unwrap()).unwrap();
+    envelope.cosign(&Key::load(&place.path("data/yanji/key.pem"), None).unwrap()).unwrap();
+    fs::write(&path, envelope.to_json()).unwrap();
+    let keys = ["--key", "seller.pem.pub", "--key", "data/yanji/key.pem.pub"];
+    let ran = place.run(["verify", "other", "--challenge", "other.json"].iter().chain(&keys)).exits(3);
+    assert!(ran.stdout.contains("L1 made after") && !ran.stdout.contains("that the report is fresh"), "{}", ran.stdout);
 }
 
 #[test]

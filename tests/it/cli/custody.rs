@@ -243,6 +243,15 @@ fn a_receipt_that_contradicts_itself_or_the_report_is_noticed() {
         it.predicate.result = Acceptability::Accepted;
     });
     place.run(["verify", "forged.json", "--key", "buyer.pem.pub"]).exits(0);
+    // From the future, by the one clock or by the other.
+    let future = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(1)).unwrap().to_string();
+    forge(&|it| {
+        it.predicate.difference.clear();
+        it.predicate.result = Acceptability::Accepted;
+        it.predicate.accepted_at.clone_from(&future);
+    });
+    let ran = place.run(["verify", "forged.json", "--key", "buyer.pem.pub"]).exits(3);
+    assert!(ran.stdout.contains("indeterminate: E_TIME acceptedAt"), "{}", ran.stdout);
     let ran = history(&place, &["forged.json", "report"], &[]).exits(4);
     assert!(ran.stdout.contains("E_VERDICT_MISMATCH differences from the report"), "{}", ran.stdout);
 
@@ -304,6 +313,22 @@ fn the_chain_is_put_in_order_and_gaps_and_forks_are_named() {
     let delivered = Digest::of(&fs::read(place.path("delivered/report.dsse.json")).unwrap());
     assert!(ran.stdout.contains(&format!("GAP  receipt.json is the receipt for {delivered}, which was not given")));
     assert!(ran.stdout.contains("Chain 2 of 2"), "{}", ran.stdout);
+
+    // A receipt from before the delivery: one of the two clocks is wrong, or somebody lies.
+    let mut early: Statement<Acceptance> = serde_json::from_slice(&envelope(&place, "receipt.json").payload).unwrap();
+    early.predicate.accepted_at = "2026-01-01T00:00:00Z".to_owned();
+    let early = Envelope::sign(early.to_json().unwrap(), &key(&place, "buyer")).to_json();
+    fs::write(place.path("early.json"), early).unwrap();
+    for (receipt, verdict) in [("receipt.json", "accepted"), ("early.json", "undecided")] {
+        let json = history(&place, &[receipt, "delivered", "built"], &["--format", "json"]).exits(3).json();
+        let step = &json["documents"][2];
+        let remark = step["remarks"][0].as_str().unwrap_or_default();
+        assert_eq!(
+            (&step["verdict"], remark.starts_with("E_TIME: ")),
+            (&verdict.into(), verdict == "undecided"),
+            "{step:#}"
+        );
+    }
 
     // A signature that is added later does not break the link to the report as it was.
     let cosign = ["cosign", "delivered", "--key", "seller.pem.pub", "--key", "buyer.pem"];
@@ -400,6 +425,14 @@ fn only_who_signed_a_document_takes_it_back() {
     let chain = ["built", "delivered", "receipt.json"];
     let ran = void("delivered", "disputed.json", "buyer").exits(0);
     assert!(ran.stderr.contains("did not sign"), "{}", ran.stderr);
+    // Nor does one whose id somebody wrote beside a signature.
+    let mut named = envelope(&place, "delivered/report.dsse.json");
+    named.signatures.push(Signature { keyid: key(&place, "buyer").public().keyid(), bytes: [7; 64] });
+    fs::write(place.path("named.json"), named.to_json()).unwrap();
+    let args = ["void", "named.json", "--reason", "x", "-o", "named-void.json", "--key", "buyer.pem"];
+    let ran = place.run(args.iter().chain(&["--format", "json"])).exits(0);
+    assert!(ran.json()["own"] == false && ran.stderr.contains("did not sign"), "{}{}", ran.stdout, ran.stderr);
+    fs::remove_file(place.path("named-void.json")).unwrap();
     let with = |more: &[&'static str], code: i32| -> Json {
         history(&place, &[&chain[..], more].concat(), &["--format", "json"]).exits(code).json()
     };

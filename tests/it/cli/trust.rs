@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::key::Key;
+use yanji::attest::policy;
 
 use super::attacks::{assert_refused, seller};
 use super::{Place, Ran, change};
@@ -221,6 +222,13 @@ fn a_policy_that_takes_two_owners_is_in_force_with_both() {
     assert_unusable(&place, "2 different keys");
     trust(&place, &["sign"]).exits(0);
     assert_unusable(&place, "2 different keys");
+    // The other owner's machine does not know this one's key.
+    let elsewhere = place
+        .command(["trust", "sign", "--key", "second.pem"])
+        .envs([("XDG_DATA_HOME", place.path("data2")), ("XDG_STATE_HOME", place.path("state2"))])
+        .output();
+    let ran = Ran::from(elsewhere.unwrap()).exits(0);
+    assert!(ran.stderr.contains("observed 1 known here, of 2 that signed\nhint: "), "{}", ran.stderr);
     trust(&place, &["sign", "--key", "second.pem"]).exits(0);
     verify(&place).exits(3);
     // One of them alone cannot lower the threshold.
@@ -254,6 +262,74 @@ fn a_revoked_key_leaves_its_reports_open_or_void() {
     assert_refused(&place, &VERIFY, "E_REVOKED");
     assert!(trust(&place, &["show"]).exits(0).stdout.contains("REVOKED, for all time: never ours"));
     trust(&place, &["revoke", "nobody", "--reason", "x"]).exits(2);
+
+    // A key has as many digits as its id, and means the key.
+    place.policy(&[]);
+    let seller = *Key::load(&place.path("seller.pem"), None).unwrap().public();
+    let ran = trust(&place, &["revoke", &seller.to_hex(), "--at", &in_hours(1), "--reason", "sold"]).exits(0);
+    assert!(!ran.stderr.contains("notice"), "{}", ran.stderr);
+    assert!(verify(&place).exits(3).stdout.contains("indeterminate: E_REVOKED"));
+    // Only an earlier time takes the place of another.
+    let later = trust(&place, &["revoke", "seller", "--at", &in_hours(2), "--reason", "sold"]).exits(2);
+    assert!(later.stderr.contains("only an earlier time replaces that"), "{}", later.stderr);
+    trust(&place, &["revoke", "seller", "--at", &in_hours(-1), "--reason", "sold before"]).exits(0);
+    assert_refused(&place, &VERIFY, "E_REVOKED");
+    let stranger = "ab".repeat(32);
+    let ran = trust(&place, &["revoke", &stranger, "--reason", "published"]).exits(0);
+    assert!(ran.stderr.contains(&format!("notice: the policy names no key with the id {stranger}")), "{}", ran.stderr);
+    let shown = trust(&place, &["show"]).exits(0).stdout;
+    let line = format!("key {stranger}, which the policy does not name: REVOKED, for all time: published\n");
+    assert!(shown.contains(&line) && shown.contains("    REVOKED, compromised at "), "{shown}");
+}
+
+#[test]
+fn an_owner_signs_in_the_time_of_its_key_only() {
+    let place = seller();
+    place.certify("report", &[]);
+    place.policy(&[]);
+    place.run(["key", "gen", "--out", "former.pem", "--no-passphrase"]).exits(0);
+    let add = |name: &str, public: &str, more: &[&str]| {
+        trust(&place, &[&["add", name, "--public", public, "--role", "owner"], more].concat())
+    };
+    let until = in_hours(-1);
+    add("former", "former.pem.pub", &["--valid-until", &until]).exits(0);
+    let ran = add("x", &"ab".repeat(32), &["--key", "former.pem"]).exits(2);
+    assert!(ran.stderr.contains("signs not after") && ran.stderr.contains("; observed now it is"), "{}", ran.stderr);
+    verify(&place).exits(3);
+
+    // What the last version says of its time holds for a version without that line too.
+    let limited = fs::read_to_string(place.path("trust.toml")).unwrap();
+    let former = Key::load(&place.path("former.pem"), None).unwrap();
+    let freed = limited.replace(&format!("valid_until = \"{until}\"\n"), "").replace("version = ", "version = 1");
+    assert!(freed.len() < limited.len());
+    fs::write(place.path("trust.toml"), &freed).unwrap();
+    let envelope = policy::sign(freed.as_bytes(), None, &former).unwrap();
+    fs::write(place.path("trust.toml.dsse.json"), envelope.to_json()).unwrap();
+    assert_unusable(&place, "signs not after");
+    trust(&place, &["sign", "--key", "former.pem"]).exits(2);
+    // The other owner's signature counts beside it.
+    trust(&place, &["sign"]).exits(0);
+    verify(&place).exits(3);
+    place.edit_policy("");
+    // Nobody who sees a policy first would take it from an owner whom it limits itself.
+    let path = place.path("trust.toml");
+    change(&path, "roles = [\"owner\"]", "roles = [\"owner\"]\nvalid_from = \"2090-01-01T00:00:00Z\"");
+    change(&path, "version = ", "version = 1");
+    let ran = trust(&place, &["sign"]).exits(2);
+    assert!(ran.stderr.contains("signs not before 2090-01-01T00:00:00Z"), "{}", ran.stderr);
+
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let text = policy::template("acme", time("2028-01-01T00:00:00Z"), *former.public()).unwrap();
+    let text = text + "valid_until = \"2027-01-01T00:00:00Z\"\n";
+    let envelope = policy::sign(text.as_bytes(), None, &former).unwrap().to_json();
+    let open = |seen: Option<&policy::SeenPolicy>, now: &str| {
+        policy::open(text.as_bytes(), Some(envelope.as_bytes()), &[*former.public()], seen, time(now))
+    };
+    let seen = open(None, "2026-12-31T00:00:00Z").unwrap().seen();
+    let late = "2027-01-02T00:00:00Z";
+    assert_eq!(open(None, late).unwrap_err().observed, format!("now it is {late}"));
+    // Who saw it in time knows that it was signed in time.
+    open(Some(&seen), late).unwrap();
 }
 
 #[test]
@@ -351,11 +427,12 @@ fn allowed_signers_of_openssh_become_keys() {
     let blob = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, blob);
     fs::write(
         place.path("allowed_signers"),
-        format!("# team\nseller@example.com valid-after=\"20260101Z\" ssh-ed25519 {blob} laptop\nold ssh-rsa AAAA\n"),
+        format!("# team\nseller@example.com valid-after=\"20260101Z\" ssh-ed25519 {blob} laptop\nold ssh-rsa AAAA\nagain ssh-ed25519 {blob}\n"),
     )
     .unwrap();
     let ran = trust(&place, &["add", "--ssh", "allowed_signers", "--role", "seller"]).exits(0);
     assert!(ran.stderr.contains("allowed_signers, line 3: only ssh-ed25519"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the key of \"again\" is that of \"seller@example.com\" too"), "{}", ran.stderr);
     let ran = verify(&place).exits(3);
     assert!(ran.stdout.contains("\"seller@example.com\""), "{}", ran.stdout);
     fs::write(place.path("allowed_signers"), "old ssh-rsa AAAA\n").unwrap();
