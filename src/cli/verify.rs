@@ -186,10 +186,10 @@ impl Verifier {
     fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
         let mut judgement = judgement.filter(|_| report.is_valid())?;
         let mut open = Vec::new();
-        // Another version of the tool may read them otherwise; whose report this is, is open until then.
+        // Another version of the tool or of the signatures may read them otherwise; whose report this is, is open until then.
         for what in ["identity", "subjects"] {
-            if report.differences.iter().any(|difference| difference.what == what) {
-                open.push(format!("{what}: what is signed is not what this version reads"));
+            if report.differences.iter().any(|difference| difference.what.split(' ').next() == Some(what)) {
+                open.push(format!("{what}: what is signed is not what this version and these signatures read"));
             }
         }
         for Failure { class, what, expected, observed } in &report.indeterminate {
