@@ -128,7 +128,7 @@ impl Printer {
         } += 1;
         output::print(&text)?;
         if self.format == Format::Plain {
-            let same = "a later report about one names the earlier one (certify --previous)";
+            let same = "a later report about one names the earlier one (certify --previous), and shows no other parts";
             output::print(&report::shared_plain(&report.shared, same, output::style()))?;
         }
         Ok(())
