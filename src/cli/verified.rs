@@ -74,6 +74,9 @@ struct Totals {
     undecided: usize,
     invalid: usize,
     unreadable: usize,
+    /// Documents that show a part of an earlier one. Whether that is the copy, only the two together say.
+    #[serde(skip_serializing_if = "is_zero")]
+    duplicates: usize,
     /// Valid documents that give no verdict: withdrawals.
     #[serde(skip_serializing_if = "is_zero")]
     without_verdict: usize,
@@ -118,6 +121,7 @@ impl Printer {
             Format::Plain => report::verification_plain(&path.to_string_lossy(), report, judgement, output::style()),
         };
         self.totals.reports += 1;
+        self.totals.duplicates += usize::from(!report.shared.duplicates.is_empty());
         let verdict = judgement.map(|judgement| judgement.verdict);
         *match verdict.or_else(|| report.document_verdict()) {
             _ if !report.is_valid() => &mut self.totals.invalid,
@@ -165,7 +169,12 @@ impl Printer {
         match self.format {
             Format::Json => output::print(&format!("\n],\"totals\":{}}}\n", serde_json::to_string(totals)?))?,
             Format::Plain if self.several => {
-                let Totals { reports, accepted, rejected, undecided, invalid, unreadable, .. } = totals;
+                let Totals { reports, accepted, rejected, undecided, invalid, unreadable, duplicates, .. } = totals;
+                if *duplicates > 0 {
+                    output::print(&format!(
+                        "{duplicates} with a part of an earlier one: either of the two may be the copy\n"
+                    ))?;
+                }
                 let unreadable = match unreadable {
                     0 => String::new(),
                     count => format!(", {count} unreadable"),
@@ -229,12 +238,28 @@ pub fn entry<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judge
     }
 }
 
+/// The class of the first failure; of a valid document those of what is open and of what should be known.
+fn classes(report: &Report) -> String {
+    if let Some(class) = report.class() {
+        return class.to_string();
+    }
+    let mut classes: Vec<&str> = Vec::new();
+    for class in report.indeterminate.iter().chain(&report.warnings).map(|it| it.class.as_str()) {
+        if !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    classes.join(", ")
+}
+
 fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     let style = output::style();
     let path = report::for_terminal(&path.to_string_lossy(), style);
     match (judgement, report.assurance) {
         (Some(judgement), Some(assurance)) => {
-            format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string())
+            let classes = classes(report);
+            let separator = if classes.is_empty() { "" } else { "  " };
+            format!("valid    {:<9} {assurance}  {classes}{separator}{path}\n", judgement.verdict.to_string())
         }
         _ if report.is_valid() => {
             let kind = report.kind().map_or("", |kind| kind.as_str());
@@ -271,7 +296,7 @@ fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     csv_row([
         &*path.to_string_lossy(),
         if report.is_valid() { "true" } else { "false" },
-        report.class().map_or("", FailureClass::as_str),
+        &classes(report),
         &verdict.map(|verdict| verdict.to_string()).unwrap_or_default(),
         &report.assurance.map(|assurance| assurance.to_string()).unwrap_or_default(),
         said(|it| &it.report_id),

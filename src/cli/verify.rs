@@ -35,6 +35,8 @@ use super::{inspect, trust, withdrawn};
 /// Evidence and envelopes that are in memory at once, unless one report alone has more.
 const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
 
+/// Duplicates that are told one by one of a report.
+const MAX_LISTED: usize = 20;
 /// The most threads that are of use to anybody.
 const MAX_JOBS: usize = 256;
 
@@ -128,6 +130,7 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             {
                 state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
+            verifier.mark_duplicates(&mut report);
             let judgement = verifier.judge(&report, judgement);
             counter.suspend(|| printer.print(&candidate.name, &report, judgement.as_ref()))
         },
@@ -181,6 +184,18 @@ impl Verifier {
         Ok((verified, judgement))
     }
 
+    /// Duplicates that no failure tells are open, where they are as bad as what the policy wants a person to look at.
+    fn mark_duplicates(&self, report: &mut Report) {
+        let suspect = self.signatures.policy.suspect;
+        let open = report.shared.duplicates.iter().filter(|it| it.severity >= suspect && !it.is_certain());
+        let open = open.take(MAX_LISTED).map(|it| {
+            let what = format!("{} {} of {}", it.fact, it.id, it.second.part);
+            let observed = format!("in {} of {} too", it.first.part, it.first.document);
+            Failure::new(FailureClass::Duplicate, &what, "in one machine only", &observed)
+        });
+        report.indeterminate.extend(open);
+    }
+
     /// What to make of a report, now that it was compared with the others: nothing of one that is not valid, and no
     /// acceptance of one about which something is open.
     fn judge(&self, report: &Report, judgement: Option<Judgement>) -> Option<Judgement> {
@@ -194,17 +209,6 @@ impl Verifier {
         }
         for Failure { class, what, expected, observed } in &report.indeterminate {
             open.push(format!("{class}: {what} is {observed}, not {expected}"));
-        }
-        let suspect = self.signatures.policy.suspect;
-        for duplicate in report.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
-            open.push(format!(
-                "{}: {} of {} needs a person to look: {} in {} has it too",
-                FailureClass::Duplicate,
-                duplicate.fact,
-                duplicate.second.part,
-                duplicate.first.part,
-                duplicate.first.document
-            ));
         }
         if !open.is_empty() && judgement.verdict == Verdict::Accepted {
             judgement.verdict = Verdict::Undecided;

@@ -266,10 +266,11 @@ impl Sighting {
                 if fact == GPU_SERIAL && is_scrubbed(part) || fact == "nic.permanent_mac" && is_assigned(text) {
                     continue;
                 }
-                let hash = hash_of(part, fact, text);
-                if ids.len() < MAX_IDS && hashes.insert(hash) {
-                    let text = text.chars().take(MAX_SHOWN_CHARS).collect();
-                    ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
+                for hash in hashes_of(part, fact, text) {
+                    if ids.len() < MAX_IDS && hashes.insert(hash) {
+                        let text = text.chars().take(MAX_SHOWN_CHARS).collect();
+                        ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
+                    }
                 }
             }
         }
@@ -495,14 +496,50 @@ fn strength(part: &Part, fact: &str) -> (Severity, Confidence) {
     (Severity::High, if known { Confidence::Medium } else { Confidence::Low })
 }
 
-fn hash_of(part: &Part, fact: &'static str, text: &str) -> Hash {
-    let id = normalise_id(text);
-    if let Some((_, number)) = MODULE_SERIALS.iter().find(|(path, _)| *path == fact) {
-        let number = part.text(number).map(normalise_id).unwrap_or_default();
-        return hash(&["dimm.serial", &number, &id]);
-    }
+/// One hash of an id, or two where a person can read it in two ways.
+fn hashes_of(part: &Part, fact: &'static str, text: &str) -> Vec<Hash> {
+    let number = MODULE_SERIALS.iter().find(|(path, _)| *path == fact);
+    let number = number.map(|(_, number)| part.text(number).unwrap_or_default());
     let name = STRONG.iter().find(|(path, _)| *path == fact).map_or(fact, |(_, name)| name);
-    hash(&[name, &id])
+    let hash = |oh: char| {
+        let read = |text: &str| normalise_id(&text.chars().filter_map(|it| in_ascii(it, oh)).collect::<String>());
+        match number {
+            Some(number) => hash(&["dimm.serial", &read(number), &read(text)]),
+            None => hash(&[name, &read(text)]),
+        }
+    };
+    let is_plain = text.is_ascii() && number.is_none_or(str::is_ascii);
+    if is_plain { vec![hash('O')] } else { vec![hash('O'), hash('0')] }
+}
+
+/// What a person takes a character for; `None` of one that nobody sees. A serial number with a letter of another script is
+/// another one to a program and the same one on a label. `oh` is what a round letter is taken for.
+fn in_ascii(character: char, oh: char) -> Option<char> {
+    Some(match character {
+        _ if character.is_ascii() => character,
+        // Halfwidth and fullwidth forms, in the order of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0)?,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => return None,
+        'О' | 'о' | 'Ο' | 'ο' => oh,
+        'А' | 'а' | 'Α' => 'A',
+        'В' | 'Β' => 'B',
+        'С' | 'с' => 'C',
+        'Е' | 'е' | 'Ε' => 'E',
+        'Н' | 'Η' => 'H',
+        'І' | 'і' | 'Ι' => 'I',
+        'Ј' | 'ј' => 'J',
+        'К' | 'Κ' => 'K',
+        'М' | 'Μ' => 'M',
+        'Ν' => 'N',
+        'Р' | 'р' | 'Ρ' => 'P',
+        'Ѕ' | 'ѕ' => 'S',
+        'Т' | 'Τ' => 'T',
+        'Х' | 'х' | 'Χ' => 'X',
+        'У' | 'у' | 'Υ' => 'Y',
+        'Ζ' => 'Z',
+        'З' => '3',
+        _ => character,
+    })
 }
 
 /// Whether somebody assigned the address (IEEE 802, the second lowest bit of the first byte).
@@ -667,6 +704,29 @@ mod tests {
         assert_eq!(gpus(Origin::Imported, ZEROS), ["gpu:1"]);
         for origin in [Origin::Live, Origin::Recorded, Origin::Simulated] {
             assert_eq!(gpus(origin, ZEROS), ["gpu:0", "gpu:1"]);
+        }
+    }
+
+    #[test]
+    fn an_id_that_only_looks_like_another_is_found_with_it() {
+        const UUID: &str = "4c4c4544-0042-3510-8056-b7c04f4a3733";
+        const OTHER: &str = "4c4c4544-0042-3510-8056-b7c04f4a3734";
+        const MODULE: &str = "80CE01231542B2BF00";
+        // Fullwidth and Cyrillic, Greek, one that nobody sees; and another number.
+        for (like, found) in [
+            ("80CE01231542B2BF0\u{ff10}", 1),
+            ("80\u{421}E01231542B2BF0\u{41e}", 1),
+            ("80CE\u{39f}1231542\u{392}2BF00", 1),
+            ("80CE01231542B2BF0\u{200b}0", 1),
+            ("80CE01231542B2BF0\u{ff11}", 0),
+        ] {
+            for (first, second) in [(MODULE, like), (like, MODULE)] {
+                let mut ledger = Ledger::default();
+                ledger.add("first", machine(UUID, "WM23AS001234", first));
+                let shared = ledger.add("second", machine(OTHER, "WM23AS001235", second));
+                let modules = shared.duplicates.iter().filter(|it| it.fact == "dimm.spd.module_id");
+                assert_eq!(modules.count(), found, "{first} {second}");
+            }
         }
     }
 
