@@ -278,8 +278,11 @@ fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> Stri
 fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     let predicate = report.statement.as_ref().map(|statement| &statement.predicate);
     let said = |pick: fn(&yanji::attest::statement::Predicate) -> &str| predicate.map_or("", pick);
+    // SMBIOS, or where the table could not be read, the kernel's copy of it.
     let system = |field: &str| {
-        predicate.and_then(|it| it.identity.get("system")?.get(0)?.get(field)?.as_str()).unwrap_or_default()
+        let system = predicate.and_then(|it| it.identity.get("system")?.get(0));
+        let found = |source: &str| system?.get(format!("{source}.{field}"))?.as_str();
+        found("smbios").or_else(|| found("dmi")).unwrap_or_default()
     };
     let subjects = report.statement.iter().flat_map(|statement| &statement.subject);
     let unit = subjects.filter(|subject| subject.name == UNIT_SUBJECT).map(|it| it.digest.sha256.to_string()).next();
@@ -302,8 +305,8 @@ fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
         said(|it| &it.report_id),
         &joined(report.signers.iter().map(|signer| signer.name.clone()).collect()),
         &unit.unwrap_or_default(),
-        system("smbios.system_serial"),
-        system("smbios.system_uuid"),
+        system("system_serial"),
+        system("system_uuid"),
         said(|it| &it.session.started_at),
         said(|it| &it.session.ended_at),
         &earliest.map(|time| time.to_string()).unwrap_or_default(),
