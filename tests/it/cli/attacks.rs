@@ -50,7 +50,7 @@ use yanji::attest::challenge::Issued;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
-use yanji::attest::statement::{Statement, Subject, part_subject, session_id, subject, unit_subject};
+use yanji::attest::statement::{LoadedLibrary, Statement, Subject, part_subject, session_id, subject, unit_subject};
 
 use super::certify::TINY_PROFILE;
 use super::{Place, Ran};
@@ -402,6 +402,16 @@ fn a_library_that_was_preloaded() {
     let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
     assert_eq!(json["reports"][0]["indeterminate"], Json::Array(vec![]), "{json:#}");
     assert!(place.predicate("honest")["tool"]["loadedLibs"].to_string().contains("libc.so"));
+    // A tool that could not look says so, and nobody takes that for a look.
+    let unread = "that nobody put a library in front of those of the system";
+    assert!(!json["reports"][0]["notProven"].to_string().contains(unread), "{json:#}");
+    place.resign("honest", |statement| {
+        let libraries = &mut statement.predicate.tool.loaded_libs;
+        libraries.truncate(1);
+        (libraries[0].path, libraries[0].sha256) = (LoadedLibrary::LIST.to_owned(), None);
+    });
+    let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    assert!(json["reports"][0]["notProven"].to_string().contains(unread), "{json:#}");
 }
 
 /// Makes the seller's rules blind for the module without a serial number.
