@@ -26,7 +26,7 @@ use yanji::attest::statement::{
     Assurance, Inline, PolicyRef, Predicate, Session, SignedVerdict, Statement, Tool, session_id,
 };
 use yanji::attest::trust::TrustedKeys;
-use yanji::attest::verify::{Batch, EvidenceItems, Expectations, Rederived, Verified, verify};
+use yanji::attest::verify::{Batch, EvidenceItems, Expectations, Failure, FailureClass, Rederived, Verified, verify};
 use yanji::evidence::{Evidence, EvidenceBuilder, Origin};
 use yanji::ledger::Sighting;
 use yanji::policy;
@@ -215,7 +215,9 @@ fn compare(
             let started = Instant::now();
             for (report, rederived) in reports.iter().zip(rederived) {
                 let mut rederived = Some(rederived);
-                let mut rederive = |_: &Statement, _: &EvidenceItems<'_>| rederived.take().ok_or_else(String::new);
+                let mut rederive = |_: &Statement, _: &EvidenceItems<'_>| {
+                    rederived.take().ok_or_else(|| Failure::new(FailureClass::Evidence, "report", "one", "none"))
+                };
                 let verified = Verified::new(&report.envelope, Some(&report.tar[..]), expectations, &mut rederive);
                 let report = batch.add("report", verified);
                 if !report.is_valid() {
@@ -430,7 +432,7 @@ fn item(id: &str, content: Content) -> Item {
     Item { id: id.to_owned(), media_type: "application/octet-stream".to_owned(), content }
 }
 
-fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, String> {
+fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Failure> {
     Ok(repeat(statement))
 }
 

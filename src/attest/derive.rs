@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use super::Digest;
 use super::identity::{identity, part_subjects};
-use super::statement::{Assurance, BurnIn, Database, PolicyRef, Records, SignedVerdict, Statement};
-use super::verify::{EvidenceItems, Rederived};
+use super::statement::{Assurance, BurnIn, Database, Records, SignedVerdict, Statement};
+use super::verify::{EvidenceItems, Failure, FailureClass, MAX_KEPT_BYTES, MAX_RECORDS_BYTES, Rederived};
 use crate::burn::{self, Summary};
 use crate::claim::Order;
 use crate::collect;
@@ -57,7 +57,7 @@ pub enum DeriveError {
     },
     /// The burn-in ran on another machine than the one that is recorded, or under another boot.
     #[error(
-        "the burn-in ran on another machine: {what} was {burned}, and is {recorded} where the machine was recorded"
+        "the burn-in ran on another machine: its {what} was {burned}, and is {recorded} where the machine was recorded"
     )]
     OtherMachine {
         /// What differs.
@@ -117,7 +117,7 @@ fn same_machine(summary: &Summary, evidence: &Evidence) -> Result<(), DeriveErro
         && burned != recorded
     {
         let (burned, recorded) = (burned.clone(), recorded.to_owned());
-        return Err(DeriveError::OtherMachine { what: "the boot id", burned, recorded });
+        return Err(DeriveError::OtherMachine { what: "boot id", burned, recorded });
     }
     let recorded = part("memory").and_then(|part| part.integer("memory.meminfo.total_bytes"));
     if let (Some(&burned), Some(recorded)) = (summary.memory_total_bytes.known(), recorded) {
@@ -125,7 +125,7 @@ fn same_machine(summary: &Summary, evidence: &Evidence) -> Result<(), DeriveErro
         let recorded = recorded.unsigned_abs();
         if burned.abs_diff(recorded) > recorded / 50 {
             let (burned, recorded) = (burned.to_string(), recorded.to_string());
-            return Err(DeriveError::OtherMachine { what: "its memory in bytes", burned, recorded });
+            return Err(DeriveError::OtherMachine { what: "memory in bytes", burned, recorded });
         }
     }
     Ok(())
@@ -180,63 +180,102 @@ pub(crate) fn assurance(checks: &[Check]) -> Assurance {
     if INDEPENDENT_PATHS.into_iter().all(agree) { Assurance::L1 } else { Assurance::L0 }
 }
 
-/// [`derive()`] for [`super::verify::verify`]: on the checked items of a report, compared with what the report claims
-/// of them. The judgement is the one of today's policy.
+/// Why the evidence is not what was measured in this session, for a verifier.
+fn unusable(error: &DeriveError) -> Failure {
+    let chain = |error: &dyn std::error::Error| {
+        std::iter::successors(error.source(), |cause| cause.source())
+            .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    };
+    let (what, expected, observed) = match error {
+        DeriveError::Host(cause) => {
+            (HOST_ITEM.to_owned(), "a recorded machine as this tool packs it".to_owned(), chain(cause))
+        }
+        DeriveError::Records(cause) => {
+            (RECORDS_ITEM.to_owned(), "an unbroken chain of records".to_owned(), chain(cause))
+        }
+        DeriveError::Session { expected, observed } => {
+            (format!("beginning of {RECORDS_ITEM}"), expected.to_string(), observed.clone())
+        }
+        DeriveError::OtherMachine { what, burned, recorded } => {
+            (format!("{what} in {RECORDS_ITEM}"), recorded.clone(), burned.clone())
+        }
+    };
+    Failure::new(FailureClass::Evidence, &what, &expected, &observed)
+}
+
+/// The first thing that the statement says of the burn-in otherwise than the records. Which records were signed is a matter of
+/// the evidence; what was done in them follows from it.
+fn burn_in_differs(shown: Option<&BurnIn>, signed: Option<&BurnIn>) -> Option<Failure> {
+    let fields: [(FailureClass, &str, fn(&BurnIn) -> String); 4] = [
+        (FailureClass::Evidence, "burnin.records.sha256", |it| it.records.sha256.to_string()),
+        (FailureClass::Evidence, "burnin.records.count", |it| it.records.count.to_string()),
+        (FailureClass::VerdictMismatch, "burnin.profile", |it| it.profile.clone()),
+        (FailureClass::VerdictMismatch, "burnin.seed", |it| it.seed.clone()),
+    ];
+    fields.into_iter().find_map(|(class, what, field)| differs(class, what, shown.map(field), signed.map(field)))
+}
+
+/// A failure where the statement has another value than the evidence, or only one of them has any.
+fn differs(class: FailureClass, what: &str, shown: Option<String>, signed: Option<String>) -> Option<Failure> {
+    let text = |it: Option<String>| it.unwrap_or_else(|| "none".to_owned());
+    (shown != signed).then(|| Failure::new(class, what, &text(shown), &text(signed)))
+}
+
+/// [`derive()`] for [`super::verify::verify`]: on the checked items of a report. What the report says of its evidence must be
+/// so; what the rules make of it is compared later. The judgement is the one of today's policy.
 pub fn rederive(
     statement: &Statement,
     items: &EvidenceItems<'_>,
     signatures: &Signatures,
-) -> Result<(Rederived, Judgement), String> {
+) -> Result<(Rederived, Judgement), Failure> {
     let predicate = &statement.predicate;
-    let item = |id: &str| match items.get(id) {
-        Some(bytes) => Ok(Some(bytes)),
-        None if predicate.evidence.iter().all(|item| item.id != id) => Ok(None),
-        None => Err(format!("{id} is larger than what is evaluated")),
+    let item = |id: &str| match (items.get(id), predicate.evidence.iter().find(|item| item.id == id)) {
+        (Some(bytes), _) => Ok(Some(bytes)),
+        (None, None) => Ok(None),
+        (None, Some(listed)) => {
+            let most = if id == RECORDS_ITEM { MAX_RECORDS_BYTES } else { MAX_KEPT_BYTES };
+            let (expected, observed) = (format!("at most {most} bytes"), format!("{} bytes", listed.bytes));
+            Err(Failure::new(FailureClass::Evidence, &format!("item {id:?}"), &expected, &observed))
+        }
     };
-    let host = item(HOST_ITEM)?.ok_or_else(|| format!("{HOST_ITEM} is not among the evidence"))?;
+    let host = item(HOST_ITEM)?.ok_or_else(|| {
+        let what = format!("item {HOST_ITEM:?}");
+        Failure::new(FailureClass::Evidence, &what, "the recorded machine", "none: the statement does not list it")
+    })?;
     let records = item(RECORDS_ITEM)?;
-    let order = &predicate.claims;
+    let (order, session) = (&predicate.claims, &predicate.session);
     let derived =
-        derive(host, records, predicate.origin, &predicate.session.s0, order, signatures).map_err(|error| {
-            std::iter::successors(std::error::Error::source(&error), |cause| cause.source())
-                .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-        })?;
-    let origin = derived.inspection.evidence.origin;
-    if origin != predicate.origin {
-        return Err(format!("the evidence is {origin}, and the statement claims that it is {}", predicate.origin));
-    }
+        derive(host, records, predicate.origin, &session.s0, order, signatures).map_err(|error| unusable(&error))?;
+    let evidence = &derived.inspection.evidence;
+    let [shown, claimed] = [evidence.origin, predicate.origin].map(|origin| Some(origin.to_string()));
+    let origin = differs(FailureClass::VerdictMismatch, "origin", shown, claimed);
     let burnin = derived.burn.as_ref().zip(records).map(|(summary, records)| burn_in(summary, records));
-    if burnin != predicate.burnin {
-        return Err(format!("the records show {burnin:?}, and the statement claims {:?}", predicate.burnin));
-    }
-    let chain_head = derived.chain_head();
-    if chain_head != predicate.session.chain_head {
-        return Err(format!(
-            "the records end in {chain_head:?}, and the statement in {:?}",
-            predicate.session.chain_head
-        ));
-    }
+    let burnin = || burn_in_differs(burnin.as_ref(), predicate.burnin.as_ref());
+    let head = || {
+        let [shown, signed] = [derived.chain_head(), session.chain_head].map(|head| head.map(|it| it.to_string()));
+        differs(FailureClass::Evidence, "session.chainHead", shown, signed)
+    };
+    let boot_id = || {
+        let recorded = evidence.part("platform").and_then(|part| part.text("platform.boot_id"));
+        differs(FailureClass::Evidence, "session.bootId", recorded.map(str::to_owned), session.boot_id.clone())
+    };
     let same_set = predicate
         .databases
         .iter()
         .any(|database| database.name == "signatures" && database.sha256.to_string() == signatures.id.sha256);
-    let policy = PolicyRef {
-        name: signatures.policy.name.clone(),
-        sha256: Digest::parse(&signatures.policy_sha256).ok_or("the signature set has no digest")?,
+    let policy = || {
+        let text = |name: &str, sha256: &str| format!("{name}, {sha256}");
+        let used = text(&signatures.policy.name, &signatures.policy_sha256);
+        let named = text(&predicate.policy.name, &predicate.policy.sha256.to_string());
+        let class = FailureClass::VerdictMismatch;
+        differs(class, "policy of the signature set", Some(used), Some(named)).filter(|_| same_set)
     };
-    if same_set && predicate.policy != policy {
-        return Err(format!("the signature set has policy {policy:?}, and the statement names {:?}", predicate.policy));
+    if let Some(failure) = origin.or_else(burnin).or_else(head).or_else(boot_id).or_else(policy) {
+        return Err(failure);
     }
     // Another version of the tool decodes more, or otherwise.
-    let same_decode = predicate.tool.version == TOOL_VERSION;
-    let same_signatures = same_set && same_decode;
-    if same_decode && derived.identity != predicate.identity {
-        return Err("the statement's identity is not the one that the evidence shows".to_owned());
-    }
+    let same_signatures = same_set && predicate.tool.version == TOOL_VERSION;
     let subjects = part_subjects(&derived.inspection.evidence, inspection::fact_catalogue(), &signatures.tables);
-    if same_decode && !statement.part_subjects().eq(&subjects) {
-        return Err("the statement's subjects are not the parts that the evidence shows".to_owned());
-    }
     let mut sighting = Sighting::of(&derived.inspection.evidence, &signatures.tables);
     if let Some(challenge) = &predicate.challenge {
         sighting = sighting.answers(&challenge.value);

@@ -17,6 +17,10 @@ use crate::rule::{BLANK_IDENTITIES, Tables};
 const NAMED_BY_KERNEL: [&str; 2] = ["drives", "nics"];
 /// Last words in the names of facts that change with an update, and not with the part.
 const REVISIONS: [&str; 3] = ["firmware", "bios_version", "microcode"];
+/// The kernel's copies of ids that have kinds of their own, `boards` and `chassis`: where one look has no copy, those tell.
+const COPIES: [&str; 2] = ["dmi.board_serial", "dmi.chassis_serial"];
+/// Ids of the system itself, whichever source told them.
+const SYSTEM_IDS: [&str; 2] = ["system_serial", "system_uuid"];
 /// Facts about what runs on the machine.
 const ENVIRONMENT: &str = "hypervisor.";
 /// How much of a value is repeated.
@@ -99,6 +103,17 @@ pub fn drift(before: &Value, after: &Value, tables: &Tables) -> Vec<Drift> {
     found
 }
 
+/// Whether both looks show one of the ids of the system itself. Without any, nothing but its parts says that it is the same.
+pub fn is_system_compared(before: &Value, after: &Value, tables: &Tables) -> bool {
+    let filler = |text: &str| tables.get(BLANK_IDENTITIES).is_none_or(|table| table.has(text));
+    let shows = |identity: &Value, id: &str| {
+        let system = parts(identity.get("system"));
+        let mut facts = system.iter().flat_map(|part| &part.facts);
+        facts.any(|(name, text)| name.rsplit('.').next() == Some(id) && !filler(text))
+    };
+    SYSTEM_IDS.iter().any(|id| shows(before, id) && shows(after, id))
+}
+
 fn compare_kind(
     kind: &str,
     before: &[Part<'_>],
@@ -131,8 +146,10 @@ fn compare_kind(
         let names: BTreeSet<&str> =
             [&old.facts, &new.facts, &old.unread, &new.unread].into_iter().flat_map(|it| it.keys()).copied().collect();
         for name in names {
-            let (was, is) = (old.facts.get(name).map(String::as_str), new.facts.get(name).map(String::as_str));
+            let (was, is) = (value(old, name), value(new, name));
+            let is_unread = old.unread.contains_key(name) || new.unread.contains_key(name);
             let change = match (was, is) {
+                (Some(_), None) | (None, Some(_)) if COPIES.contains(&name) && !is_unread => continue,
                 (Some(was), Some(is)) if same(was, is) => continue,
                 (Some(_), Some(_)) if is_revision(name) => Change::Changed,
                 // What firmware prints where it knows nothing tells nothing of the part.
@@ -154,6 +171,16 @@ fn compare_kind(
     for (new, _) in after.iter().zip(met).filter(|(_, met)| !met) {
         tell(new, Change::Added, "id", None, Some(&describe(new)));
     }
+}
+
+/// What a look shows as that fact. SMBIOS and the kernel's copy of it are one source, and a look may have only one of them.
+fn value<'a>(part: &'a Part<'_>, name: &str) -> Option<&'a str> {
+    let other = || match name.split_once('.')? {
+        ("smbios", rest) => part.facts.get(format!("dmi.{rest}").as_str()),
+        ("dmi", rest) => part.facts.get(format!("smbios.{rest}").as_str()),
+        _ => None,
+    };
+    part.facts.get(name).or_else(other).map(String::as_str)
 }
 
 /// For each part of before the one of after: with the same unit id and the same own id, then with the same unit id, then
@@ -321,6 +348,41 @@ mod tests {
         let told = changes(drive("A1", json!({})), same_slot.clone());
         assert_eq!(told, [("drive:nvme0n1".to_owned(), Change::Unread)]);
         assert_eq!(changes(same_slot, drive("A1", json!({}))), [("drive:nvme0n1".to_owned(), Change::Unread)]);
+    }
+
+    #[test]
+    fn smbios_and_the_kernels_copy_of_it_are_one_source() {
+        let system = |facts: Value| {
+            let mut system = json!({"id": "platform"});
+            system.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+            json!({ "system": [system] })
+        };
+        let both = json!({"smbios.system_serial": "S1", "dmi.system_serial": "S1", "dmi.board_serial": "B1"});
+        let (table, copy) = (json!({"smbios.system_serial": "S1"}), json!({"dmi.system_serial": "s1"}));
+        for (before, after) in [(&both, &table), (&table, &copy), (&copy, &both), (&copy, &table)] {
+            assert_eq!(changes(system(before.clone()), system(after.clone())), [], "{before} {after}");
+        }
+        let exchanged = |before: &Value, after: Value| {
+            let changes = changes(system(before.clone()), system(after));
+            !changes.is_empty() && changes.iter().all(|(_, change)| *change == Change::Exchanged)
+        };
+        assert!(exchanged(&copy, json!({"dmi.system_serial": "S2"})));
+        assert!(exchanged(&table, json!({"dmi.system_serial": "S2"})));
+        assert!(exchanged(&both, json!({"smbios.system_serial": "S1", "dmi.board_serial": "B2"})));
+        let denied = json!({"unknown": {"dmi.system_serial": "denied", "smbios.system_serial": "denied"}});
+        assert!(changes(system(copy.clone()), system(denied.clone())).iter().all(|(_, it)| *it == Change::Unread));
+
+        let tables = Signatures::embedded().unwrap().tables;
+        let compared = |before: &Value, after: &Value| {
+            is_system_compared(&system(before.clone()), &system(after.clone()), &tables)
+        };
+        assert!(compared(&table, &copy));
+        let blank = json!({"smbios.system_serial": "Not Specified", "smbios.system_uuid": "S1"});
+        assert!(
+            !compared(&copy, &denied)
+                && !compared(&copy, &blank)
+                && !is_system_compared(&json!({}), &json!([]), &tables)
+        );
     }
 
     fn any_identity() -> impl Strategy<Value = Value> {

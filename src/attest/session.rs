@@ -90,9 +90,11 @@ fn file_sha256(path: &str) -> io::Result<Digest> {
 }
 
 /// The libraries in this process, in the order of their paths. Whoever exchanged one can hide it, and so only what is found
-/// says something.
-fn loaded_libraries() -> Vec<LoadedLibrary> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+/// says something. That the list could not be read is said too: it is not the same as a list without any.
+fn loaded_libraries(list: &str) -> Vec<LoadedLibrary> {
+    let Ok(maps) = std::fs::read_to_string(list) else {
+        return vec![LoadedLibrary { path: LoadedLibrary::LIST.to_owned(), sha256: None }];
+    };
     let own = std::fs::read_link("/proc/self/exe").unwrap_or_default();
     // proc_pid_maps(5): address, permissions, offset, device, inode, path.
     let executable =
@@ -121,7 +123,7 @@ impl SessionStart {
                 version: TOOL_VERSION.to_owned(),
                 binary_sha256: own_binary_sha256()?,
                 git_commit: option_env!("YANJI_GIT_COMMIT").map(str::to_owned),
-                loaded_libs: loaded_libraries(),
+                loaded_libs: loaded_libraries(LoadedLibrary::LIST),
             },
         })
     }
@@ -184,5 +186,18 @@ impl SessionStart {
         };
         let parts = part_subjects(evidence, inspection::fact_catalogue(), &signatures.tables);
         Ok(Statement::new(predicate, parts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_libraries_that_cannot_be_read_is_not_an_empty_one() {
+        let unread = loaded_libraries("/proc/self/no such file");
+        assert_eq!(unread, [LoadedLibrary { path: LoadedLibrary::LIST.to_owned(), sha256: None }]);
+        assert!(loaded_libraries(LoadedLibrary::LIST).iter().all(|it| it.path != LoadedLibrary::LIST));
+        assert_eq!(loaded_libraries("/dev/null"), []);
     }
 }

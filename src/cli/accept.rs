@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use yanji::attest::acceptance::{Acceptability, Acceptance, AsReceived, Look};
-use yanji::attest::drift::{Drift, drift};
+use yanji::attest::drift::{Drift, drift, is_system_compared};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::history::drift_failures;
 use yanji::attest::statement::{Statement, UNIT_SUBJECT};
@@ -54,6 +54,7 @@ struct Accepted<'a> {
     keyid: Digest,
     difference: &'a [Drift],
     failures: &'a [Failure],
+    not_proven: &'a [String],
 }
 
 /// What of an inspection's JSON is looked at.
@@ -82,6 +83,16 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     };
     let origin = as_received.origin;
     let difference = drift(&statement.predicate.identity, &as_received.identity, &signatures.tables);
+    let mut not_proven = Vec::new();
+    if origin != Origin::Live {
+        not_proven.push(format!("that any machine was looked at: what came is {origin}"));
+    }
+    if !is_system_compared(&statement.predicate.identity, &as_received.identity, &signatures.tables) {
+        not_proven.push(
+            "that it is the same system: no serial number or UUID of the system is in both looks, only its parts were compared"
+                .to_owned(),
+        );
+    }
     let result = Acceptability::of(&difference, args.accept_differences);
     let failures = match result {
         Some(Acceptability::Refused) => drift_failures(&difference),
@@ -98,8 +109,8 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     let keyid = signer.key.public().keyid();
     match global.format {
         Format::Json => {
-            let difference = &difference;
-            output::print_json(&Accepted { file, result, report: sha256, keyid, difference, failures: &failures })?;
+            let (difference, failures, not_proven) = (&difference, &failures, &not_proven);
+            output::print_json(&Accepted { file, result, report: sha256, keyid, difference, failures, not_proven })?;
         }
         Format::Plain | Format::Csv => {
             let style = output::style();
@@ -110,9 +121,7 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
                 }
                 _ => "No receipt: something could not be compared\n".to_owned(),
             };
-            if origin != Origin::Live {
-                text += &format!("NOT proven: that any machine was looked at: what came is {origin}\n");
-            }
+            text.extend(not_proven.iter().map(|it| format!("NOT proven: {it}\n")));
             output::print(&text)?;
         }
     }

@@ -137,14 +137,14 @@ impl Opened {
 /// Opens and verifies one document.
 pub fn check(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
     let checked = rederive(path, expectations, signatures)?;
-    Ok(checked.judged(signatures))
+    Ok(checked.judged())
 }
 
 /// The same, and nothing that lies beside it takes it back.
 pub fn check_standing(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
     let mut checked = rederive(path, expectations, signatures)?;
     checked.withdraw(path, expectations);
-    Ok(checked.judged(signatures))
+    Ok(checked.judged())
 }
 
 fn rederive(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
@@ -185,8 +185,8 @@ impl Checked {
         withdrawals.apply(&withdrawn::digests(&self.opened.envelope), &mut self.report);
     }
 
-    fn judged(mut self, signatures: &Signatures) -> Self {
-        self.judgement = self.report.judge(self.judgement, signatures.policy.suspect);
+    fn judged(mut self) -> Self {
+        self.judgement = self.report.judge(self.judgement);
         self
     }
 

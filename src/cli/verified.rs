@@ -74,6 +74,9 @@ struct Totals {
     undecided: usize,
     invalid: usize,
     unreadable: usize,
+    /// Documents that show a part of an earlier one. Whether that is the copy, only the two together say.
+    #[serde(skip_serializing_if = "is_zero")]
+    duplicates: usize,
     /// Valid documents that give no verdict: withdrawals.
     #[serde(skip_serializing_if = "is_zero")]
     without_verdict: usize,
@@ -118,6 +121,7 @@ impl Printer {
             Format::Plain => report::verification_plain(&path.to_string_lossy(), report, judgement, output::style()),
         };
         self.totals.reports += 1;
+        self.totals.duplicates += usize::from(!report.shared.duplicates.is_empty());
         let verdict = judgement.map(|judgement| judgement.verdict);
         *match verdict.or_else(|| report.document_verdict()) {
             _ if !report.is_valid() => &mut self.totals.invalid,
@@ -128,7 +132,7 @@ impl Printer {
         } += 1;
         output::print(&text)?;
         if self.format == Format::Plain {
-            let same = "a later report about one names the earlier one (certify --previous)";
+            let same = "a later report about one names the earlier one (certify --previous), and shows no other parts";
             output::print(&report::shared_plain(&report.shared, same, output::style()))?;
         }
         Ok(())
@@ -165,7 +169,12 @@ impl Printer {
         match self.format {
             Format::Json => output::print(&format!("\n],\"totals\":{}}}\n", serde_json::to_string(totals)?))?,
             Format::Plain if self.several => {
-                let Totals { reports, accepted, rejected, undecided, invalid, unreadable, .. } = totals;
+                let Totals { reports, accepted, rejected, undecided, invalid, unreadable, duplicates, .. } = totals;
+                if *duplicates > 0 {
+                    output::print(&format!(
+                        "{duplicates} with a part of an earlier one: either of the two may be the copy\n"
+                    ))?;
+                }
                 let unreadable = match unreadable {
                     0 => String::new(),
                     count => format!(", {count} unreadable"),
@@ -234,12 +243,28 @@ pub fn entry<'a>(path: &'a Path, report: &'a Report, judgement: Option<&'a Judge
     }
 }
 
+/// The class of the first failure; of a valid document those of what is open and of what should be known.
+fn classes(report: &Report) -> String {
+    if let Some(class) = report.class() {
+        return class.to_string();
+    }
+    let mut classes: Vec<&str> = Vec::new();
+    for class in report.indeterminate.iter().chain(&report.warnings).map(|it| it.class.as_str()) {
+        if !classes.contains(&class) {
+            classes.push(class);
+        }
+    }
+    classes.join(", ")
+}
+
 fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     let style = output::style();
     let path = report::for_terminal(&path.to_string_lossy(), style);
     match (judgement, report.assurance) {
         (Some(judgement), Some(assurance)) => {
-            format!("valid    {:<9} {assurance}  {path}\n", judgement.verdict.to_string())
+            let classes = classes(report);
+            let separator = if classes.is_empty() { "" } else { "  " };
+            format!("valid    {:<9} {assurance}  {classes}{separator}{path}\n", judgement.verdict.to_string())
         }
         _ if report.is_valid() => {
             let kind = report.kind().map_or("", |kind| kind.as_str());
@@ -258,8 +283,11 @@ fn one_line(path: &Path, report: &Report, judgement: Option<&Judgement>) -> Stri
 fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     let predicate = report.statement.as_ref().map(|statement| &statement.predicate);
     let said = |pick: fn(&yanji::attest::statement::Predicate) -> &str| predicate.map_or("", pick);
+    // SMBIOS, or where the table could not be read, the kernel's copy of it.
     let system = |field: &str| {
-        predicate.and_then(|it| it.identity.get("system")?.get(0)?.get(field)?.as_str()).unwrap_or_default()
+        let system = predicate.and_then(|it| it.identity.get("system")?.get(0));
+        let found = |source: &str| system?.get(format!("{source}.{field}"))?.as_str();
+        found("smbios").or_else(|| found("dmi")).unwrap_or_default()
     };
     let subjects = report.statement.iter().flat_map(|statement| &statement.subject);
     let unit = subjects.filter(|subject| subject.name == UNIT_SUBJECT).map(|it| it.digest.sha256.to_string()).next();
@@ -276,14 +304,14 @@ fn csv(path: &Path, report: &Report, judgement: Option<&Judgement>) -> String {
     csv_row([
         &*path.to_string_lossy(),
         if report.is_valid() { "true" } else { "false" },
-        report.class().map_or("", FailureClass::as_str),
+        &classes(report),
         &verdict.map(|verdict| verdict.to_string()).unwrap_or_default(),
         &report.assurance.map(|assurance| assurance.to_string()).unwrap_or_default(),
         said(|it| &it.report_id),
         &joined(report.signers.iter().map(|signer| signer.name.clone()).collect()),
         &unit.unwrap_or_default(),
-        system("smbios.system_serial"),
-        system("smbios.system_uuid"),
+        system("system_serial"),
+        system("system_uuid"),
         said(|it| &it.session.started_at),
         said(|it| &it.session.ended_at),
         &earliest.map(|time| time.to_string()).unwrap_or_default(),

@@ -35,6 +35,8 @@ use super::{inspect, trust, withdrawn};
 /// Evidence and envelopes that are in memory at once, unless one report alone has more.
 const MOST_EVIDENCE_BYTES: u64 = 512 << 20;
 
+/// Duplicates that are told one by one of a report.
+const MAX_LISTED: usize = 20;
 /// The most threads that are of use to anybody.
 const MAX_JOBS: usize = 256;
 
@@ -127,7 +129,8 @@ pub fn run(args: &VerifyArgs, global: &Global) -> anyhow::Result<Exit> {
             {
                 state.remember_answer(challenge.issued.digest(), statement, now)?;
             }
-            let judgement = report.judge(judgement, verifier.signatures.policy.suspect);
+            verifier.mark_duplicates(&mut report);
+            let judgement = report.judge(judgement);
             counter.suspend(|| printer.print(&candidate.name, &report, judgement.as_ref()))
         },
     )?;
@@ -187,6 +190,18 @@ impl Verifier {
             self.withdrawals.apply(&withdrawn::digests(&opened.envelope), &mut verified.report);
         }
         Ok((verified, judgement))
+    }
+
+    /// Duplicates that no failure tells are open, where they are as bad as what the policy wants a person to look at.
+    fn mark_duplicates(&self, report: &mut Report) {
+        let suspect = self.signatures.policy.suspect;
+        let open = report.shared.duplicates.iter().filter(|it| it.severity >= suspect && !it.is_certain());
+        let open = open.take(MAX_LISTED).map(|it| {
+            let what = format!("{} {} of {}", it.fact, it.id, it.second.part);
+            let observed = format!("in {} of {} too", it.first.part, it.first.document);
+            Failure::new(FailureClass::Duplicate, &what, "in one machine only", &observed)
+        });
+        report.indeterminate.extend(open);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use yanji::attest::document::Document;
 use yanji::attest::envelope::Envelope;
-use yanji::attest::verify::{Expectations, Report, Signed, verify};
+use yanji::attest::verify::{Expectations, Failure, FailureClass, Report, Signed, verify};
 use yanji::attest::withdrawal::{Withdrawal, Withdrawals};
 use yanji::attest::{Digest, MAX_DOCUMENT_BYTES, timestamp};
 use yanji::report;
@@ -58,7 +58,7 @@ pub fn read(files: &[PathBuf], expectations: &Expectations) -> Vec<Found> {
         let targets = void.predicate.targets().collect();
         let timestamps = small(&timestamp::beside(path), timestamp::MAX_SIDECAR_BYTES).ok();
         let signed = Signed { envelope: &bytes, timestamps: timestamps.as_deref() };
-        let nothing = || "no evidence".to_owned();
+        let nothing = || Failure::new(FailureClass::Evidence, "evidence", "that of a report", "a withdrawal has none");
         let report = verify(signed, None::<&[u8]>, expectations, &mut |_, _| Err(nothing()));
         Some(Found { path: path.clone(), report, digests: digests(&bytes), targets })
     });

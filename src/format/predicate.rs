@@ -282,7 +282,7 @@ pub struct Tool {
     /// What it was built from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git_commit: Option<String>,
-    /// Libraries in its memory when the session began, each once.
+    /// Libraries in its memory when the session began, each once; [`LoadedLibrary::LIST`] alone where that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loaded_libs: Vec<LoadedLibrary>,
 }
@@ -299,6 +299,9 @@ pub struct LoadedLibrary {
 }
 
 impl LoadedLibrary {
+    /// The kernel's list of what is in the memory of a process. It stands for all libraries where it could not be read.
+    pub const LIST: &str = "/proc/self/maps";
+
     /// Whether it lies where no package puts a library: somebody put it in front, by `LD_PRELOAD` or a search path.
     pub fn is_foreign(&self) -> bool {
         const FOREIGN: [&str; 8] = ["/home/", "/root/", "/tmp/", "/var/tmp/", "/dev/", "/mnt/", "/media/", "/srv/"];

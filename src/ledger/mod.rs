@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::attest::Digest;
-use crate::evidence::{Evidence, Part, Role};
+use crate::evidence::{Evidence, Origin, Part, Role};
 use crate::inspection::fact_catalogue;
 use crate::rule::{BLANK_IDENTITIES, Confidence, PLACEHOLDER_IDS, Severity, Tables, normalise_id};
 
@@ -180,6 +180,8 @@ struct Document {
     name: Box<str>,
     machine: [Option<Hash>; MACHINE.len()],
     link: Option<Hash>,
+    /// Kinds of parts of which it shows ids: a bit each.
+    kinds: u64,
 }
 
 /// Documents that name each other, directly or through others.
@@ -215,12 +217,21 @@ enum Machines {
     Same(Vec<String>),
     Different,
     Unknown,
+    /// One names the other, and shows parts that the other has not got.
+    Linked,
 }
 
 impl Id {
     /// Whether it is that of a part, which moves with it, and not of the machine or of the document.
     fn is_of_part(&self) -> bool {
         self.part != "platform" && self.fact != CHALLENGE
+    }
+
+    /// A bit for the kind of part. That two kinds may share one costs no more than a look by a person.
+    fn kind(&self) -> u64 {
+        let scope = self.fact.split('.').next().unwrap_or_default();
+        let number = scope.bytes().fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        if self.is_of_part() { 1 << (number % 64) } else { 0 }
     }
 }
 
@@ -245,20 +256,23 @@ impl Sighting {
             .chain([GPU_SERIAL])
             .chain(MODULE_SERIALS.iter().map(|(path, _)| *path))
             .collect();
-        let gpu_uuids = || evidence.scope("gpu").filter_map(|part| part.text("gpu.nvml.uuid"));
-        // A publisher who removed the UUIDs touched the serial numbers too.
-        let scrubbed = gpu_uuids().any(|uuid| !usable(uuid));
+        // Who publishes a printout and removes a UUID touches the serial number beside it too. A machine that was looked at has
+        // no publisher: an odd UUID there must not hide a serial number.
+        let is_scrubbed = |part: &Part| {
+            evidence.origin == Origin::Imported && part.text("gpu.nvml.uuid").is_some_and(|uuid| !usable(uuid))
+        };
         let (mut ids, mut hashes) = (Vec::new(), HashSet::new());
         for part in evidence.parts.iter().filter(|part| !NOT_ALONE.contains(&part.scope.as_str())) {
             for fact in unit_ids.iter().copied().filter(|path| path.split('.').next() == Some(&part.scope)) {
                 let Some(text) = part.text(fact).filter(|text| usable(text)) else { continue };
-                if fact == GPU_SERIAL && scrubbed || fact == "nic.permanent_mac" && is_assigned(text) {
+                if fact == GPU_SERIAL && is_scrubbed(part) || fact == "nic.permanent_mac" && is_assigned(text) {
                     continue;
                 }
-                let hash = hash_of(part, fact, text);
-                if ids.len() < MAX_IDS && hashes.insert(hash) {
-                    let text = text.chars().take(MAX_SHOWN_CHARS).collect();
-                    ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
+                for hash in hashes_of(part, fact, text) {
+                    if ids.len() < MAX_IDS && hashes.insert(hash) {
+                        let text = text.chars().take(MAX_SHOWN_CHARS).collect();
+                        ids.push(Id { hash, part: part.id.clone(), fact, text, strength: strength(part, fact) });
+                    }
                 }
             }
         }
@@ -310,28 +324,40 @@ impl Ledger {
         if let Some((own, Some(previous))) = sighting.link {
             self.chains.join(own, previous);
         }
-        self.documents.push(Document { name: name.into(), machine: sighting.machine, link });
+        let kinds = sighting.ids.iter().fold(0, |kinds, id| kinds | id.kind());
+        self.documents.push(Document { name: name.into(), machine: sighting.machine, link, kinds });
         let mut shared = Shared::default();
         let mut again: HashMap<u32, Again> = HashMap::new();
         let mut told: HashSet<(u32, String)> = HashSet::new();
         // Two documents about one machine may have no part in common that has an id.
         let machine: Vec<Seen> =
             sighting.machine.iter().flatten().filter_map(|hash| self.see(*hash, document, "platform")).collect();
-        let ids: Vec<(Id, Seen)> = sighting
-            .ids
-            .into_iter()
-            .filter_map(|id| self.see(id.hash, document, &id.part).map(|earlier| (id, earlier)))
-            .collect();
+        let (mut ids, mut new) = (Vec::new(), Vec::new());
+        let mut known: HashSet<String> = HashSet::new();
+        for id in sighting.ids {
+            match self.see(id.hash, document, &id.part) {
+                Some(earlier) => {
+                    if self.are_linked(earlier.document, document) {
+                        known.insert(id.part.clone());
+                    }
+                    ids.push((id, earlier));
+                }
+                None => new.push(id),
+            }
+        }
+        // Kinds of which it shows a part that no document has with which it is linked.
+        let others = ids.iter().map(|(id, _)| id).chain(&new).filter(|id| !known.contains(&id.part));
+        let others = others.fold(0, |kinds, id| kinds | id.kind());
         let with_shared_part: HashSet<u32> =
             ids.iter().filter(|(id, _)| id.is_of_part()).map(|(_, earlier)| earlier.document).collect();
         let share_part = |earlier: &Seen| with_shared_part.contains(&earlier.document);
         for earlier in machine {
-            if let Machines::Same(by) = self.machines(earlier.document, document, share_part(&earlier)) {
+            if let Machines::Same(by) = self.machines(earlier.document, document, share_part(&earlier), others) {
                 again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
             }
         }
         for (id, earlier) in ids {
-            match self.machines(earlier.document, document, share_part(&earlier)) {
+            match self.machines(earlier.document, document, share_part(&earlier), others) {
                 Machines::Same(by) => {
                     let entry = again.entry(earlier.document).or_insert_with(|| self.again(earlier.document, name, by));
                     entry.parts += usize::from(id.part != "platform");
@@ -347,7 +373,7 @@ impl Ledger {
                     };
                     shared.duplicates.push(Duplicate {
                         severity: id.strength.0,
-                        confidence: confidence(id.fact, id.strength.1, machines_differ),
+                        confidence: confidence(id.fact, id.strength.1, &machines),
                         fact: id.fact.to_owned(),
                         id: id.text,
                         first,
@@ -404,10 +430,13 @@ impl Ledger {
     /// The same machine where at least as many of its ids are equal as differ: a board that was exchanged changes UUID and
     /// board serial number, and a copied UUID alone makes no machine. Where the UUID differs, and the two have no part in
     /// common either, equal serial numbers were copied, or given to all nodes of an enclosure.
-    fn machines(&mut self, first: u32, second: u32, share_part: bool) -> Machines {
+    ///
+    /// Where neither says which machine it is about, one may name the other. Whoever offers two machines can write that, and so
+    /// it counts only where the second has no part of a kind in `others` that the first shows too.
+    fn machines(&mut self, first: u32, second: u32, share_part: bool, others: u64) -> Machines {
+        let linked = self.are_linked(first, second);
         let found = |document: u32| self.documents.get(document as usize);
         let (Some(first), Some(second)) = (found(first), found(second)) else { return Machines::Unknown };
-        let links = first.link.zip(second.link);
         let (mut equal, mut differ) = (Vec::new(), Vec::new());
         for (index, pair) in first.machine.iter().zip(&second.machine).enumerate() {
             match pair {
@@ -418,11 +447,10 @@ impl Ledger {
         }
         match (equal.as_slice(), differ.as_slice()) {
             // Of nodes of one enclosure nothing but the enclosure may be known.
-            ([] | [CHASSIS], []) => match links {
-                Some((first, second)) if self.chains.are_joined(first, second) => {
-                    Machines::Same(vec![LINKED.to_owned()])
-                }
-                _ => Machines::Unknown,
+            ([] | [CHASSIS], []) => match linked {
+                true if first.kinds & others == 0 => Machines::Same(vec![LINKED.to_owned()]),
+                true => Machines::Linked,
+                false => Machines::Unknown,
             },
             (_, [UUID, ..]) if !share_part => Machines::Different,
             (equal, differ) if equal.len() >= differ.len() && !equal.is_empty() => {
@@ -430,6 +458,12 @@ impl Ledger {
             }
             _ => Machines::Different,
         }
+    }
+
+    /// Whether one of the two names the other, directly or through others.
+    fn are_linked(&mut self, first: u32, second: u32) -> bool {
+        let link = |document: u32| self.documents.get(document as usize)?.link;
+        link(first).zip(link(second)).is_some_and(|(first, second)| self.chains.are_joined(first, second))
     }
 
     fn name(&self, document: u32) -> String {
@@ -443,8 +477,12 @@ impl Ledger {
 
 /// Of documents that don't say which machine they are about it is only presumed that they are about two. A memory module's
 /// own id stays what it is: an image of an SPD never names a machine.
-fn confidence(fact: &str, confidence: Confidence, machines_differ: bool) -> Confidence {
-    if machines_differ || fact == "dimm.spd.module_id" { confidence } else { confidence.min(Confidence::Medium) }
+fn confidence(fact: &str, confidence: Confidence, machines: &Machines) -> Confidence {
+    match machines {
+        Machines::Different => confidence,
+        Machines::Unknown if fact == "dimm.spd.module_id" => confidence,
+        _ => confidence.min(Confidence::Medium),
+    }
 }
 
 fn strength(part: &Part, fact: &str) -> (Severity, Confidence) {
@@ -460,14 +498,50 @@ fn strength(part: &Part, fact: &str) -> (Severity, Confidence) {
     (Severity::High, if known { Confidence::Medium } else { Confidence::Low })
 }
 
-fn hash_of(part: &Part, fact: &'static str, text: &str) -> Hash {
-    let id = normalise_id(text);
-    if let Some((_, number)) = MODULE_SERIALS.iter().find(|(path, _)| *path == fact) {
-        let number = part.text(number).map(normalise_id).unwrap_or_default();
-        return hash(&["dimm.serial", &number, &id]);
-    }
+/// One hash of an id, or two where a person can read it in two ways.
+fn hashes_of(part: &Part, fact: &'static str, text: &str) -> Vec<Hash> {
+    let number = MODULE_SERIALS.iter().find(|(path, _)| *path == fact);
+    let number = number.map(|(_, number)| part.text(number).unwrap_or_default());
     let name = STRONG.iter().find(|(path, _)| *path == fact).map_or(fact, |(_, name)| name);
-    hash(&[name, &id])
+    let hash = |oh: char| {
+        let read = |text: &str| normalise_id(&text.chars().filter_map(|it| in_ascii(it, oh)).collect::<String>());
+        match number {
+            Some(number) => hash(&["dimm.serial", &read(number), &read(text)]),
+            None => hash(&[name, &read(text)]),
+        }
+    };
+    let is_plain = text.is_ascii() && number.is_none_or(str::is_ascii);
+    if is_plain { vec![hash('O')] } else { vec![hash('O'), hash('0')] }
+}
+
+/// What a person takes a character for; `None` of one that nobody sees. A serial number with a letter of another script is
+/// another one to a program and the same one on a label. `oh` is what a round letter is taken for.
+fn in_ascii(character: char, oh: char) -> Option<char> {
+    Some(match character {
+        _ if character.is_ascii() => character,
+        // Halfwidth and fullwidth forms, in the order of ASCII.
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0)?,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => return None,
+        'О' | 'о' | 'Ο' | 'ο' => oh,
+        'А' | 'а' | 'Α' => 'A',
+        'В' | 'Β' => 'B',
+        'С' | 'с' => 'C',
+        'Е' | 'е' | 'Ε' => 'E',
+        'Н' | 'Η' => 'H',
+        'І' | 'і' | 'Ι' => 'I',
+        'Ј' | 'ј' => 'J',
+        'К' | 'Κ' => 'K',
+        'М' | 'Μ' => 'M',
+        'Ν' => 'N',
+        'Р' | 'р' | 'Ρ' => 'P',
+        'Ѕ' | 'ѕ' => 'S',
+        'Т' | 'Τ' => 'T',
+        'Х' | 'х' | 'Χ' => 'X',
+        'У' | 'у' | 'Υ' => 'Y',
+        'Ζ' => 'Z',
+        'З' => '3',
+        _ => character,
+    })
 }
 
 /// Whether somebody assigned the address (IEEE 802, the second lowest bit of the first byte).
@@ -486,7 +560,7 @@ fn hash(words: &[&str]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{EvidenceBuilder, Origin};
+    use crate::evidence::EvidenceBuilder;
     use crate::rule::Signatures;
 
     /// A machine with one module and one drive.
@@ -580,11 +654,82 @@ mod tests {
         ledger.add("b", unnamed(&b, Some(&a)));
         let shared = ledger.add("c", unnamed(&c, Some(&b)));
         assert_eq!((shared.duplicates, shared.again[0].by.as_slice()), (Vec::new(), [LINKED.to_owned()].as_slice()));
+        // Nor does the link make one of two machines with one module in common. What nobody showed before is no other part.
+        let with = |serials: &[&str], own: &Digest, previous: Option<&Digest>| {
+            let mut out = EvidenceBuilder::new(Origin::Recorded);
+            for (index, serial) in serials.iter().enumerate() {
+                let path = if serial.starts_with("GPU") { "gpu.nvml.uuid" } else { "dimm.spd.module_id" };
+                let scope = path.split('.').next().unwrap();
+                out.part(scope, &format!("{scope}:{index}")).fact(path, *serial, "test");
+            }
+            let sighting = Sighting::of(&out.finish(), &Signatures::embedded().unwrap().tables);
+            sighting.of_document(own, previous)
+        };
+        const GPU: &str = "GPU-5c1d2e3f-9a8b-4c7d-8e6f-0123456789cd";
+        for (first, second, duplicates) in [
+            (&[ID, GPU][..], &[ID, GPU][..], 0),
+            (&[ID, GPU], &[ID], 0),
+            (&[ID], &[ID, GPU], 0),
+            (&[ID], &[ID, "80CE01231542B2BF09"], 1),
+            (&[ID, GPU], &["80CE01231542B2BF09", GPU], 1),
+        ] {
+            let mut ledger = Ledger::default();
+            ledger.add("a", with(first, &a, None));
+            let shared = ledger.add("b", with(second, &b, Some(&a)));
+            assert_eq!((shared.duplicates.len(), shared.again.len()), (duplicates, 1 - duplicates), "{second:?}");
+            assert!(shared.duplicates.iter().all(|duplicate| !duplicate.is_certain()));
+            // The part that came new belongs to the chain from then on.
+            assert_eq!(ledger.add("c", with(second, &c, Some(&b))).duplicates, [], "{second:?}");
+        }
         // Who clones a module can't talk himself out: a machine that says that it is another one is another one.
         let mut ledger = Ledger::default();
         ledger.add("a", machine("4c4c4544-0042-3510-8056-b7c04f4a3733", "WM23AS001234", ID).of_document(&a, None));
         let clone = machine(OTHER, "WM23AS001235", ID).of_document(&b, Some(&a));
         assert!(ledger.add("clone", clone).duplicates[0].is_certain());
+    }
+
+    #[test]
+    fn a_uuid_that_was_removed_hides_the_serial_number_of_a_printout_only() {
+        let gpus = |origin, uuid: &str| {
+            let mut out = EvidenceBuilder::new(origin);
+            for (id, uuid, serial) in [
+                ("gpu:0", uuid, "1654923009876"),
+                ("gpu:1", "GPU-5c1d2e3f-9a8b-4c7d-8e6f-0123456789cd", "1654923009877"),
+            ] {
+                let mut part = out.part("gpu", id);
+                part.fact("gpu.nvml.uuid", uuid, "test").fact("gpu.nvml.serial", serial, "test");
+            }
+            let sighting = Sighting::of(&out.finish(), &Signatures::embedded().unwrap().tables);
+            sighting.ids.iter().filter(|id| id.fact == GPU_SERIAL).map(|id| id.part.clone()).collect::<Vec<_>>()
+        };
+        const ZEROS: &str = "GPU-00000000-0000-0000-0000-000000000000";
+        assert_eq!(gpus(Origin::Imported, ZEROS), ["gpu:1"]);
+        for origin in [Origin::Live, Origin::Recorded, Origin::Simulated] {
+            assert_eq!(gpus(origin, ZEROS), ["gpu:0", "gpu:1"]);
+        }
+    }
+
+    #[test]
+    fn an_id_that_only_looks_like_another_is_found_with_it() {
+        const UUID: &str = "4c4c4544-0042-3510-8056-b7c04f4a3733";
+        const OTHER: &str = "4c4c4544-0042-3510-8056-b7c04f4a3734";
+        const MODULE: &str = "80CE01231542B2BF00";
+        // Fullwidth and Cyrillic, Greek, one that nobody sees; and another number.
+        for (like, found) in [
+            ("80CE01231542B2BF0\u{ff10}", 1),
+            ("80\u{421}E01231542B2BF0\u{41e}", 1),
+            ("80CE\u{39f}1231542\u{392}2BF00", 1),
+            ("80CE01231542B2BF0\u{200b}0", 1),
+            ("80CE01231542B2BF0\u{ff11}", 0),
+        ] {
+            for (first, second) in [(MODULE, like), (like, MODULE)] {
+                let mut ledger = Ledger::default();
+                ledger.add("first", machine(UUID, "WM23AS001234", first));
+                let shared = ledger.add("second", machine(OTHER, "WM23AS001235", second));
+                let modules = shared.duplicates.iter().filter(|it| it.fact == "dimm.spd.module_id");
+                assert_eq!(modules.count(), found, "{first} {second}");
+            }
+        }
     }
 
     #[test]

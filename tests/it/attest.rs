@@ -24,8 +24,8 @@ use yanji::attest::statement::{
 };
 use yanji::attest::trust::{OWN_KEY_NAME, TrustedKeys};
 use yanji::attest::verify::{
-    Batch, EvidenceItems, EvidenceSource, Expectations, FailureClass, MAX_KEPT_BYTES, Rederived, Report, Verified,
-    verify,
+    Batch, EvidenceItems, EvidenceSource, Expectations, Failure, FailureClass, MAX_KEPT_BYTES, Rederived, Report,
+    Verified, verify,
 };
 use yanji::attest::write::{self, WriteError};
 use yanji::attest::{Digest, strict_json};
@@ -141,7 +141,7 @@ fn check(id: &str, outcome: Outcome) -> Check {
 }
 
 /// A re-evaluation that comes to what was signed.
-fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, String> {
+fn agree(statement: &Statement, _: &EvidenceItems<'_>) -> Result<Rederived, Failure> {
     Ok(Rederived {
         checks: statement.predicate.checks.clone(),
         verdict: statement.predicate.verdict.clone(),
@@ -509,7 +509,7 @@ fn containers_are_reproducible_and_other_tools_read_them() {
 #[test]
 fn a_verdict_that_the_evidence_contradicts_fails() {
     let signed = Signed::new(small_items());
-    let with = |rederived: &dyn Fn(&Statement) -> Result<Rederived, String>| {
+    let with = |rederived: &dyn Fn(&Statement) -> Result<Rederived, Failure>| {
         verify(&signed.envelope, Some(&signed.tar[..]), &signed.expectations, &mut |statement, _| rederived(statement))
     };
     let agreed = |statement: &Statement| agree(statement, &EvidenceItems::default());
@@ -546,11 +546,26 @@ fn a_verdict_that_the_evidence_contradicts_fails() {
         Ok(rederived)
     });
     assert_class(&reordered, FailureClass::VerdictMismatch);
-    let spliced =
-        with(&|statement| Ok(Rederived { identity: Some(json!({"system": {"serial": "S2"}})), ..agreed(statement)? }));
+    let spliced = with(&|statement| {
+        let identity = Some(json!({"system": {"serial": "S2"}, "cpus": []}));
+        Ok(Rederived { identity, ..agreed(statement)? })
+    });
     assert_class(&spliced, FailureClass::VerdictMismatch);
-    assert_eq!(spliced.failures[0].what, "identity");
-    assert_class(&with(&|_| Err("the capture is damaged".to_owned())), FailureClass::VerdictMismatch);
+    let Failure { what, expected, observed, .. } = &spliced.failures[0];
+    assert_eq!((&**what, &**expected, &**observed), ("identity /system/serial", "\"S2\"", "\"S1\""));
+    let damaged = || Failure::new(FailureClass::Evidence, "host.tar.zst", "a recorded machine", "its index is damaged");
+    let report = with(&|_| Err(damaged()));
+    assert_class(&report, FailureClass::Evidence);
+    assert_eq!(report.failures, [damaged()]);
+
+    // More than is listed is counted.
+    let many = with(&|statement| {
+        let checks = (0..30).map(|number| check(&format!("cpu.{number}"), Outcome::Clear)).collect();
+        Ok(Rederived { checks, same_signatures: false, ..agreed(statement)? })
+    });
+    let last = many.differences.last().unwrap();
+    assert_eq!((&*last.what, &*last.signed), ("12 more differences", "2 checks in all"));
+    assert_eq!(last.now, "30 checks in all");
 
     let boast = signed.with(|statement| statement.predicate.verdict.assurance = Assurance::L2);
     assert_class(&signed.verify(&boast, &signed.tar), FailureClass::VerdictMismatch);

@@ -178,8 +178,18 @@ fn a_part_in_two_reports_is_named_with_both() {
         report["shared"]["duplicates"][0]["first"],
         serde_json::json!({"document": "first", "part": "dimm:P1-DIMMH1"})
     );
+    let open = &report["indeterminate"][0];
+    let serial = report["shared"]["duplicates"][0]["id"].as_str().unwrap();
+    assert_eq!((&open["class"], &open["expected"]), (&"E_DUPLICATE".into(), &"in one machine only".into()), "{open}");
+    assert_eq!(open["what"], format!("dimm.smbios.serial {serial} of dimm:P1-DIMMC1"));
+    assert_eq!(open["observed"], "in dimm:P1-DIMMH1 of first too");
     let reasons = report["judgement"]["reasons"].to_string();
-    assert!(reasons.contains("E_DUPLICATE: dimm.smbios.serial of dimm:P1-DIMMC1 needs a person"), "{reasons}");
+    assert!(reasons.contains("of dimm:P1-DIMMC1 is in dimm:P1-DIMMH1 of first too, not in one"), "{reasons}");
+    assert_eq!(json["totals"]["duplicates"], 1);
+    assert!(ran.stdout.contains("valid    undecided L1  E_DUPLICATE  module\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 with a part of an earlier one"), "{}", ran.stdout);
+    let csv = verify(&["first", "module", "--format", "csv"]).exits(3).stdout;
+    assert!(csv.lines().nth(2).unwrap().starts_with("module,true,E_DUPLICATE,undecided,"), "{csv}");
 }
 
 #[test]

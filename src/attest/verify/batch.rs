@@ -5,7 +5,8 @@ use std::collections::hash_map::Entry;
 use std::io::Read;
 
 use super::{
-    EvidenceItems, Expectations, FailureClass, MAX_LISTED, Rederived, Report, Signed, challenge, verify_and_sight,
+    EvidenceItems, Expectations, Failure, FailureClass, MAX_LISTED, Rederived, Report, Signed, challenge,
+    verify_and_sight,
 };
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
@@ -37,7 +38,7 @@ impl Verified {
         signed: impl Into<Signed<'a>>,
         evidence: Option<impl Read>,
         expectations: &Expectations,
-        rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+        rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, Failure>,
     ) -> Self {
         let (mut report, sighting) = verify_and_sight(signed.into(), evidence, expectations, rederive);
         for item in report.statement.iter_mut().flat_map(|statement| &mut statement.predicate.evidence) {

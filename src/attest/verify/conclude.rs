@@ -8,7 +8,7 @@ use super::{
 use crate::attest::certificate::Certificate;
 use crate::attest::document::Document;
 use crate::attest::policy::{Minimum, TrustPolicy};
-use crate::attest::statement::{Assurance, ChallengeSource, Statement};
+use crate::attest::statement::{Assurance, ChallengeSource, LoadedLibrary, Statement};
 use crate::attest::tpm::KeyBinding;
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
@@ -254,6 +254,11 @@ pub(super) fn conclude(
     timestamps.iter().for_each(|sentence| not_proven(sentence));
     if !image_proven {
         not_proven("that the tool and the system which made it were unmodified: the tool described itself");
+    }
+    if predicate.tool.loaded_libs.iter().any(|library| library.path == LoadedLibrary::LIST) {
+        not_proven(
+            "that nobody put a library in front of those of the system: the tool could not list what it had loaded",
+        );
     }
     if predicate.previous.is_some() {
         not_proven("what became of the unit since the earlier report that it names: the two were not compared");

@@ -8,7 +8,8 @@
 //!    signers are those whom the trust policy wants;
 //! 3. `E_TIME`: timestamps over the signatures are valid, and none is older than the session says that it is;
 //! 4. `E_REPLAY`, `E_STALE`: the challenge that was issued, answered for the first time, and not too long ago;
-//! 5. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement;
+//! 5. `E_EVIDENCE`: every item against its digest, nothing missing, nothing added, no contradiction in the statement; the recorded
+//!    machine can be unpacked, and the chain of the burn-in's records is unbroken and that of this session and boot;
 //! 6. `E_DEVICE_CHAIN`, `E_NONCE`, `E_IDENTITY_CONFLICT`: what devices signed of themselves;
 //! 7. `E_TPM_…`, `E_IMAGE_UNKNOWN`: what a TPM signed;
 //! 8. `E_VERDICT_MISMATCH`: checks and verdict follow from the evidence;
@@ -120,7 +121,7 @@ impl Expectations {
 }
 
 /// Verifies one report. `evidence` is its `evidence.tar`, if there is one; `rederive` runs collectors, rules and policy
-/// again on checked evidence, and its error says why that is not possible.
+/// again on checked evidence, and its error is why that is not possible.
 ///
 /// Takes memory for the envelope and for the evidence items that are kept ([`MAX_KEPT_BYTES`]), never for the whole of
 /// `evidence`.
@@ -128,7 +129,7 @@ pub fn verify<'a>(
     signed: impl Into<Signed<'a>>,
     evidence: Option<impl Read>,
     expectations: &Expectations,
-    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, Failure>,
 ) -> Report {
     verify_and_sight(signed.into(), evidence, expectations, rederive).0
 }
@@ -192,7 +193,7 @@ fn verify_and_sight(
     signed: Signed<'_>,
     evidence: Option<impl Read>,
     expectations: &Expectations,
-    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, Failure>,
 ) -> (Report, Option<Sighting>) {
     let (mut report, mut sighting) = (Report::empty(), None);
     let Some((document, signers)) = introduce(signed, expectations, &mut report) else { return (report, None) };

@@ -10,7 +10,6 @@ use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, S
 use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
 use crate::policy::{Judgement, Verdict};
-use crate::rule::Severity;
 
 /// A trusted key that signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -115,28 +114,18 @@ impl Report {
     }
 
     /// What to make of the report, now that it was compared with others: nothing of one that is not valid, and no acceptance
-    /// of one about which something is open. A duplicate at least as severe as `suspect` needs a person to look.
-    pub fn judge(&self, judgement: Option<Judgement>, suspect: Severity) -> Option<Judgement> {
+    /// of one about which something is open.
+    pub fn judge(&self, judgement: Option<Judgement>) -> Option<Judgement> {
         let mut judgement = judgement.filter(|_| self.is_valid())?;
         let mut open = Vec::new();
-        // Another version of the tool may read them otherwise; whose report this is, is open until then.
+        // Another version of the tool or of the signatures may read them otherwise; whose report this is, is open until then.
         for what in ["identity", "subjects"] {
-            if self.differences.iter().any(|difference| difference.what == what) {
-                open.push(format!("{what}: what is signed is not what this version reads"));
+            if self.differences.iter().any(|difference| difference.what.split(' ').next() == Some(what)) {
+                open.push(format!("{what}: what is signed is not what this version and these signatures read"));
             }
         }
         for Failure { class, what, expected, observed } in &self.indeterminate {
             open.push(format!("{class}: {what} is {observed}, not {expected}"));
-        }
-        for duplicate in self.shared.duplicates.iter().filter(|duplicate| duplicate.severity >= suspect) {
-            open.push(format!(
-                "{}: {} of {} needs a person to look: {} in {} has it too",
-                FailureClass::Duplicate,
-                duplicate.fact,
-                duplicate.second.part,
-                duplicate.first.part,
-                duplicate.first.document
-            ));
         }
         if !open.is_empty() && judgement.verdict == Verdict::Accepted {
             judgement.verdict = Verdict::Undecided;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::{Difference, EvidenceItems, FailureClass, MAX_LISTED, Report, shorten};
+use super::{Difference, EvidenceItems, Failure, FailureClass, MAX_LISTED, Report, shorten};
 use crate::attest::statement::{Assurance, Database, SignedVerdict, Statement, Subject};
 use crate::evidence::Evidence;
+use crate::inspection::TOOL_VERSION;
 use crate::ledger::Sighting;
 use crate::rule::Check;
 
@@ -41,17 +43,10 @@ pub struct Rederived {
 pub(super) fn rederive(
     statement: &Statement,
     items: &EvidenceItems<'_>,
-    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, String>,
+    rederive: &mut dyn FnMut(&Statement, &EvidenceItems<'_>) -> Result<Rederived, Failure>,
     report: &mut Report,
 ) -> Option<Rederived> {
-    match rederive(statement, items) {
-        Ok(rederived) => Some(rederived),
-        Err(why) => {
-            let expected = "evidence from which the checks can be derived again";
-            report.fail(FailureClass::VerdictMismatch, "evidence", expected, &why);
-            None
-        }
-    }
+    rederive(statement, items).map_err(|failure| report.failures.push(failure)).ok()
 }
 
 /// Compares what was derived again with what was signed.
@@ -73,19 +68,17 @@ pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut R
         report.fail(FailureClass::VerdictMismatch, &what, &now.version, &named.version);
     }
     let mut differences = Vec::new();
-    if let Some(identity) = rederived.identity.as_ref().filter(|identity| **identity != signed.identity) {
-        differences.push(Difference {
-            what: "identity".to_owned(),
-            signed: signed.identity.to_string(),
-            now: identity.to_string(),
-        });
+    let identity = rederived.identity.as_ref();
+    if let Some(identity) = identity.and_then(|now| first_difference("", Some(&signed.identity), Some(now))) {
+        // No table of the signature set has a part in it.
+        if rederived.same_signatures || signed.tool.version != TOOL_VERSION {
+            differences.push(identity);
+        } else {
+            report.fail(FailureClass::VerdictMismatch, &identity.what, &identity.now, &identity.signed);
+        }
     }
-    if let Some(subjects) = rederived.subjects.as_ref().filter(|subjects| !statement.part_subjects().eq(*subjects)) {
-        differences.push(Difference {
-            what: "subjects".to_owned(),
-            signed: names(statement.part_subjects()),
-            now: names(subjects.iter()),
-        });
+    if let Some(subjects) = &rederived.subjects {
+        differences.extend(compare_subjects(&statement.part_subjects().collect::<Vec<_>>(), subjects));
     }
     if signed.verdict != rederived.verdict {
         differences.push(Difference {
@@ -109,14 +102,49 @@ pub(super) fn check(statement: &Statement, rederived: &Rederived, report: &mut R
         }
         if left_out > 0 {
             let what = format!("{left_out} more differences");
-            differences.push(Difference { what, signed: String::new(), now: String::new() });
+            let count = |checks: &[Check]| format!("{} checks in all", checks.len());
+            differences.push(Difference { what, signed: count(&signed.checks), now: count(&rederived.checks) });
         }
         report.differences = differences;
     }
 }
 
-fn names<'a>(subjects: impl Iterator<Item = &'a Subject>) -> String {
-    json(&subjects.map(|subject| subject.name.as_str()).collect::<Vec<_>>())
+/// Where two identities differ first, by a JSON pointer (RFC 6901), and what each has there.
+fn first_difference(pointer: &str, signed: Option<&Json>, now: Option<&Json>) -> Option<Difference> {
+    if signed == now {
+        return None;
+    }
+    let at = |name: &str| format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let inside = match (signed, now) {
+        (Some(Json::Object(signed)), Some(Json::Object(now))) => {
+            let mut names = signed.keys().chain(now.keys());
+            names.find_map(|name| first_difference(&at(name), signed.get(name), now.get(name)))
+        }
+        (Some(Json::Array(signed)), Some(Json::Array(now))) => {
+            let mut places = 0..signed.len().max(now.len());
+            places.find_map(|index| first_difference(&at(&index.to_string()), signed.get(index), now.get(index)))
+        }
+        _ => None,
+    };
+    let text = |value: Option<&Json>| value.map_or_else(|| "nothing".to_owned(), Json::to_string);
+    inside.or_else(|| Some(Difference { what: format!("identity {pointer}"), signed: text(signed), now: text(now) }))
+}
+
+/// The first subject that only one side has, or that is at another place.
+fn compare_subjects(signed: &[&Subject], now: &[Subject]) -> Option<Difference> {
+    let text = |it: &Subject| format!("{}, {}", it.name, it.digest.sha256);
+    let none = || "no such subject".to_owned();
+    let place = (0..signed.len().max(now.len())).find(|place| signed.get(*place).copied() != now.get(*place))?;
+    let (rest_signed, rest_now) = (signed.get(place..).unwrap_or_default(), now.get(place..).unwrap_or_default());
+    let (signed, now) = match (rest_signed, rest_now) {
+        (signed, [missing, ..]) if !signed.contains(&missing) => (none(), text(missing)),
+        ([added, ..], now) if !now.contains(added) => (text(added), none()),
+        (signed, now) => {
+            let at = |it: Option<&Subject>| it.map_or_else(none, |it| format!("{} at place {}", text(it), place + 1));
+            (at(signed.first().copied()), at(now.first()))
+        }
+    };
+    Some(Difference { what: "subjects".to_owned(), signed, now })
 }
 
 /// The checks that differ, in the order of the signed ones. Equal ones in another order differ as a whole.

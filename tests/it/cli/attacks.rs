@@ -11,7 +11,7 @@
 //! | a report that was taken back | `E_REVOKED` (4) | `cli::custody::a_report_that_its_signer_took_back_is_no_report_to_any_command` |
 //! | the same, with signatures left out, added or in another order | `E_REVOKED` (4) | `cli::custody::a_withdrawal_holds_whatever_becomes_of_the_signatures` |
 //! | replay: an old report, or a second one, for a challenge | `E_REPLAY` (4) | [`a_replayed_report_does_not_answer_a_new_challenge`], [`a_challenge_has_one_answer`] |
-//! | another machine's evidence spliced in | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
+//! | another machine's evidence spliced in | `E_EVIDENCE` (4) | `cli::reports::evidence_of_another_report_is_refused`, `cli::certify::a_burn_in_of_another_machine_does_not_count_for_this_one` |
 //! | another GPU's evidence spliced in, or one GPU signs for another | `E_NONCE` (4) | `cli::device_attacks::attack_evidence_of_another_session_spliced_in`, `cli::device_attacks::attack_one_gpu_signs_for_another` |
 //! | a relayed genuine GPU | `E_NONCE`, `E_IDENTITY_CONFLICT` (4) | `cli::device_attacks::attack_a_relayed_genuine_gpu`, `cli::device_attacks::attack_the_end_is_signed_by_another_chip` |
 //! | the same, asked live with the right nonce | undecided, `E_IDENTITY_CONFLICT` (3) | `cli::device_attacks::attack_a_gpu_of_another_board_that_signs_through_a_relay` |
@@ -22,7 +22,7 @@
 //! | a virtual driver signed as live | `E_VERDICT_MISMATCH` (4) | `cli::certify::a_virtual_driver_cannot_be_signed_as_live` |
 //! | cloned serial numbers | `E_DUPLICATE` (4), a serial number alone (3) | `duplicates::a_part_in_two_reports_is_named_with_both` |
 //! | one chip as two GPUs, or in two machines; one TPM in two machines | `E_DUPLICATE` (4) | `cli::device_attacks::attack_one_chip_as_two_gpus`, `cli::device_attacks::attack_one_chip_in_two_machines`, `duplicates::one_tpm_or_one_challenge_in_two_machines` |
-//! | a short burn-in with a long claim | `E_VERDICT_MISMATCH` (4) | [`a_short_burn_in_with_a_long_claim`] |
+//! | a short burn-in with a long claim, or edited records | `E_VERDICT_MISMATCH`, `E_EVIDENCE` (4) | [`a_short_burn_in_with_a_long_claim`] |
 //! | the same, with a TPM that its holder commands | `E_TPM_CLOCK`, `E_TPM_NONCE` (4) | `cli::tpm::a_software_tpm_is_asked_and_believed_as_far_as_it_goes`, `tpm::a_short_burn_in_with_a_long_claim`, `tpm::the_clock_that_its_owner_set_forward_does_not_count` |
 //! | a software TPM passed off as hardware | L0, or `E_TPM_KEY` (4) | `cli::tpm::a_secret_that_only_the_tpm_can_read_ties_its_key_to_its_vendors_certificate`, `tpm::a_software_tpm_passed_off_as_hardware` |
 //! | quotes replayed, swapped, edited, of another key or boot | `E_TPM_…` (4) | `tpm::quotes_that_were_replayed_swapped_edited_or_are_anothers`, `tpm::a_tpm_that_was_reset_between_its_quotes` |
@@ -35,7 +35,7 @@
 //! | a signature set named twice, or under another version | `E_EVIDENCE`, `E_VERDICT_MISMATCH` (4) | [`a_signature_set_under_two_names`] |
 //! | a policy older than one seen | `E_POLICY` (4) | [`a_policy_older_than_one_seen`] |
 //! | a subject list that omits a part of the evidence | `E_VERDICT_MISMATCH` (4) | [`a_subject_list_that_omits_a_part`] |
-//! | the same, under another version of the tool | undecided (3) | [`a_subject_list_of_another_version`] |
+//! | the same, under another version of the tool or of the signatures | undecided (3) | [`a_subject_list_of_another_version`] |
 //! | a key under which anybody can sign | refused where it is read (2) | `cli::trust::a_key_under_which_anybody_can_sign_is_refused` |
 //! | serial numbers that look like others | `W_LOOKALIKE` (3) | [`a_serial_number_that_only_looks_like_another`] |
 //! | a tar with two entries of one name | `E_EVIDENCE` (4) | [`a_tar_with_two_entries_of_one_name`], `attest::the_container_has_plain_sorted_files_only` |
@@ -50,7 +50,7 @@ use yanji::attest::challenge::Issued;
 use yanji::attest::envelope::Envelope;
 use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
-use yanji::attest::statement::{Statement, part_subject, session_id, subject};
+use yanji::attest::statement::{LoadedLibrary, Statement, Subject, part_subject, session_id, subject, unit_subject};
 
 use super::certify::TINY_PROFILE;
 use super::{Place, Ran};
@@ -314,31 +314,58 @@ fn a_short_burn_in_with_a_long_claim() {
     // The claim alone.
     place.resign("report", |statement| statement.predicate.burnin.as_mut().unwrap().profile = "24h".to_owned());
     let failure = assert_refused(&place, &verify, "E_VERDICT_MISMATCH");
-    assert!(failure["observed"].as_str().unwrap().contains("tiny"), "{failure}");
+    assert_eq!((&failure["expected"], &failure["observed"]), (&"tiny".into(), &"24h".into()), "{failure}");
 
-    // The records say 24 hours as well: their chain does not hold any more.
+    // What belongs to the records, each alone.
+    let changes: [(&str, fn(&mut Statement)); 5] = [
+        ("session.chainHead", |it| it.predicate.session.chain_head = Some(Digest::of(b"x"))),
+        ("session.bootId", |it| it.predicate.session.boot_id = Some("1b4e28ba-2fa1-11d2-883f-0016d3cca427".to_owned())),
+        ("burnin.records.sha256", |it| it.predicate.burnin.as_mut().unwrap().records.sha256 = Digest::of(b"x")),
+        ("burnin.records.count", |it| it.predicate.burnin.as_mut().unwrap().records.count += 1),
+        ("burnin.records.sha256", |it| it.predicate.burnin = None),
+    ];
+    for (what, change) in changes {
+        place.resign("report", |statement| {
+            *statement = genuine.clone();
+            change(statement);
+        });
+        let failure = assert_refused(&place, &verify, "E_EVIDENCE");
+        assert_eq!(failure["what"], what, "{failure}");
+        assert!(!failure.to_string().contains("Some("), "{failure}");
+    }
+
+    // The records say 24 hours as well: their chain does not hold any more. And a machine that cannot be unpacked.
     let bytes: u64 = genuine.predicate.evidence.iter().map(|item| item.bytes).sum();
     let tar = fs::read(place.path("report/evidence.tar")).unwrap();
-    let container = evidence_tar::read(&tar[..], bytes, |_, _| true).unwrap();
-    let items = container.items.into_iter().map(|found| {
-        let mut content = found.content.unwrap();
-        if found.id == yanji::attest::RECORDS_ITEM {
-            let text = String::from_utf8(content).unwrap();
-            let long = text.replacen("\"duration_seconds\":2", "\"duration_seconds\":86400", 1);
-            assert_ne!(text, long);
-            content = long.into_bytes();
-        }
-        Item { id: found.id, media_type: "application/octet-stream".to_owned(), content: Content::Bytes(content) }
-    });
-    let mut tar = Vec::new();
-    let written = evidence_tar::write(items.collect(), &mut tar).unwrap();
-    let records = written.items.iter().find(|item| item.id == yanji::attest::RECORDS_ITEM).unwrap().sha256;
-    fs::write(place.path("report/evidence.tar"), tar).unwrap();
-    place.resign("report", |statement| {
-        statement.set_evidence(written);
-        statement.predicate.burnin.as_mut().unwrap().records.sha256 = records;
-    });
-    assert_refused(&place, &verify, "E_VERDICT_MISMATCH");
+    let longer = |content: Vec<u8>| {
+        let text = String::from_utf8(content).unwrap();
+        let long = text.replacen("\"duration_seconds\":2", "\"duration_seconds\":86400", 1);
+        assert_ne!(text, long);
+        long.into_bytes()
+    };
+    let edits: [(&str, &dyn Fn(Vec<u8>) -> Vec<u8>); 3] = [
+        (yanji::attest::RECORDS_ITEM, &longer),
+        (yanji::attest::RECORDS_ITEM, &|_| Vec::new()),
+        (yanji::attest::HOST_ITEM, &|content| content[..content.len() / 2].to_vec()),
+    ];
+    for (id, edit) in edits {
+        let container = evidence_tar::read(&tar[..], bytes, |_, _| true).unwrap();
+        let items = container.items.into_iter().map(|found| {
+            let content = found.content.unwrap();
+            let content = Content::Bytes(if found.id == id { edit(content) } else { content });
+            Item { id: found.id, media_type: "application/octet-stream".to_owned(), content }
+        });
+        let mut tar = Vec::new();
+        let written = evidence_tar::write(items.collect(), &mut tar).unwrap();
+        let records = written.items.iter().find(|item| item.id == yanji::attest::RECORDS_ITEM).unwrap().sha256;
+        fs::write(place.path("report/evidence.tar"), tar).unwrap();
+        place.resign("report", |statement| {
+            *statement = genuine.clone();
+            statement.set_evidence(written);
+            statement.predicate.burnin.as_mut().unwrap().records.sha256 = records;
+        });
+        assert_eq!(assert_refused(&place, &verify, "E_EVIDENCE")["what"], id);
+    }
 }
 
 #[test]
@@ -375,6 +402,16 @@ fn a_library_that_was_preloaded() {
     let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
     assert_eq!(json["reports"][0]["indeterminate"], Json::Array(vec![]), "{json:#}");
     assert!(place.predicate("honest")["tool"]["loadedLibs"].to_string().contains("libc.so"));
+    // A tool that could not look says so, and nobody takes that for a look.
+    let unread = "that nobody put a library in front of those of the system";
+    assert!(!json["reports"][0]["notProven"].to_string().contains(unread), "{json:#}");
+    place.resign("honest", |statement| {
+        let libraries = &mut statement.predicate.tool.loaded_libs;
+        libraries.truncate(1);
+        (libraries[0].path, libraries[0].sha256) = (LoadedLibrary::LIST.to_owned(), None);
+    });
+    let json = place.run(["verify", "honest", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    assert!(json["reports"][0]["notProven"].to_string().contains(unread), "{json:#}");
 }
 
 /// Makes the seller's rules blind for the module without a serial number.
@@ -480,21 +517,24 @@ fn a_subject_list_that_omits_a_part() {
     let parts: Vec<usize> =
         (0..genuine.subject.len()).filter(|index| genuine.subject[*index].name.starts_with("hwid:")).collect();
     assert!(parts.len() > 4);
+    let text = |subject: &Subject| format!("{}, {}", subject.name, subject.digest.sha256);
     for at in [parts[0], parts[parts.len() / 2], parts[parts.len() - 1]] {
         place.resign("report", |statement| {
             *statement = genuine.clone();
             statement.subject.remove(at);
         });
         let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
-        assert!(failure["observed"].as_str().unwrap().contains("subjects are not the parts"), "{failure}");
+        assert_eq!((&failure["what"], &failure["observed"]), (&"subjects".into(), &"no such subject".into()));
+        assert_eq!(failure["expected"], text(&genuine.subject[at]), "{failure}");
     }
     // Nor may there be one of something that nobody looked at.
+    let better = subject("a better machine", Digest::of(b"x"));
     place.resign("report", |statement| {
         *statement = genuine.clone();
-        statement.subject.push(subject("a better machine", Digest::of(b"x")));
+        statement.subject.push(better.clone());
     });
     let failure = assert_refused(&place, &["report", "--key", "seller.pem.pub"], "E_VERDICT_MISMATCH");
-    assert!(failure["observed"].as_str().unwrap().contains("subjects are not the parts"), "{failure}");
+    assert_eq!((&failure["expected"], &failure["observed"]), (&"no such subject".into(), &text(&better).into()));
 }
 
 #[test]
@@ -520,8 +560,30 @@ fn a_subject_list_of_another_version() {
         });
         let differences = differences();
         assert_eq!(differences[0]["what"], "subjects", "{differences:?}");
-        assert!(differences[0]["now"].as_str().unwrap().contains("hwid:"), "{differences:?}");
+        assert!(differences[0].to_string().contains("no such subject"), "{differences:?}");
     }
+
+    // Signatures that came later know another filler: what nobody forged is open until somebody looks.
+    place.resign("report", |statement| *statement = genuine.clone());
+    let blank = place.signatures().join("parts/blank-identities.toml");
+    let known = fs::read_to_string(&blank).unwrap();
+    let serial = &RecordedMachine::server().chassis_serial;
+    fs::write(&blank, known.replacen("values = [", &format!("values = [\n  {serial:?},"), 1)).unwrap();
+    let newer = ["report", "--key", "seller.pem.pub", "--signatures", "signatures", "--format", "json"];
+    let json = place.run(["verify"].iter().chain(&newer)).exits(3).json();
+    let report = &json["reports"][0];
+    assert_eq!((&report["valid"], &report["differences"][0]["what"]), (&true.into(), &"subjects".into()), "{report:#}");
+    assert!(report["differences"][0]["signed"].as_str().unwrap().starts_with("hwid:chassis-serial:"), "{report:#}");
+    assert!(report["judgement"]["reasons"].to_string().contains("subjects: what is signed is not"), "{report:#}");
+    // The same version reads the same identity, whatever the signatures are.
+    place.resign("report", |statement| statement.predicate.identity["system"][0]["smbios.system_serial"] = "S1".into());
+    place.resign("report", |statement| {
+        let unit = unit_subject(&statement.predicate.identity).unwrap();
+        statement.subject[0] = unit;
+    });
+    let failure = assert_refused(&place, &newer[..5], "E_VERDICT_MISMATCH");
+    assert_eq!(failure["what"], "identity /system/0/smbios.system_serial");
+    assert_eq!(failure["observed"], "\"S1\"");
 }
 
 #[test]

@@ -210,6 +210,31 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
     accept(&place, "theirs", "theirs.json", &[]).exits(4);
     fs::write(place.path("nonsense.json"), "{\"evidence\":{},\"evidence\":{}}").unwrap();
     accept(&place, "nonsense.json", "nonsense-receipt.json", &[]).exits(2);
+
+    // Where no SMBIOS table can be read, the kernel's copy of it says which system it is.
+    let tableless = |machine: &RecordedMachine| machine.clone().remove("/sys/firmware/dmi");
+    let other = server.clone().with(|machine| machine.serial = "S483921X3A09876".to_owned());
+    for (machine, name, exchanged) in [(&server, "copy", false), (&other, "other-copy", true)] {
+        let machine = tableless(machine);
+        inspect(&place, &machine, "copy.json");
+        let ran = accept(&place, "copy.json", &format!("{name}-receipt.json"), &["--accept-differences"]).exits(0);
+        let told = ran.stdout.contains("dmi.system_serial: was S483921X3A01234, is S483921X3A09876");
+        assert_eq!(told, exchanged, "{}", ran.stdout);
+        assert!(!ran.stdout.contains("the same system"), "{}", ran.stdout);
+        certify(&place, &machine, "seller", name, &[]);
+    }
+    let csv = place.run(["verify", "copy", "other-copy", "--key", "seller.pem.pub", "--format", "csv"]);
+    assert!(csv.stdout.contains(",S483921X3A01234,") && csv.stdout.contains(",S483921X3A09876,"), "{}", csv.stdout);
+    let unit = |name: &str| {
+        let statement: Json =
+            serde_json::from_slice(&envelope(&place, &format!("{name}/report.dsse.json")).payload).unwrap();
+        statement["subject"][0]["digest"]["sha256"].clone()
+    };
+    assert_ne!(unit("copy"), unit("other-copy"));
+    // And where there is none either, that is said.
+    inspect(&place, &tableless(&server).remove("/sys/class/dmi"), "nobody.json");
+    let ran = accept(&place, "nobody.json", "nobody-receipt.json", &["--accept-differences"]).exits(0);
+    assert!(ran.stdout.contains("NOT proven: that it is the same system"), "{}", ran.stdout);
 }
 
 #[test]
