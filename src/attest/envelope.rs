@@ -7,7 +7,8 @@
 //! - `keyid` must be there (the specification lets it be absent; in-toto's own verifier needs it too);
 //! - base64 may be standard or URL-safe, padded or not, but one envelope uses one alphabet throughout, and unused
 //!   trailing bits are zero;
-//! - unknown fields are ignored, as the specification demands; nothing reads them.
+//! - unknown fields are ignored, as the specification demands; nothing reads them;
+//! - signatures of other kinds than Ed25519, or by keys with another kind of id, are kept unchecked.
 //!
 //! What is left: white space between JSON tokens, and an envelope with exactly one character that tells the alphabets
 //! apart (`+` or `/`) reads the same when that one becomes its URL-safe twin. Both decode to the same signed bytes and
@@ -64,9 +65,6 @@ pub enum EnvelopeError {
     /// Nobody signed, or too many.
     #[error("the envelope has {0} signatures; 1 to {MAX_SIGNATURES} are accepted")]
     Signatures(usize),
-    /// A key id that is not a SHA-256 digest.
-    #[error("the key id {0:?} is not 64 lower-case hexadecimal digits")]
-    KeyId(String),
 }
 
 /// Why a signature was not added.
@@ -89,6 +87,15 @@ pub struct Signature {
     pub bytes: [u8; SIGNATURE_BYTES],
 }
 
+/// A signature that is none of Ed25519, or whose key has an id of another kind. DSSE lets everybody sign as they like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignSignature {
+    /// As it stands there.
+    pub keyid: String,
+    /// As it stands there, decoded.
+    pub bytes: Vec<u8>,
+}
+
 /// Signed bytes and their signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
@@ -96,6 +103,8 @@ pub struct Envelope {
     pub payload: Vec<u8>,
     /// In the order of the envelope; the same one may be there twice.
     pub signatures: Vec<Signature>,
+    /// Signatures of other kinds, which others check. They are kept, and come last.
+    pub foreign: Vec<ForeignSignature>,
 }
 
 /// The bytes that are signed: the pre-authentication encoding of DSSE 1.0.2, protocol.md. Signer and verifier both
@@ -119,7 +128,7 @@ impl Envelope {
     /// Signs a payload.
     pub fn sign(payload: Vec<u8>, key: &Key) -> Self {
         let signature = Signature { keyid: key.public().keyid(), bytes: key.sign(&pae(&payload)) };
-        Self { payload, signatures: vec![signature] }
+        Self { payload, signatures: vec![signature], foreign: Vec::new() }
     }
 
     /// Adds a signature over the same payload.
@@ -128,19 +137,19 @@ impl Envelope {
         if self.signatures.iter().any(|signature| signature.keyid == keyid) {
             return Err(CosignError::Twice(keyid));
         }
-        if self.signatures.len() >= MAX_SIGNATURES {
+        if self.signatures.len() + self.foreign.len() >= MAX_SIGNATURES {
             return Err(CosignError::Full);
         }
         self.signatures.push(Signature { keyid, bytes: key.sign(&pae(&self.payload)) });
         Ok(())
     }
 
-    /// The digests that this envelope, as [`Self::to_json`] writes it, had with fewer signatures and has now: what was
-    /// linked to before somebody co-signed.
+    /// The digests that this envelope, as [`Self::to_json`] writes it, had with fewer signatures and has now, foreign ones left
+    /// out: what was linked to before somebody co-signed.
     pub fn digests(&self) -> Vec<Digest> {
         // Base64 and hexadecimal digits hold no brackets, so the only ones are around the signatures and each of them. What
         // comes before is large, and hashed once.
-        let json = self.to_json();
+        let json = self.json(&[]);
         let list = json.rfind('[').unwrap_or_default();
         let (mut hasher, mut hashed) = (Hasher::new(), 0);
         let ends = json.bytes().enumerate().skip(list).filter(|(_, byte)| *byte == b'}');
@@ -157,16 +166,18 @@ impl Envelope {
 
     /// The envelope as JSON without any white space; standard base64 with padding.
     pub fn to_json(&self) -> String {
+        self.json(&self.foreign)
+    }
+
+    fn json(&self, foreign: &[ForeignSignature]) -> String {
+        let own = self.signatures.iter().map(|it| (it.keyid.to_string(), STANDARD.encode(it.bytes)));
+        let foreign = foreign.iter().map(|it| (it.keyid.clone(), STANDARD.encode(&it.bytes)));
         let wire = Wire {
             payload: STANDARD.encode(&self.payload).into(),
             payload_type: PAYLOAD_TYPE.into(),
-            signatures: self
-                .signatures
-                .iter()
-                .map(|signature| WireSignature {
-                    keyid: signature.keyid.to_string().into(),
-                    sig: STANDARD.encode(signature.bytes).into(),
-                })
+            signatures: own
+                .chain(foreign)
+                .map(|(keyid, sig)| WireSignature { keyid: keyid.into(), sig: sig.into() })
                 .collect(),
         };
         // Strings only: there is nothing that JSON could not hold.
@@ -191,25 +202,19 @@ impl Envelope {
         if url_safe && has(*b"+/") {
             return Err(EnvelopeError::MixedAlphabets);
         }
-        let signatures = wire
-            .signatures
-            .iter()
-            .enumerate()
-            .map(|(index, signature)| {
-                let field = || format!("signatures[{index}].sig");
-                let bytes = decode(&signature.sig, url_safe, field)?;
-                Ok(Signature {
-                    keyid: Digest::parse(&signature.keyid)
-                        .ok_or_else(|| EnvelopeError::KeyId(shorten(&signature.keyid)))?,
-                    bytes: bytes.as_slice().try_into().map_err(|_| EnvelopeError::Base64 {
-                        field: field(),
-                        why: format!("{} bytes, and an Ed25519 signature has {SIGNATURE_BYTES}", bytes.len()),
-                    })?,
-                })
-            })
-            .collect::<Result<_, EnvelopeError>>()?;
+        let (mut signatures, mut foreign) = (Vec::new(), Vec::new());
+        for (index, signature) in wire.signatures.iter().enumerate() {
+            let bytes = decode(&signature.sig, url_safe, || format!("signatures[{index}].sig"))?;
+            match (Digest::parse(&signature.keyid), <[u8; SIGNATURE_BYTES]>::try_from(bytes)) {
+                (Some(keyid), Ok(bytes)) => signatures.push(Signature { keyid, bytes }),
+                (_, Ok(bytes)) => foreign.push((&signature.keyid, Vec::from(bytes))),
+                (_, Err(bytes)) => foreign.push((&signature.keyid, bytes)),
+            }
+        }
+        let foreign =
+            foreign.into_iter().map(|(keyid, bytes)| ForeignSignature { keyid: keyid.to_string(), bytes }).collect();
         let payload = decode(&wire.payload, url_safe, || "payload".to_owned())?;
-        Ok(Self { payload, signatures })
+        Ok(Self { payload, signatures, foreign })
     }
 }
 
@@ -254,7 +259,11 @@ mod tests {
     fn digests_are_those_of_the_envelope_with_fewer_signatures() {
         let signature = |byte| Signature { keyid: Digest::of(&[byte]), bytes: [byte; SIGNATURE_BYTES] };
         for payload in [&b""[..], b"]}{[\"\\", &[0xff; 1000]] {
-            let with = |count| Envelope { payload: payload.to_vec(), signatures: (0..count).map(signature).collect() };
+            let with = |count| Envelope {
+                payload: payload.to_vec(),
+                signatures: (0..count).map(signature).collect(),
+                foreign: Vec::new(),
+            };
             let expected: Vec<Digest> = (1..=4).map(|count| Digest::of(with(count).to_json().as_bytes())).collect();
             assert_eq!(with(4).digests(), expected);
             assert_eq!(with(0).digests(), []);

@@ -941,7 +941,7 @@ proptest! {
         toml in "(name|version|expires|\\[\\[key\\]\\]|roles|\\[minimum\\]|max_age| = |\"[0-9a-z]{0,9}\"|[0-9]{1,20}|\\[|\\]|\n){0,20}",
     ) {
         let signature = envelope::Signature { keyid: Digest::of(b""), bytes: [0; 64] };
-        let envelope = Envelope { payload: payload.into_bytes(), signatures: vec![signature] }.to_json();
+        let envelope = Envelope { payload: payload.into_bytes(), signatures: vec![signature], foreign: Vec::new() }.to_json();
         let _ = SignedChallenge::parse(envelope.as_bytes());
         let _ = TrustPolicy::parse(toml.as_bytes());
         let _ = yanji::attest::policy::bump_version(&toml);

@@ -22,6 +22,7 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
         }
     };
     report.signatures.clone_from(&envelope.signatures);
+    report.foreign_signatures.clone_from(&envelope.foreign);
     let message = envelope::pae(&envelope.payload);
     let mut keyids: Vec<Digest> = Vec::new();
     // By key, so that one key counts once however many signatures it made.
@@ -45,14 +46,22 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
             report.signers.push(Signer { name: signer.name.clone(), keyid });
         }
     }
+    let foreign = match envelope.foreign.len() {
+        0 => None,
+        count => Some(format!("{count} of another kind than Ed25519, or by a key with another kind of id")),
+    };
     if report.is_valid() && report.signers.is_empty() {
         let expected = format!("a signature by one of {} trusted keys", trusted.len());
-        let observed = keyids.iter().map(|id| format!("key {id}")).collect::<Vec<_>>().join(", ");
+        let named = keyids.iter().map(|id| format!("key {id}"));
+        let observed = named.chain(foreign.clone()).collect::<Vec<_>>().join(", ");
         report.fail(FailureClass::UntrustedSigner, "signers", &expected, &observed);
     }
     if !report.is_valid() {
         report.signers.clear();
         return None;
+    }
+    if let Some(foreign) = foreign {
+        report.not_proven.push(format!("what other signatures are worth: {foreign}, and nothing here checks those"));
     }
     report.statement_sha256 = Some(Digest::of(&envelope.payload));
     match Document::read(&envelope.payload) {

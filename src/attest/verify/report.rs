@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{ClaimLevel, Failure, FailureClass, MAX_LISTED, SigningTime, TpmProof, time};
 use crate::attest::Digest;
 use crate::attest::document::{Document, Kind};
-use crate::attest::envelope::{EnvelopeError, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
+use crate::attest::envelope::{EnvelopeError, ForeignSignature, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Signature};
 use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
 use crate::policy::{Judgement, Verdict};
@@ -59,6 +59,9 @@ pub struct Report {
     /// All signatures of the envelope, checked or not.
     #[serde(skip)]
     pub signatures: Vec<Signature>,
+    /// Signatures of other kinds, which nothing here checks.
+    #[serde(skip)]
+    pub foreign_signatures: Vec<ForeignSignature>,
     /// When the signatures of [`Self::signers`] had been made at the latest, in the words of authorities that are believed.
     pub signing_times: Vec<SigningTime>,
     /// Undamaged timestamps by authorities that nobody said to believe. They prove nothing.
@@ -160,6 +163,7 @@ impl Report {
             signers: Vec::new(),
             unknown_signers: Vec::new(),
             signatures: Vec::new(),
+            foreign_signatures: Vec::new(),
             signing_times: Vec::new(),
             unknown_authorities: 0,
             unchecked_timestamps: 0,

@@ -34,8 +34,9 @@ pub(super) fn read(sidecar: &[u8], expectations: &Expectations, report: &mut Rep
     // Anybody can write a signature beside the others, with any key id. The signatures by trusted keys have all been checked,
     // and come first: the same bytes may be there under another id too.
     let is_checked = |keyid: &Digest| report.signers.iter().any(|signer| signer.keyid == *keyid);
-    let mut imprints: Vec<(Digest, Option<Digest>)> =
-        report.signatures.iter().map(|it| (Digest::of(&it.bytes), Some(it.keyid).filter(is_checked))).collect();
+    let own = report.signatures.iter().map(|it| (Digest::of(&it.bytes), Some(it.keyid).filter(is_checked)));
+    let foreign = report.foreign_signatures.iter().map(|it| (Digest::of(&it.bytes), None));
+    let mut imprints: Vec<(Digest, Option<Digest>)> = own.chain(foreign).collect();
     imprints.sort_by_key(|(_, keyid)| keyid.is_none());
     let (mut failures, mut not_believed) = (Vec::new(), Vec::new());
     for (index, response) in sidecar.responses.iter().enumerate() {

@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use serde_json::Value as Json;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value as Json, json};
 use yanji::attest::Digest;
 use yanji::attest::acceptance::{Acceptability, Acceptance};
 use yanji::attest::envelope::{Envelope, Signature};
@@ -102,6 +104,13 @@ fn a_co_signer_verifies_first_and_signs_the_same_bytes_once() {
     assert!(two.stderr.contains("second private key"), "{}", two.stderr);
     assert!(bytes() == unsigned, "a refusal changes nothing");
 
+    // Somebody else's tool signed it too, with a key of another kind.
+    let mut foreign: Json = serde_json::from_slice(&unsigned).unwrap();
+    let signature = json!({"keyid": "an \u{43e}ther", "sig": BASE64_STANDARD.encode([0x30; 71])});
+    foreign["signatures"].as_array_mut().unwrap().insert(0, signature);
+    fs::write(place.path("report/report.dsse.json"), foreign.to_string()).unwrap();
+    let report = place.run(["verify", "report", "--key", "seller.pem.pub", "--format", "json"]).exits(3).json();
+    assert!(report["reports"][0]["notProven"].to_string().contains("1 of another kind than Ed25519"), "{report}");
     let signed = cosign(&["--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
     assert!(
         signed.stdout.contains("NOT proven") && signed.stdout.ends_with("too: 2 signatures\n"),
@@ -111,6 +120,7 @@ fn a_co_signer_verifies_first_and_signs_the_same_bytes_once() {
     let after = envelope(&place, "report/report.dsse.json");
     assert!(after.payload == before.payload && after.signatures[0] == before.signatures[0]);
     assert_eq!(after.signatures[1].keyid, key(&place, "buyer").public().keyid());
+    assert_eq!((after.foreign[0].keyid.as_str(), after.foreign[0].bytes.len()), ("an \u{43e}ther", 71));
     for keys in [&["seller.pem.pub"][..], &["buyer.pem.pub"], &["seller.pem.pub", "buyer.pem.pub"]] {
         let json = place
             .run(["verify", "report", "--format", "json"].into_iter().chain(keys.iter().flat_map(|key| ["--key", key])))
@@ -503,7 +513,7 @@ fn a_withdrawal_holds_whatever_becomes_of_the_signatures() {
     place.run(["cosign", "report", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
     let signed = envelope(&place, "report/report.dsse.json");
     let write = |signatures: Vec<Signature>| {
-        let changed = Envelope { payload: signed.payload.clone(), signatures };
+        let changed = Envelope { signatures, ..signed.clone() };
         fs::write(place.path("report/report.dsse.json"), changed.to_json()).unwrap();
     };
     let keys = ["--key", "seller.pem.pub", "--key", "buyer.pem.pub", "--format", "json"];
