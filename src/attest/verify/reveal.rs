@@ -10,7 +10,7 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
         let expected = format!("the private file of the statement {statement}");
         let observed = format!("that of {}", salts.certificate);
         report.fail(FailureClass::Evidence, "private file", &expected, &observed);
-        return;
+        return report.establish_nothing();
     }
     let revealed = certificate.reveal(salts, known);
     let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
