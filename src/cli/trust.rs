@@ -302,7 +302,7 @@ fn in_force(file: &Path, text: &[u8], key: &Key, state: &State) -> anyhow::Resul
             );
             if failure.what == policy::SIGNED_BY_OWNERS {
                 eprintln!(
-                    "hint: every owner runs: yanji trust sign; a key that is not known here: yanji verify --key PUB"
+                    "hint: every owner runs: yanji trust sign; one whose key is not known here counts with --key PUB"
                 );
             }
             Ok(())

@@ -155,7 +155,7 @@ pub fn open(
     });
     // A lower threshold takes as many owners as the one before.
     let before = seen.filter(|seen| seen.sha256 != sha256).map_or(1, |seen| seen.owner_threshold);
-    let needed = before.max(policy.owner_threshold());
+    let needed = before.max(policy.owner_threshold()).max(1);
     if signers.len() < needed {
         if let Some(Objection { expected, observed, .. }) = untimely {
             return Err(refuse("time of an owner's key", &expected, &observed));

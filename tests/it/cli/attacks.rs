@@ -28,6 +28,9 @@
 //! | quotes replayed, swapped, edited, of another key or boot | `E_TPM_…` (4) | `tpm::quotes_that_were_replayed_swapped_edited_or_are_anothers`, `tpm::a_tpm_that_was_reset_between_its_quotes` |
 //! | a patched tool | not proven (3) | [`a_patched_tool_is_not_proven_to_be_the_right_one`] |
 //! | back-dating | `E_STALE`, `E_TIME` (4) | [`a_report_from_before_its_challenge_or_from_after_its_end`], `cli::custody::every_command_that_verifies_goes_by_the_policy_and_by_timestamps` |
+//! | the same, by a timestamp over a signature that somebody added | not proven (3) | `attest::timestamps::a_timestamp_over_a_signature_that_nobody_checked_tells_no_time` |
+//! | a challenge that the seller issued itself | not proven (3) | `cli::challenge::a_challenge_of_the_seller_s_own_bounds_nothing` |
+//! | an owner's key of a policy, after its time | `E_POLICY` (4) | `cli::trust::an_owner_signs_in_the_time_of_its_key_only` |
 //! | a signed verdict that the evidence contradicts | `E_VERDICT_MISMATCH` (4) | `cli::reports::a_trusted_key_cannot_sign_what_does_not_follow_from_the_evidence` |
 //! | evidence stripped | `E_EVIDENCE`, of devices `E_DEVICE_CHAIN` (4) | `cli::reports::without_its_container_a_report_is_verified_from_what_it_holds_inline_or_not_at_all`, `cli::device_attacks::attack_evidence_stripped` |
 //! | an old signature set | `E_POLICY` (4) | [`an_old_signature_set`] |
