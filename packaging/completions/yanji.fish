@@ -312,7 +312,7 @@ complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subc
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from vbios" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l nonce -d 'What the devices were asked to sign: 64 hexadecimal digits. Without it the nonce of each file counts, which says nothing about when' -r
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l device-root -d 'Authority that vouches for devices beside NVIDIA\'s own, PEM. May be given several times' -r -F
-complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l revoked -d 'Serial number of a certificate that was revoked, hexadecimal, with or without colons. May be given several times' -r
+complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l revoked -d 'Serial number of a certificate that was revoked, or PDI of a device that was: hexadecimal, with or without colons. May be given several times' -r
 complete -c yanji -n "__fish_yanji_using_subcommand decode; and __fish_seen_subcommand_from nvidia-evidence" -l format -d 'How to print the result' -r -f -a "plain\t'Tables for a person'
 json\t'One JSON document'
 csv\t'A table for a spreadsheet; of verify only'"

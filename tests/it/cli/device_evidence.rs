@@ -271,7 +271,7 @@ fn a_device_that_cannot_be_read_hides_no_other() {
     let document = decode(&place, &files).exits(4).json();
     assert_eq!(classes(&document), ["E_FORMAT"; 3], "{document:#}");
     assert_eq!(document["failures"][0]["observed"], "more than 8388608 bytes");
-    assert_eq!((&document["devices"][0]["source"], &document["devices"][1]), (&json!("last.json"), &Json::Null));
+    assert_eq!((&document["devices"][0]["source"], &document["devices"][1]), (&json!("last.json#1"), &Json::Null));
     decode(&place, &["last.json", "missing.json"]).exits(2);
 }
 
