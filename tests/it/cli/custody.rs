@@ -234,7 +234,7 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
         certify(&place, &machine, "seller", name, &[]);
     }
     let csv = place.run(["verify", "copy", "other-copy", "--key", "seller.pem.pub", "--format", "csv"]);
-    assert!(csv.stdout.contains(",S483921X3A01234,") && csv.stdout.contains(",S483921X3A09876,"), "{}", csv.stdout);
+    assert!(csv.stdout.contains("\"S483921X3A01234\"") && csv.stdout.contains("\"S483921X3A09876\""), "{}", csv.stdout);
     let unit = |name: &str| {
         let statement: Json =
             serde_json::from_slice(&envelope(&place, &format!("{name}/report.dsse.json")).payload).unwrap();
