@@ -206,7 +206,8 @@ fn unusable(error: &DeriveError) -> Failure {
 /// The first thing that the statement says of the burn-in otherwise than the records. Which records were signed is a matter of
 /// the evidence; what was done in them follows from it.
 fn burn_in_differs(shown: Option<&BurnIn>, signed: Option<&BurnIn>) -> Option<Failure> {
-    let fields: [(FailureClass, &str, fn(&BurnIn) -> String); 4] = [
+    type Field = fn(&BurnIn) -> String;
+    let fields: [(FailureClass, &str, Field); 4] = [
         (FailureClass::Evidence, "burnin.records.sha256", |it| it.records.sha256.to_string()),
         (FailureClass::Evidence, "burnin.records.count", |it| it.records.count.to_string()),
         (FailureClass::VerdictMismatch, "burnin.profile", |it| it.profile.clone()),

@@ -320,7 +320,8 @@ fn a_short_burn_in_with_a_long_claim() {
     assert_eq!((&failure["expected"], &failure["observed"]), (&"tiny".into(), &"24h".into()), "{failure}");
 
     // What belongs to the records, each alone.
-    let changes: [(&str, fn(&mut Statement)); 5] = [
+    type Change = fn(&mut Statement);
+    let changes: [(&str, Change); 5] = [
         ("session.chainHead", |it| it.predicate.session.chain_head = Some(Digest::of(b"x"))),
         ("session.bootId", |it| it.predicate.session.boot_id = Some("1b4e28ba-2fa1-11d2-883f-0016d3cca427".to_owned())),
         ("burnin.records.sha256", |it| it.predicate.burnin.as_mut().unwrap().records.sha256 = Digest::of(b"x")),
@@ -346,7 +347,8 @@ fn a_short_burn_in_with_a_long_claim() {
         assert_ne!(text, long);
         long.into_bytes()
     };
-    let edits: [(&str, &dyn Fn(Vec<u8>) -> Vec<u8>); 3] = [
+    type Edit<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
+    let edits: [(&str, Edit<'_>); 3] = [
         (yanji::attest::RECORDS_ITEM, &longer),
         (yanji::attest::RECORDS_ITEM, &|_| Vec::new()),
         (yanji::attest::HOST_ITEM, &|content| content[..content.len() / 2].to_vec()),
