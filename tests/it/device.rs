@@ -147,7 +147,7 @@ fn gpus_and_switches_of_a_board_name_each_other() {
     // A switch of another board.
     let Some(foreign) = devices("switch_evidence_ls10.json") else { return };
     let fleet = compare(&all.iter().copied().chain(&foreign).collect::<Vec<_>>());
-    assert_eq!(classes(&fleet.failures), [FailureClass::IdentityConflict; 9]);
+    assert_eq!((classes(&fleet.failures), fleet.uneven.len()), (vec![FailureClass::IdentityConflict], 8));
 }
 
 #[test]

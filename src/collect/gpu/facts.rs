@@ -250,7 +250,7 @@ pub const GPU: &[FactDef] = &[
 
 /// Facts of the NVSwitches that NSCQ lists.
 pub const SWITCH: &[FactDef] = &[
-    FactDef::unit_id("nvswitch.nscq.uuid", "UUID: SWX-1A2B3C4D-… (NSCQ, /drv/nvswitch/{device}/uuid)"),
+    FactDef::unit_id("nvswitch.nscq.uuid", "UUID, which begins with SWX (NSCQ, /drv/nvswitch/{device}/uuid)"),
     FactDef::new("nvswitch.nscq.architecture", Text, "architecture: LR10, LS10 (NSCQ, /{nvswitch}/id/arch)"),
     FactDef::new("nvswitch.nscq.certificate_sha256", Text, "digest of the certificate chain that the switch gave"),
     FactDef::new("nvswitch.nscq.report_sha256", Text, "digest of the signed report that the switch gave"),

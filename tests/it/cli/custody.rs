@@ -206,14 +206,14 @@ fn a_receipt_says_what_came_and_a_part_that_was_exchanged_is_drift() {
     assert!(itself.stderr.contains("the seller's report itself"), "{}", itself.stderr);
     let mut copy = fs::read(place.path("report/report.dsse.json")).unwrap();
     copy.push(b'\n');
-    fs::create_dir(place.path("copy")).unwrap();
-    fs::write(place.path("copy/report.dsse.json"), copy).unwrap();
-    fs::copy(place.path("report/evidence.tar"), place.path("copy/evidence.tar")).unwrap();
+    fs::create_dir(place.path("its-copy")).unwrap();
+    fs::write(place.path("its-copy/report.dsse.json"), copy).unwrap();
+    fs::copy(place.path("report/evidence.tar"), place.path("its-copy/evidence.tar")).unwrap();
     for cosigned in [false, true] {
         if cosigned {
-            place.run(["cosign", "copy", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
+            place.run(["cosign", "its-copy", "--key", "buyer.pem", "--key", "seller.pem.pub"]).exits(0);
         }
-        let itself = accept(&place, "copy", "itself.json", &[]).exits(2);
+        let itself = accept(&place, "its-copy", "itself.json", &[]).exits(2);
         assert!(itself.stderr.contains("the seller's report itself"), "{}", itself.stderr);
     }
     certify(&place, &server, "stranger", "theirs", &[]);
