@@ -138,8 +138,10 @@ unsafe extern "C" fn nscq_session_path_observe(
             unsafe { give(callback, Certificate { bytes, size }, data) };
         }
         "config/attestation_report" => {
-            while switch.hang {
-                thread::sleep(Duration::from_secs(3600));
+            if switch.hang {
+                loop {
+                    thread::sleep(Duration::from_secs(3600));
+                }
             }
             let nonce = *session.input.lock().unwrap_or_else(PoisonError::into_inner);
             let (Some(report), None) = (switch.attestation_report(nonce), switch.report_error) else {
