@@ -135,7 +135,12 @@ fn compare_kind(
     let mut met = vec![false; after.len()];
     for (old, matched) in before.iter().zip(matches) {
         let Some(index) = matched else {
-            tell(old, Change::Missing, "id", Some(&describe(old)), None);
+            match (stands_in(old), after.iter().any(stands_in)) {
+                // What stood for parts that could not be read is no part that could be missing.
+                (true, _) => {}
+                (false, true) => tell(old, Change::Unread, "id", Some(&describe(old)), None),
+                (false, false) => tell(old, Change::Missing, "id", Some(&describe(old)), None),
+            }
             continue;
         };
         met[index] = true;
@@ -168,9 +173,15 @@ fn compare_kind(
             tell(new, change, name, was.as_deref(), is.as_deref());
         }
     }
-    for (new, _) in after.iter().zip(met).filter(|(_, met)| !met) {
-        tell(new, Change::Added, "id", None, Some(&describe(new)));
+    for (new, _) in after.iter().zip(met).filter(|(new, met)| !met && !stands_in(new)) {
+        let change = if before.iter().any(stands_in) { Change::Unread } else { Change::Added };
+        tell(new, change, "id", None, Some(&describe(new)));
     }
+}
+
+/// Whether it stands for parts of its kind that a look could not read.
+fn stands_in(part: &Part<'_>) -> bool {
+    part.id.ends_with(":unread")
 }
 
 /// What a look shows as that fact. SMBIOS and the kernel's copy of it are one source, and a look may have only one of them.
@@ -348,6 +359,22 @@ mod tests {
         let told = changes(drive("A1", json!({})), same_slot.clone());
         assert_eq!(told, [("drive:nvme0n1".to_owned(), Change::Unread)]);
         assert_eq!(changes(same_slot, drive("A1", json!({}))), [("drive:nvme0n1".to_owned(), Change::Unread)]);
+    }
+
+    #[test]
+    fn a_part_that_one_look_could_not_read_is_neither_missing_nor_new() {
+        let look = |ids: &[&str]| {
+            let parts: Vec<Value> = ids.iter().map(|id| json!({"id": format!("nvswitch:{id}")})).collect();
+            json!({ "nvswitches": parts })
+        };
+        let (both, one, none) = (look(&["SWX-1", "SWX-2"]), look(&["SWX-1", "unread"]), look(&["unread"]));
+        let unread = |id: &str| (format!("nvswitch:SWX-{id}"), Change::Unread);
+        assert_eq!(changes(both.clone(), one.clone()), [unread("2")]);
+        assert_eq!(changes(one, both.clone()), [unread("2")]);
+        assert_eq!(changes(both.clone(), none.clone()), [unread("1"), unread("2")]);
+        assert_eq!(changes(none.clone(), both.clone()), [unread("1"), unread("2")]);
+        assert_eq!(changes(none.clone(), none), []);
+        assert_eq!(changes(both, look(&["SWX-2"])), [("nvswitch:SWX-1".to_owned(), Change::Missing)]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use vgpu::attest::{Authority, Contents, Identity, Signer, vbios_field};
 use yanji::attest::device::{
     self, Chain, Device, DeviceKind, Entry, EvidenceFile, Fleet, NVIDIA_DEVICE_IDENTITY_SHA256, Roots, SerialNumber,
-    Terms, Verification, read,
+    Terms, Unsigned, Verification, read,
 };
 use yanji::attest::verify::FailureClass;
 use yanji::parse::spdm::{self, OpaqueField};
@@ -46,7 +46,11 @@ fn verify(device: &Device, roots: &Roots, nonce: Option<[u8; 32]>) -> Verificati
 }
 
 fn compare(devices: &[&Device]) -> Fleet {
-    device::compare(&devices.iter().map(|device| ("a file", *device)).collect::<Vec<_>>())
+    compare_beside(devices, Unsigned::default())
+}
+
+fn compare_beside(devices: &[&Device], unsigned: Unsigned) -> Fleet {
+    device::compare(&devices.iter().map(|device| ("a file", *device)).collect::<Vec<_>>(), unsigned)
 }
 
 fn classes(failures: &[yanji::attest::verify::Failure]) -> Vec<FailureClass> {
@@ -365,6 +369,13 @@ fn lists_of_the_fabric_must_name_exactly_the_devices_that_are_there() {
     let fleet = compare(&[&first, &second, &other]);
     assert_eq!(classes(&fleet.failures), [FailureClass::IdentityConflict]);
     assert_eq!(fleet.failures[0].observed, "0x00000000000000cc 0x11223344556677aa");
+    // A GPU that is there and did not sign may be the one of the list.
+    let silent = Unsigned { gpus: 1, switches: 0 };
+    let fleet = compare_beside(&[&first, &second, &other], silent);
+    assert_eq!((fleet.failures.as_slice(), fleet.uneven.len(), fleet.topology), (&[][..], 1, Some(false)));
+    let fleet = compare_beside(&[&first, &sw], silent);
+    assert_eq!((fleet.failures.as_slice(), fleet.uneven.as_slice(), fleet.topology), (&[][..], &[][..], Some(true)));
+    assert_eq!(fleet.not_proven.len(), 1, "{:?}", fleet.not_proven);
     // A GPU that lists nothing is not at fault.
     let silent = device(&gpu(two), &[]);
     let fleet = compare(&[&first, &silent, &sw]);

@@ -10,7 +10,8 @@ use crate::attest::verify::{Failure, FailureClass};
 pub struct Fleet {
     /// Devices that are there twice, and lists of other devices than are there.
     pub failures: Vec<Failure>,
-    /// Lists that name more devices than are there, or fewer, and no other ones beside: evidence is missing, or a link is down.
+    /// Lists that name more devices than are there, or fewer, and no other ones that could be none of [`Unsigned`]: evidence is
+    /// missing, or a link is down.
     pub uneven: Vec<Failure>,
     /// GPUs that name no switch that the others name: of two boards, or of two machines. Where there are switches to compare
     /// them with, these decide.
@@ -21,12 +22,21 @@ pub struct Fleet {
     pub topology: Option<bool>,
 }
 
+/// Devices that are known to be there, and of which there is no evidence.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsigned {
+    /// How many GPUs.
+    pub gpus: usize,
+    /// How many NVSwitches.
+    pub switches: usize,
+}
+
 /// Compares the devices of one machine. Each comes with the name by which its reader knows it: two devices with one id have
 /// one label.
-pub fn compare(named: &[(&str, &Device)]) -> Fleet {
+pub fn compare(named: &[(&str, &Device)], unsigned: Unsigned) -> Fleet {
     let mut fleet = Fleet::default();
     duplicates(named, &mut fleet);
-    topology(&named.iter().map(|(_, device)| *device).collect::<Vec<_>>(), &mut fleet);
+    topology(&named.iter().map(|(_, device)| *device).collect::<Vec<_>>(), unsigned, &mut fleet);
     fleet
 }
 
@@ -56,7 +66,7 @@ fn duplicates(named: &[(&str, &Device)], fleet: &mut Fleet) {
     }
 }
 
-fn topology(devices: &[&Device], fleet: &mut Fleet) {
+fn topology(devices: &[&Device], unsigned: Unsigned, fleet: &mut Fleet) {
     let of = |kind: DeviceKind| -> BTreeSet<Pdi> {
         let same = devices.iter().filter_map(|device| device.identity()).filter(|(own, _)| *own == kind);
         same.map(|(_, pdi)| pdi).collect()
@@ -64,19 +74,26 @@ fn topology(devices: &[&Device], fleet: &mut Fleet) {
     let (gpus, switches) = (of(DeviceKind::Gpu), of(DeviceKind::Switch));
     let mut listed = 0;
     for device in devices {
-        let (list, there, others) = match device.identity() {
-            Some((DeviceKind::Gpu, _)) => (device.switches(), &switches, "switches"),
-            Some((DeviceKind::Switch, _)) => (device.gpus(), &gpus, "GPUs"),
+        let (list, there, others, unsigned) = match device.identity() {
+            Some((DeviceKind::Gpu, _)) => (device.switches(), &switches, "switches", unsigned.switches),
+            Some((DeviceKind::Switch, _)) => (device.gpus(), &gpus, "GPUs", unsigned.gpus),
             None => continue,
         };
         match list {
             Some(_) if there.is_empty() => {}
             Some(list) => {
                 listed += 1;
-                if list != *there {
+                let absent = list.difference(there).count();
+                if list.is_superset(there) && (1..=unsigned).contains(&absent) {
+                    fleet.not_proven.push(format!(
+                        "that all {others} are here that {} names: {absent} of {} signed nothing",
+                        device.label(),
+                        list.len()
+                    ));
+                } else if list != *there {
                     let what = format!("{}: {others} in its signed list", device.label());
                     let (expected, observed) = (shown(there), shown(&list));
-                    let is_uneven = list.is_superset(there) || list.is_subset(there);
+                    let is_uneven = list.is_superset(there) || absent <= unsigned;
                     let found = if is_uneven { &mut fleet.uneven } else { &mut fleet.failures };
                     found.push(Failure::new(FailureClass::IdentityConflict, &what, &expected, &observed));
                     fleet.topology = Some(false);

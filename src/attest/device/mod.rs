@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use chain::{Certificate, Chain, ChainError, DeviceKind, Fault, MAX_CHAIN_BYTES, Pdi, SerialNumber};
 pub use evidence::{DeviceEvidence, Format, Via};
 pub use file::{Entry, EvidenceFile, FileError, MAX_FILE_BYTES, read};
-pub use fleet::{Fleet, compare};
+pub use fleet::{Fleet, Unsigned, compare};
 pub use nonce::{DeviceNonce, Phase};
 pub use roots::{NVIDIA_DEVICE_IDENTITY_SHA256, Root, RootError, Roots};
 

@@ -223,9 +223,9 @@ pub(super) fn conclude(
         not_proven("that the firmware of these is good: there are no references for what they measured");
     }
     match predicate.challenge.as_ref().map(|challenge| challenge.source) {
-        _ if own => not_proven(
-            "that the report is fresh: whoever made it knew the challenge before, and it could be an old one",
-        ),
+        _ if own => {
+            not_proven("that the report is fresh: for all that is known, whoever made it knew the challenge before")
+        }
         _ if expectations.challenge.is_some() && timed => {}
         _ if expectations.challenge.is_some() => {
             not_proven("how long after the challenge it was made: only a trusted timestamp bounds that");

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use yanji::attest::device::{
     Certificate, Device, DeviceKind, Entry, EvidenceFile, MAX_FILE_BYTES, Pdi, RootError, Roots, SerialNumber, Steps,
-    Terms, compare, read,
+    Terms, Unsigned, compare, read,
 };
 use yanji::attest::verify::{Failure, FailureClass};
 use yanji::parse::spdm;
@@ -180,7 +180,8 @@ pub(super) fn run(args: &NvidiaEvidenceArgs, format: Format) -> anyhow::Result<E
             valid,
         });
     }
-    let fleet = compare(&checked.iter().map(|it| (it.source.as_str(), &it.device)).collect::<Vec<_>>());
+    let named: Vec<_> = checked.iter().map(|it| (it.source.as_str(), &it.device)).collect();
+    let fleet = compare(&named, Unsigned::default());
     failures.extend(fleet.failures);
     // Whoever gives the evidence of a board gives all of it.
     failures.extend(fleet.uneven);

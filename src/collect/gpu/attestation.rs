@@ -80,9 +80,7 @@ fn signed(device: &Device, part: &mut PartBuilder<'_>) {
 pub(super) fn add_switch(switch: &Switch, part: &mut PartBuilder<'_>) {
     let attestation = &switch.attestation;
     // What was never able to sign has nothing to hide.
-    if matches!(switch.architecture, Reading::Known("SV10" | "LR10"))
-        && matches!(attestation.chain, Reading::Unsupported)
-    {
+    if matches!(switch.architecture, Reading::Known("SV10" | "LR10")) && attestation.chain.known().is_none() {
         fill(part, facts::SWITCH, "nvswitch.attestation.", &Reading::Absent, CERTIFICATES);
         return;
     }

@@ -165,7 +165,8 @@ fn trouble(rc: Rc) -> Trouble {
 /// The switches of the machine, opened.
 struct Nscq {
     session: Session,
-    set_input: Symbol<SetInput>,
+    /// A library of before there were reports has none.
+    set_input: Option<Symbol<SetInput>>,
     observe: Symbol<Observe>,
     to_label: Symbol<ToLabel>,
 }
@@ -177,7 +178,7 @@ impl Nscq {
         let (create, set_input, observe, to_label) = unsafe {
             (
                 library.get::<Create>(b"nscq_session_create\0").map_err(missing)?,
-                library.get(b"nscq_session_set_input\0").map_err(missing)?,
+                library.get(b"nscq_session_set_input\0").ok(),
                 library.get(b"nscq_session_path_observe\0").map_err(missing)?,
                 library.get(b"nscq_uuid_to_label\0").map_err(missing)?,
             )
@@ -188,8 +189,8 @@ impl Nscq {
         Ok(Self { session, set_input, observe, to_label })
     }
 
-    /// Everything that a path leads to. `T` is what the header gives the path's callback.
-    fn observe<T: Given>(&self, path: &str) -> Result<Vec<T::Kept>, Trouble> {
+    /// Everything that a path leads to, and what failed of it. `T` is what the header gives the path's callback.
+    fn observe<T: Given>(&self, path: &str) -> Result<Seen<T::Kept>, Trouble> {
         let path = CString::new(path).map_err(|error| Trouble::Failed(error.to_string()))?;
         let mut seen = Seen::<T::Kept>::new();
         // SAFETY: function pointers are of one size, and the library calls this one with the arguments that the path's
@@ -199,7 +200,7 @@ impl Nscq {
             (self.observe)(self.session, path.as_ptr(), callback, (&raw mut seen).cast(), 0)
         };
         check(rc)?;
-        seen.into_iter().map(|seen| seen.map_err(trouble)).collect()
+        Ok(seen)
     }
 
     /// The one value of a switch.
@@ -209,14 +210,19 @@ impl Nscq {
         }
         let mut seen = self.observe::<T>(&format!("/{uuid}{path}"))?;
         match (seen.len(), seen.pop()) {
-            (1, Some(value)) => Ok(value),
+            (1, Some(value)) => value.map_err(trouble),
             (count, _) => Err(Trouble::Failed(format!("{count} answers, and one was asked for"))),
         }
     }
 
     fn uuids(&self) -> Answer {
-        let uuids = self.observe::<*const Uuid>(UUIDS)?;
-        let labels = uuids.iter().map(|uuid| {
+        // A switch that fails hides no other; how many there are, PCI says too.
+        let (uuids, failed): (Vec<_>, Vec<_>) =
+            self.observe::<*const Uuid>(UUIDS)?.into_iter().partition(Result::is_ok);
+        if let (true, Some(Err(rc))) = (uuids.is_empty(), failed.first()) {
+            return Err(trouble(*rc));
+        }
+        let labels = uuids.iter().flatten().map(|uuid| {
             let mut room = [Label([0; 64]), Label([0; 64])];
             // SAFETY: both are of the header's types.
             check(unsafe { (self.to_label)(std::ptr::from_ref(uuid), room.as_mut_ptr(), 0) })?;
@@ -228,8 +234,11 @@ impl Nscq {
     }
 
     fn report(&self, uuid: &str, mut nonce: [u8; NONCE_BYTES]) -> Answer {
+        let Some(set_input) = &self.set_input else {
+            return Err(Trouble::Missing("nscq_session_set_input".to_owned()));
+        };
         // SAFETY: reads as many bytes as it is told.
-        check(unsafe { (self.set_input)(self.session, 0, nonce.as_mut_ptr().cast(), NONCE_BYTES as u32) })?;
+        check(unsafe { set_input(self.session, 0, nonce.as_mut_ptr().cast(), NONCE_BYTES as u32) })?;
         Ok(json!(BASE64_STANDARD.encode(self.one::<Report>(uuid, REPORT)?)))
     }
 }

@@ -534,8 +534,8 @@ fn a_switch_that_fails_or_hangs_takes_nothing_else_along() {
         let levels: Vec<_> = levels(report).into_iter().map(|(part, level)| format!("{part} {level}")).collect();
         assert_eq!(levels.len(), 3, "{levels:?}");
         assert!(levels.iter().all(|level| level.ends_with("L2")), "{levels:?}");
-        // The GPUs name a switch that nobody heard of.
-        let open = &report["indeterminate"];
-        assert_eq!((open.as_array().unwrap().len(), &open[0]["class"]), (2, &json!("E_IDENTITY_CONFLICT")), "{open:#}");
+        // Each GPU names two switches.
+        assert_eq!(report["indeterminate"], json!([]));
+        assert!(report["notProven"].to_string().contains("1 of 2 signed nothing"), "{report:#}");
     }
 }
