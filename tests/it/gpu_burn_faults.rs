@@ -22,7 +22,9 @@ fn fault(effect: &str) -> String {
 fn a_bit_that_turns_over_in_one_of_seven_reads_is_found_by_the_patterns() {
     // The proof of capacity reads each vector twice. Of the reads of the patterns, which follow each other, one in seven is
     // wrong whatever was read before.
-    let bench = Bench::turns(&fault("flipping-bit = { address = 0x900002, bit = 6, one_in = 7 }"), 30, 0, 0);
+    // It lies in no pointer of the rings in which latencies are measured: those are at the start of a line of 128 bytes, and
+    // a wrong one leads out of the memory.
+    let bench = Bench::turns(&fault("flipping-bit = { address = 0x900042, bit = 6, one_in = 7 }"), 30, 0, 0);
     let (error, code) = found(&bench, "gpu-memory-error");
     assert_eq!((code, &error["fault"]), (Some(1), &"bit".into()), "{error}");
     assert_ne!(error["pattern"], "own addresses");
@@ -32,7 +34,7 @@ fn a_bit_that_turns_over_in_one_of_seven_reads_is_found_by_the_patterns() {
     // The kernels' own variables lie before the memory under test.
     let offset = part.text("gpu.burn.first_wrong_address").unwrap();
     let offset = u64::from_str_radix(offset.trim_start_matches("0x"), 16).unwrap();
-    assert!((0x8f0000..=0x900000).contains(&offset), "{offset:#x}");
+    assert!((0x8f0040..=0x900040).contains(&offset), "{offset:#x}");
     assert_eq!(part.integer("gpu.burn.aliased_vectors"), Some(0));
 }
 
