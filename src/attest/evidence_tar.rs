@@ -429,8 +429,10 @@ impl<R: Read> Stream<R> {
     fn zeros(&mut self, mut count: usize) -> Result<(), TarError> {
         while count > 0 {
             let available = self.available()?;
-            let length = available.len().min(count);
-            if let Some(offset) = available[..length].iter().position(|&byte| byte != 0) {
+            let length = available.len().min(count).min(2 * BLOCK);
+            let zeros = &[0; 2 * BLOCK][..length];
+            if available[..length] != *zeros {
+                let offset = available.iter().position(|&byte| byte != 0).unwrap_or(0);
                 return Err(TarError::Excess { at: self.position + offset as u64 });
             }
             self.consume(length);

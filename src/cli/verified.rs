@@ -7,7 +7,9 @@ use serde::Serialize;
 use yanji::attest::Digest;
 use yanji::attest::document::{Document, Kind};
 use yanji::attest::statement::{Assurance, UNIT_SUBJECT};
-use yanji::attest::verify::{ClaimLevel, Difference, Failure, FailureClass, Report, Signer, SigningTime, TpmProof};
+use yanji::attest::verify::{
+    ClaimLevel, Difference, Failure, FailureClass, Report, Sentence, Signer, SigningTime, TpmProof,
+};
 use yanji::ledger::Shared;
 use yanji::policy::{Judgement, Verdict};
 use yanji::report::{self, csv_row};
@@ -56,8 +58,8 @@ pub struct Entry<'a> {
     tpm: Option<&'a TpmProof>,
     differences: &'a [Difference],
     shared: &'a Shared,
-    proven: &'a [String],
-    not_proven: &'a [String],
+    proven: &'a [Sentence],
+    not_proven: &'a [Sentence],
     judgement: Option<&'a Judgement>,
     /// What was signed, of a document that is not a report.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -77,7 +77,6 @@ const MODULE_SERIALS: [(&str, &str); 3] = [
 /// Ids that are no facts of the evidence.
 const CHALLENGE: &str = "challenge";
 const ENDORSEMENT_KEY: &str = "tpm.endorsement-key";
-const DOCUMENT: &str = "document";
 /// Why two documents are about one unit that does not say which it is.
 const LINKED: &str = "the earlier report that it names";
 
@@ -291,8 +290,7 @@ impl Sighting {
     /// Says which document it is, and which earlier one about the same unit it names. Two documents of one chain that don't
     /// say which machine they are about, or not both, are about one.
     pub fn of_document(mut self, document: &Digest, previous: Option<&Digest>) -> Self {
-        let named = |digest: &Digest| hash(&[DOCUMENT, &digest.to_string()]);
-        self.link = Some((named(document), previous.map(named)));
+        self.link = Some((shorten(document), previous.map(shorten)));
         self
     }
 
@@ -551,7 +549,11 @@ fn is_assigned(address: &str) -> bool {
 
 /// 128 bits of the SHA-256 over words that are kept apart by a zero byte.
 fn hash(words: &[&str]) -> Hash {
-    let digest = Digest::of(words.join("\0").as_bytes());
+    shorten(&Digest::of(words.join("\0").as_bytes()))
+}
+
+/// The first 128 bits of a digest.
+fn shorten(digest: &Digest) -> Hash {
     let mut hash = Hash::default();
     hash.copy_from_slice(&digest.as_bytes()[..16]);
     hash

@@ -84,11 +84,11 @@ pub(super) fn failure_lines(failures: &[Failure], tone: Tone, kind: &str, style:
 }
 
 /// A heading and sentences below it; nothing without any.
-pub(super) fn lines(heading: &str, items: &[String], style: Style) -> String {
+pub(super) fn lines(heading: &str, items: &[impl AsRef<str>], style: Style) -> String {
     if items.is_empty() {
         return String::new();
     }
     items.iter().fold(format!("  {}\n", style.paint(Tone::Heading, heading)), |text, item| {
-        text + &format!("    - {}\n", sentence(item, style))
+        text + &format!("    - {}\n", sentence(item.as_ref(), style))
     })
 }

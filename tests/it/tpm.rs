@@ -408,7 +408,7 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     let mut deal = Deal::new();
     let platform = deal.platform(|tpm| tpm.wait(63_200));
     let report = deal.verify(platform.clone(), MINUTE, &(deal.pinned() + &allow(&register)));
-    assert!(report.proven.contains(&"the genuine image yanji-live 3 ran, from start to end".to_owned()), "{report:#?}");
+    assert!(report.proven.contains(&"the genuine image yanji-live 3 ran, from start to end".into()), "{report:#?}");
     let report = deal.verify(platform.clone(), MINUTE, &(deal.pinned() + &allow(&"ab".repeat(32))));
     assert_fails(&report, FailureClass::ImageUnknown, &register);
     // Without a root the register is worth nothing, and neither is one image after another.

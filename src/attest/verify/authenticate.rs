@@ -1,12 +1,9 @@
 //! Format and signatures.
 
-use std::collections::HashMap;
-
 use super::{FailureClass, Report, Signer};
 use crate::attest::Digest;
 use crate::attest::document::Document;
 use crate::attest::envelope::{self, Envelope, MAX_ENVELOPE_BYTES};
-use crate::attest::key::PublicKey;
 use crate::attest::trust::TrustedKeys;
 
 /// Gives the document and the ids of all keys that the envelope names.
@@ -25,8 +22,6 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
     report.foreign_signatures.clone_from(&envelope.foreign);
     let message = envelope::pae(&envelope.payload);
     let mut keyids: Vec<Digest> = Vec::new();
-    // By key, so that one key counts once however many signatures it made.
-    let mut checked: HashMap<Digest, PublicKey> = HashMap::new();
     for signature in &envelope.signatures {
         let keyid = signature.keyid;
         if !keyids.contains(&keyid) {
@@ -42,7 +37,8 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
             let what = format!("signature of {:?}", signer.name);
             let expected = format!("a signature by key {keyid} over these bytes");
             report.fail(FailureClass::Signature, &what, &expected, "a signature over other bytes, or a damaged one");
-        } else if checked.insert(keyid, signer.key).is_none() {
+        } else if !report.signers.iter().any(|signer| signer.keyid == keyid) {
+            // One key counts once however many signatures it made.
             report.signers.push(Signer { name: signer.name.clone(), keyid });
         }
     }
@@ -61,7 +57,9 @@ pub(super) fn check(bytes: &[u8], trusted: &TrustedKeys, report: &mut Report) ->
         return None;
     }
     if let Some(foreign) = foreign {
-        report.not_proven.push(format!("what other signatures are worth: {foreign}, and nothing here checks those"));
+        report
+            .not_proven
+            .push(format!("what other signatures are worth: {foreign}, and nothing here checks those").into());
     }
     report.statement_sha256 = Some(Digest::of(&envelope.payload));
     match Document::read(&envelope.payload) {

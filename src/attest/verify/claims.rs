@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::{Expectations, Rederived, Report, challenge};
+use super::{Expectations, Rederived, Report, Sentence, challenge};
 use crate::attest::identity::scope_of;
 use crate::attest::statement::{Assurance, Statement};
 use crate::attest::trust::OWN_KEY_NAME;
@@ -36,7 +36,7 @@ pub struct ClaimLevel {
     /// What it rests on.
     pub level: Assurance,
     /// Why it is that level and no higher one.
-    pub reason: String,
+    pub reason: Sentence,
 }
 
 /// Adds the claims that no other step has made: identity of each kind of part, length of the burn-in, time, tool, signer.
@@ -44,13 +44,16 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     let predicate = &statement.predicate;
     let mut claims = Vec::new();
     let made: Vec<String> = report.claims.iter().map(|made| made.claim.clone()).collect();
-    let mut claim = |claim: String, level, reason: String| {
+    let mut claim = |claim: String, level, reason: Sentence| {
         if !made.contains(&claim) {
             claims.push(ClaimLevel { claim, level, reason });
         }
     };
     for (kind, words, rule) in KINDS {
         let count = predicate.identity.get(kind).and_then(Json::as_array).map_or(0, Vec::len);
+        if count == 0 {
+            continue;
+        }
         // Parts that signed their identity have a claim each.
         let prefix = format!("identity of {}:", scope_of(kind).unwrap_or(kind));
         let own = made.iter().filter(|made| made.starts_with(&prefix)).count();
@@ -65,7 +68,7 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
         claim(
             BURN_IN_LENGTH.to_owned(),
             Assurance::L0,
-            format!("{burn}, by the machine's own clock; no device that keeps time confirms it"),
+            format!("{burn}, by the machine's own clock; no device that keeps time confirms it").into(),
         );
     }
     let session = &predicate.session;
@@ -78,34 +81,34 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
             claim(
                 format!("made after {}", expected.issued.issued_at),
                 Assurance::L1,
-                format!("it contains random bytes that were not known before, and {clock}"),
+                format!("it contains random bytes that were not known before, and {clock}").into(),
             );
         }
         _ => claim(
             format!("made from {} to {}", session.started_at, session.ended_at),
             Assurance::L0,
-            "the machine's own clock says so".to_owned(),
+            "the machine's own clock says so".into(),
         ),
     }
     claim(
         format!("made by yanji {} ({:.16}…)", predicate.tool.version, predicate.tool.binary_sha256.to_string()),
         Assurance::L0,
-        "the tool described itself; no measured boot confirms what ran".to_owned(),
+        "the tool described itself; no measured boot confirms what ran".into(),
     );
     let names: Vec<&str> = report.signers.iter().map(|signer| signer.name.as_str()).collect();
     let (level, reason) = match names.as_slice() {
-        [only] if *only == OWN_KEY_NAME => (Assurance::L0, "this machine's own key signed, and no other".to_owned()),
-        [_] => (Assurance::L0, "one key signed, and its holder may say what it likes".to_owned()),
-        more => (Assurance::L1, format!("{} different keys signed the same statement", more.len())),
+        [only] if *only == OWN_KEY_NAME => (Assurance::L0, "this machine's own key signed, and no other".into()),
+        [_] => (Assurance::L0, "one key signed, and its holder may say what it likes".into()),
+        more => (Assurance::L1, format!("{} different keys signed the same statement", more.len()).into()),
     };
     claim(format!("vouched for by {}", names.join(", ")), level, reason);
     report.claims.append(&mut claims);
 }
 
 /// L1 when a rule that compares independent paths could look everywhere and found them equal.
-fn identity_level(rule: Option<&str>, checks: &[Check]) -> (Assurance, String) {
+fn identity_level(rule: Option<&str>, checks: &[Check]) -> (Assurance, Sentence) {
     let Some(rule) = rule else {
-        return (Assurance::L0, "software on the machine says so, by one path; no part signed it".to_owned());
+        return (Assurance::L0, "software on the machine says so, by one path; no part signed it".into());
     };
     let count = |which: &dyn Fn(&Outcome) -> bool| {
         checks.iter().filter(|check| check.id == rule && which(&check.outcome)).count()
@@ -114,16 +117,17 @@ fn identity_level(rule: Option<&str>, checks: &[Check]) -> (Assurance, String) {
     let differ = count(&|outcome| matches!(outcome, Outcome::Fires(_)));
     let blind = count(&|outcome| matches!(outcome, Outcome::Inconclusive { .. }));
     match (clear, differ, blind) {
-        (0, 0, 0) => (Assurance::L0, format!("software on the machine says so; {rule} had nothing to compare")),
+        (0, 0, 0) => (Assurance::L0, format!("software on the machine says so; {rule} had nothing to compare").into()),
         (_, 0, 0) => {
-            (Assurance::L1, format!("independent paths agree on all {clear} ({rule}); no part signed its identity"))
+            (Assurance::L1, format!("independent paths agree on all {clear} ({rule}); no part signed its identity").into())
         }
         _ => (
             Assurance::L0,
             format!(
                 "software on the machine says so; {rule} found {clear} in agreement and {differ} not, and could not look \
                  at {blind}"
-            ),
+            )
+            .into(),
         ),
     }
 }

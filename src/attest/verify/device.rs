@@ -1,5 +1,6 @@
 //! Whether devices signed this session's nonces, and whether they are the parts that the report lists.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ClaimLevel, Expectations, FailureClass, MAX_LISTED, Rederived, Report, standing};
@@ -87,12 +88,12 @@ pub(super) fn check(
     if !report.is_valid() {
         return false;
     }
-    report.not_proven.extend(open);
+    report.not_proven.extend(open.into_iter().map(Cow::Owned));
     let is_unread = |part: &Part| part.scope == "gpu" && pdi(part, CHIP_PDI).is_none();
     if by_part.keys().filter_map(|id| recorded.part(id)).any(is_unread) {
         // Of the chips that sign, no published header names the registers with the PDI.
         let why = "nothing but NVIDIA's driver tells the PDI of what is in a slot";
-        report.not_proven.push(format!("that the GPUs which signed are the chips in those slots: {why}"));
+        report.not_proven.push(format!("that the GPUs which signed are the chips in those slots: {why}").into());
     }
     let fabric: BTreeSet<Pdi> = checked.iter().filter_map(|it| it.device.gpus()).flatten().collect();
     for (part, ends) in by_part {
@@ -311,6 +312,6 @@ fn conclude(
     }
     let burned = statement.predicate.burnin.is_some();
     let level = if ends.start.is_some() && (ends.end.is_some() || !burned) { Assurance::L2 } else { Assurance::L0 };
-    report.claims.push(ClaimLevel { claim: format!("identity of {part}"), level, reason });
+    report.claims.push(ClaimLevel { claim: format!("identity of {part}"), level, reason: reason.into() });
     report.warnings.push(first.device.unknown_measurements());
 }

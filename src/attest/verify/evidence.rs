@@ -1,7 +1,7 @@
 //! Whether the evidence is the evidence that was signed.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 
 use super::{EvidenceSource, Failure, FailureClass, MAX_LISTED, Report};
@@ -59,10 +59,12 @@ pub(super) fn check<'a>(
         return Some(EvidenceItems { kept: kept.collect() });
     };
 
-    let by_id: HashMap<&str, _> = listed.iter().map(|item| (item.id.as_str(), item)).collect();
+    let by_id: BTreeMap<&str, _> = listed.iter().map(|item| (item.id.as_str(), item)).collect();
     let expected_bytes = listed.iter().fold(0u64, |sum, item| sum.saturating_add(item.bytes));
-    let kept = kept_ids(listed);
-    let keep = |id: &str, bytes: u64| kept.contains(id) && by_id.get(id).is_some_and(|item| item.bytes == bytes);
+    let kept = (expected_bytes > MAX_KEPT_BYTES).then(|| kept_ids(listed));
+    let keep = |id: &str, bytes: u64| {
+        kept.as_ref().is_none_or(|kept| kept.contains(id)) && by_id.get(id).is_some_and(|item| item.bytes == bytes)
+    };
     let container = match evidence_tar::read(tar, expected_bytes, keep) {
         Ok(container) => container,
         Err(error) => {
@@ -100,7 +102,7 @@ fn kept_ids(listed: &[EvidenceItem]) -> HashSet<&str> {
 
 fn compare_items(
     statement: &Statement,
-    by_id: &HashMap<&str, &EvidenceItem>,
+    by_id: &BTreeMap<&str, &EvidenceItem>,
     container: &Container,
     report: &mut Report,
 ) {

@@ -44,7 +44,7 @@ pub use batch::{Batch, Verified};
 pub use claims::ClaimLevel;
 pub use evidence::{EvidenceItems, MAX_KEPT_BYTES, MAX_RECORDS_BYTES};
 pub use failure::{Failure, FailureClass};
-pub use report::{Difference, EvidenceSource, Report, Signer};
+pub use report::{Difference, EvidenceSource, Report, Sentence, Signer};
 pub use reveal::reveal;
 pub use time::SigningTime;
 pub use tpm::TpmProof;

@@ -1,5 +1,7 @@
 //! What a verification found.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -10,6 +12,9 @@ use crate::attest::envelope::{EnvelopeError, ForeignSignature, MAX_ENVELOPE_BYTE
 use crate::attest::statement::{Assurance, Contradiction, Statement};
 use crate::ledger::Shared;
 use crate::policy::{Judgement, Verdict};
+
+/// What was established or not. Most sentences are the same for each of thousands of reports.
+pub type Sentence = Cow<'static, str>;
 
 /// A trusted key that signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,9 +94,9 @@ pub struct Report {
     /// What the TPM of the machine proves; `None` where none signed anything.
     pub tpm: Option<TpmProof>,
     /// What was established, a sentence each.
-    pub proven: Vec<String>,
+    pub proven: Vec<Sentence>,
     /// What was not, a sentence each.
-    pub not_proven: Vec<String>,
+    pub not_proven: Vec<Sentence>,
 }
 
 impl Report {

@@ -1,6 +1,6 @@
 //! Whether hidden values of a certificate are the ones that somebody knows.
 
-use super::{FailureClass, MAX_LISTED, Report};
+use super::{FailureClass, MAX_LISTED, Report, Sentence};
 use crate::attest::certificate::{Certificate, Salts};
 
 /// Holds the private file of a certificate, and texts that its reader knows, against what it hides. What does not match
@@ -19,7 +19,7 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
     report.not_proven.retain(|sentence| Some(sentence) != before.as_ref());
     report.not_proven.extend(hidden_left_open(hidden.saturating_sub(revealed.values.len())));
     for (path, value) in &revealed.values {
-        report.proven.push(format!("{path} hides {:?}", shown(value)));
+        report.proven.push(format!("{path} hides {:?}", shown(value)).into());
     }
     for (path, value) in revealed.wrong.iter().take(MAX_LISTED) {
         report.fail(
@@ -35,7 +35,7 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
                 let observed = format!("none of {hidden} hidden values, as far as there are salts");
                 report.fail(FailureClass::Evidence, "known value", &format!("a place that hides {text:?}"), &observed);
             }
-            paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", "))),
+            paths => report.proven.push(format!("{text:?} is what is hidden at {}", paths.join(", ")).into()),
         }
     }
     if !report.is_valid() {
@@ -44,10 +44,10 @@ pub fn reveal(report: &mut Report, certificate: &Certificate, salts: &Salts, kno
 }
 
 /// What nobody knows of a certificate that hides so many values beside the unit's own.
-pub(super) fn hidden_left_open(hidden: usize) -> Option<String> {
+pub(super) fn hidden_left_open(hidden: usize) -> Option<Sentence> {
     match hidden {
         0 => None,
-        1 => Some("what the hidden value is".to_owned()),
-        _ => Some(format!("what the {hidden} hidden values are")),
+        1 => Some("what the hidden value is".into()),
+        _ => Some(format!("what the {hidden} hidden values are").into()),
     }
 }

@@ -82,6 +82,9 @@ pub(super) fn read(sidecar: &[u8], expectations: &Expectations, report: &mut Rep
 /// Holds what the clocks say against what the signer says. A document is made (a session ends) before it is signed, and so
 /// before anybody could see the signature.
 pub(super) fn check(made_at: &str, now: Timestamp, report: &mut Report) {
+    if report.signing_times.is_empty() {
+        return;
+    }
     // That it is a time is checked with the other contradictions.
     let made = made_at.parse::<Timestamp>().ok();
     let mut failures = Vec::new();

@@ -531,15 +531,15 @@ pub(super) fn conclude(
 ) {
     let Some(Platform { tpm, missing }) = &statement.predicate.platform else { return };
     report.not_proven.extend(missing.iter().map(|why| match tpm {
-        None => format!("what runs on this machine, and for how long: no hardware root, {why}"),
-        Some(_) => format!("all that a TPM could show: {why}"),
+        None => format!("what runs on this machine, and for how long: no hardware root, {why}").into(),
+        Some(_) => format!("all that a TPM could show: {why}").into(),
     }));
     let Some(proof) = proof else { return };
     let name = format!("TPM ({})", proof.manufacturer);
     let asked = expectations.challenge.as_ref().is_some_and(|it| !challenge::is_own(statement, it, report));
     let mut claim = |level, reason: String| {
         if proof.claimed_ms.is_some() {
-            report.claims.push(ClaimLevel { claim: BURN_IN_LENGTH.to_owned(), level, reason });
+            report.claims.push(ClaimLevel { claim: BURN_IN_LENGTH.to_owned(), level, reason: reason.into() });
         }
     };
     let length = proof.elapsed_ms.map(|elapsed| match proof.claimed_ms {
@@ -556,39 +556,43 @@ pub(super) fn conclude(
         (Some(root), Some(length), None) => {
             let answered = asked && proof.image.is_some();
             let level = if answered { Assurance::L3 } else { Assurance::L2 };
-            report.proven.push(format!("{level}: the {name} signed that {length}"));
-            report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}"));
+            report.proven.push(format!("{level}: the {name} signed that {length}").into());
+            report.proven.push(format!("a pinned root vouches for the key of that TPM: {root}").into());
             report
                 .not_proven
-                .push("that this TPM is in the machine whose parts are listed: they do not name each other".to_owned());
+                .push("that this TPM is in the machine whose parts are listed: they do not name each other".into());
             // Part 1, 36.3: 15 percent, and as much again by TPM2_ClockRateAdjust.
-            report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".to_owned());
+            report.not_proven.push("how long it took exactly: a TPM's clock may run up to a third fast".into());
             claim(level, format!("the {name} signed that {length}"));
         }
         (Some(_), length, Some(doubt)) => {
             let said = length.map_or(String::new(), |length| format!(", though the {name} signed that {length}"));
-            report.not_proven.push(format!("how long the burn-in took{said}: {doubt}"));
+            report.not_proven.push(format!("how long the burn-in took{said}: {doubt}").into());
             claim(Assurance::L0, doubt.clone());
         }
         (None, length, doubt) => {
             let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
             let said =
                 length.map_or_else(|| doubt.clone().unwrap_or_default(), |length| format!("it says that {length}"));
-            report.not_proven.push(format!("how long the burn-in took (L0): the {name} may be software; {said}"));
-            report.not_proven.push(format!("that the {name} is hardware: {why}"));
+            report
+                .not_proven
+                .push(format!("how long the burn-in took (L0): the {name} may be software; {said}").into());
+            report.not_proven.push(format!("that the {name} is hardware: {why}").into());
             claim(Assurance::L0, format!("a TPM says so that may be software: {why}"));
         }
         (Some(_), None, None) => {}
     }
     match (&proof.root, &proof.image) {
-        (Some(_), Some(image)) => report.proven.push(format!("the genuine image {image} ran, from start to end")),
-        // With a policy that allows images there is no report without one of them.
-        _ => {
-            report.not_proven.push("which system ran: no image is known to hold the TPM's registers against".to_owned())
+        (Some(_), Some(image)) => {
+            report.proven.push(format!("the genuine image {image} ran, from start to end").into())
         }
+        // With a policy that allows images there is no report without one of them.
+        _ => report.not_proven.push("which system ran: no image is known to hold the TPM's registers against".into()),
     }
     if let (Some(_), Some(events)) = (&proof.root, proof.event_log) {
-        report.proven.push(format!("the firmware's log of {events} events leads to the registers that the TPM signed"));
+        report
+            .proven
+            .push(format!("the firmware's log of {events} events leads to the registers that the TPM signed").into());
     }
     report.tpm = Some(proof);
 }
