@@ -67,6 +67,20 @@ impl FactDef {
     }
 }
 
+/// Last word in the id of a part that stands for those of its kind which could not be read or counted.
+const STAND_IN: &str = ":unread";
+
+/// Id of the part that stands for those of a kind which could not be read or counted: `gpu:unread`. Rules about such parts must
+/// not find nothing wrong because they found no part.
+pub fn stand_in_id(scope: &str) -> String {
+    format!("{scope}{STAND_IN}")
+}
+
+/// Whether a part of that id stands for others, and is none itself.
+pub fn is_stand_in(id: &str) -> bool {
+    id.ends_with(STAND_IN)
+}
+
 /// One thing that can be bought, replaced or faulty, with everything known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -193,7 +193,7 @@ complete -c yanji -n "__fish_yanji_using_subcommand accept" -l format -d 'How to
 json\t'One JSON document'
 csv\t'A table for a spreadsheet; of verify only'"
 complete -c yanji -n "__fish_yanji_using_subcommand accept" -l signatures -d 'Use the rules in this folder instead of the built-in ones' -r -F
-complete -c yanji -n "__fish_yanji_using_subcommand accept" -l accept-differences -d 'Take what came although a part is missing, or another one, or could not be compared. The receipt says so'
+complete -c yanji -n "__fish_yanji_using_subcommand accept" -l accept-differences -d 'Take what came although a part is missing, or another one, or could not be compared, or something about a report is indeterminate. The receipt says so'
 complete -c yanji -n "__fish_yanji_using_subcommand accept" -s v -l verbose -d 'Say more on standard error; twice for still more'
 complete -c yanji -n "__fish_yanji_using_subcommand accept" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c yanji -n "__fish_yanji_using_subcommand void" -l reason -d 'Why' -r

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Digest;
 use super::drift::{Change, Drift};
 use super::statement::{Contradiction, Statement, UNIT_SUBJECT, subject};
+use super::verify::{Failure, Report};
 use crate::evidence::Origin;
 
 /// Type of the predicate of a receipt.
@@ -25,6 +26,9 @@ pub struct Acceptance {
     pub as_received: AsReceived,
     /// Every difference between the two. Empty where there is none.
     pub difference: Vec<Drift>,
+    /// What was neither right nor wrong about the reports, and the buyer took it all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<OpenPoint>,
     /// What the buyer makes of it.
     pub result: Acceptability,
 }
@@ -43,6 +47,38 @@ pub struct AsReceived {
     pub identity: serde_json::Value,
 }
 
+/// Something about a report that was neither right nor wrong when the receipt was signed. Texts may come from the report and
+/// are hostile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OpenPoint {
+    /// Digest of the envelope of that report: the seller's, or the buyer's own.
+    pub report: Digest,
+    /// In which step of the verification it came up: `E_TIME`.
+    pub class: String,
+    /// Where.
+    pub what: String,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub observed: String,
+}
+
+impl OpenPoint {
+    /// What is indeterminate about a report.
+    pub fn of(report: &Report) -> Vec<Self> {
+        let Some(sha256) = report.envelope_sha256 else { return Vec::new() };
+        let open = report.indeterminate.iter().map(|Failure { class, what, expected, observed }| Self {
+            report: sha256,
+            class: class.to_string(),
+            what: what.clone(),
+            expected: expected.clone(),
+            observed: observed.clone(),
+        });
+        open.collect()
+    }
+}
+
 /// A buyer's look at a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -59,7 +95,7 @@ pub enum Look {
 pub enum Acceptability {
     /// It is what was certified.
     Accepted,
-    /// It is not quite that, and the buyer takes it.
+    /// It is not quite that, or not certain to be, and the buyer takes it.
     AcceptedWithDifferences,
     /// A part is missing or another one, and the buyer does not take it.
     Refused,
@@ -75,17 +111,17 @@ impl Acceptability {
         }
     }
 
-    /// What follows from the differences; `None` where something could not be compared, and nobody said that this does not
-    /// matter. `take_all` says that the buyer takes what came whatever the differences are.
-    pub fn of(difference: &[Drift], take_all: bool) -> Option<Self> {
+    /// What follows from the differences and from what is open; `None` where something could not be compared or is open, and
+    /// nobody said that this does not matter. `take_all` says that the buyer takes what came whatever that is.
+    pub fn of(difference: &[Drift], open: &[OpenPoint], take_all: bool) -> Option<Self> {
         let any = |change: fn(Change) -> bool| difference.iter().any(|it| change(it.change));
-        if difference.is_empty() {
+        if difference.is_empty() && open.is_empty() {
             Some(Self::Accepted)
         } else if take_all {
             Some(Self::AcceptedWithDifferences)
         } else if any(Change::is_drift) {
             Some(Self::Refused)
-        } else if any(|change| change == Change::Unread) {
+        } else if any(|change| change == Change::Unread) || !open.is_empty() {
             None
         } else {
             Some(Self::AcceptedWithDifferences)
@@ -101,10 +137,10 @@ impl Statement<Acceptance> {
     }
 
     pub(super) fn contradictions(&self) -> Vec<Contradiction> {
-        let Acceptance { accepted_at, report, as_received, difference, result } = &self.predicate;
+        let Acceptance { accepted_at, report, as_received, difference, open, result } = &self.predicate;
         let possible = match result {
-            Acceptability::Accepted => difference.is_empty(),
-            Acceptability::AcceptedWithDifferences => !difference.is_empty(),
+            Acceptability::Accepted => difference.is_empty() && open.is_empty(),
+            Acceptability::AcceptedWithDifferences => !difference.is_empty() || !open.is_empty(),
             Acceptability::Refused => difference.iter().any(|it| it.change.is_drift()),
         };
         let named = |name: &str| self.subject_sha256(name).map_or_else(|| "none".to_owned(), |it| it.to_string());
@@ -114,8 +150,13 @@ impl Statement<Acceptance> {
             Contradiction::between("subjects named unit", 1, usize::from(self.subject_sha256(UNIT_SUBJECT).is_some())),
             (!possible).then(|| Contradiction {
                 what: "result".to_owned(),
-                expected: "what the differences leave room for".to_owned(),
-                observed: format!("{} with {} differences", result.as_str(), difference.len()),
+                expected: "what the differences and the open points leave room for".to_owned(),
+                observed: format!(
+                    "{} with {} differences and {} open points",
+                    result.as_str(),
+                    difference.len(),
+                    open.len()
+                ),
             }),
             (!as_received.identity.is_object()).then(|| Contradiction {
                 what: "asReceived.identity".to_owned(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::identity::names_unit;
+use crate::evidence::is_stand_in;
 use crate::rule::{BLANK_IDENTITIES, Tables};
 
 /// Kinds whose parts the kernel names in the order in which it finds them: another name is no other slot.
@@ -150,8 +151,16 @@ fn compare_kind(
         }
         let names: BTreeSet<&str> =
             [&old.facts, &new.facts, &old.unread, &new.unread].into_iter().flat_map(|it| it.keys()).copied().collect();
-        for name in names {
+        let is_in_both = |name: &str| old.facts.contains_key(name) && new.facts.contains_key(name);
+        for &name in &names {
             let (was, is) = (value(old, name), value(new, name));
+            // One exchange is told once: by the source that both looks have.
+            if let Some(twin) = twin(name).filter(|twin| names.contains(twin.as_str()))
+                && (value(old, &twin), value(new, &twin)) == (was, is)
+                && (is_in_both(&twin), twin.as_str()) > (is_in_both(name), name)
+            {
+                continue;
+            }
             let is_unread = old.unread.contains_key(name) || new.unread.contains_key(name);
             let change = match (was, is) {
                 (Some(_), None) | (None, Some(_)) if COPIES.contains(&name) && !is_unread => continue,
@@ -181,17 +190,22 @@ fn compare_kind(
 
 /// Whether it stands for parts of its kind that a look could not read.
 fn stands_in(part: &Part<'_>) -> bool {
-    part.id.ends_with(":unread")
+    is_stand_in(&part.id)
 }
 
 /// What a look shows as that fact. SMBIOS and the kernel's copy of it are one source, and a look may have only one of them.
 fn value<'a>(part: &'a Part<'_>, name: &str) -> Option<&'a str> {
-    let other = || match name.split_once('.')? {
-        ("smbios", rest) => part.facts.get(format!("dmi.{rest}").as_str()),
-        ("dmi", rest) => part.facts.get(format!("smbios.{rest}").as_str()),
-        _ => None,
-    };
+    let other = || part.facts.get(twin(name)?.as_str());
     part.facts.get(name).or_else(other).map(String::as_str)
+}
+
+/// The same fact by the other of those two.
+fn twin(name: &str) -> Option<String> {
+    match name.split_once('.')? {
+        ("smbios", rest) => Some(format!("dmi.{rest}")),
+        ("dmi", rest) => Some(format!("smbios.{rest}")),
+        _ => None,
+    }
 }
 
 /// For each part of before the one of after: with the same unit id and the same own id, then with the same unit id, then
@@ -396,6 +410,10 @@ mod tests {
         assert!(exchanged(&copy, json!({"dmi.system_serial": "S2"})));
         assert!(exchanged(&table, json!({"dmi.system_serial": "S2"})));
         assert!(exchanged(&both, json!({"smbios.system_serial": "S1", "dmi.board_serial": "B2"})));
+        let other = system(json!({"smbios.system_serial": "S2", "dmi.system_serial": "S2", "dmi.board_serial": "B1"}));
+        assert_eq!(changes(system(both.clone()), other), [("platform".to_owned(), Change::Exchanged)]);
+        let forged = system(json!({"smbios.system_serial": "S1", "dmi.system_serial": "S2", "dmi.board_serial": "B1"}));
+        assert_eq!(changes(system(both.clone()), forged), [("platform".to_owned(), Change::Exchanged)]);
         let denied = json!({"unknown": {"dmi.system_serial": "denied", "smbios.system_serial": "denied"}});
         assert!(changes(system(copy.clone()), system(denied.clone())).iter().all(|(_, it)| *it == Change::Unread));
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Digest;
-use super::acceptance::Acceptance;
+use super::acceptance::{Acceptance, OpenPoint};
 use super::certificate::Certificate;
 use super::challenge::CLOCK_SKEW;
 use super::document::{Document, Kind};
@@ -90,6 +90,8 @@ pub struct Step {
     pub links: Vec<Named>,
     /// What is different on the unit since the report that it names.
     pub changes: Vec<Drift>,
+    /// What of the report a receipt took although it was open.
+    pub open: Vec<OpenPoint>,
     /// Where it does not agree with what it names.
     pub disagreements: Vec<Failure>,
     /// Documents by which its own signer took it back.
@@ -316,6 +318,10 @@ impl Step {
             says: says(report),
             links: Vec::new(),
             changes: Vec::new(),
+            open: match &report.document {
+                Some(Document::Acceptance(receipt)) => receipt.predicate.open.clone(),
+                _ => Vec::new(),
+            },
             disagreements: Vec::new(),
             voided_by: Vec::new(),
             disputed_by: Vec::new(),

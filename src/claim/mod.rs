@@ -42,7 +42,7 @@ mod gpu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{EvidenceBuilder, Part, Reading, Value};
+use crate::evidence::{EvidenceBuilder, Part, Reading, Value, is_stand_in};
 use crate::rule::Tables;
 
 pub use cpu::CpuClaim;
@@ -289,12 +289,11 @@ fn add_item(
 /// How many parts of an item there are. A part that stands for those that could not be counted counts for none, and
 /// `counted` is the fact that says whether all of them were seen.
 fn found(evidence: &EvidenceBuilder, scope: &str, counted: (&str, &str), assigned: usize) -> Reading<u64> {
-    let unread = format!("{scope}:unread");
     let listing = evidence.so_far().part(counted.0).and_then(|part| part.reading(counted.1));
     match listing {
         Some(Reading::Known(_)) => Reading::Known(assigned as u64),
         Some(Reading::Absent) | None => {
-            let any = evidence.so_far().scope(scope).any(|part| part.id != unread);
+            let any = evidence.so_far().scope(scope).any(|part| !is_stand_in(&part.id));
             if any { Reading::Known(assigned as u64) } else { Reading::Failed("no source lists them".to_owned()) }
         }
         Some(other) => other.as_ref().and_then(|_| Reading::Absent),

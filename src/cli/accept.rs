@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
-use yanji::attest::acceptance::{Acceptability, Acceptance, AsReceived, Look};
+use yanji::attest::acceptance::{Acceptability, Acceptance, AsReceived, Look, OpenPoint};
 use yanji::attest::drift::{Drift, drift, is_system_compared};
 use yanji::attest::envelope::Envelope;
 use yanji::attest::history::drift_failures;
@@ -18,10 +18,11 @@ use yanji::report;
 use yanji::rule::Signatures;
 
 use super::args::{Format, Global};
+use super::checked::{self, Checked};
 use super::error::CliError;
 use super::exit::Exit;
 use super::signer::{self, SignerArgs};
-use super::{checked, inspect, output};
+use super::{inspect, output};
 
 /// The largest inspection that is read: a full rack enclosure's has some 20 MB.
 const MAX_INSPECTION_BYTES: u64 = 64 << 20;
@@ -34,7 +35,8 @@ pub struct AcceptArgs {
     /// What came: what yanji inspect --format json printed here, or a report of your own
     #[arg(long, value_name = "NEW")]
     pub as_received: PathBuf,
-    /// Take what came although a part is missing, or another one, or could not be compared. The receipt says so
+    /// Take what came although a part is missing, or another one, or could not be compared, or something about a report is
+    /// indeterminate. The receipt says so
     #[arg(long)]
     pub accept_differences: bool,
     /// Where to write the receipt
@@ -53,6 +55,7 @@ struct Accepted<'a> {
     report: Digest,
     keyid: Digest,
     difference: &'a [Drift],
+    open: &'a [OpenPoint],
     failures: &'a [Failure],
     not_proven: &'a [String],
 }
@@ -70,14 +73,15 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     let signatures = inspect::load_signatures(global)?;
     let signer = args.signer.load()?;
     let checked = checked::check_standing(&args.report, &signer.expectations, &signatures)?;
-    if let Some(exit) = checked.refusal_to_sign(global)? {
+    if let Some(exit) = refusal(&checked, args, global)? {
         return Ok(exit);
     }
+    let mut open = OpenPoint::of(&checked.report);
     let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
         bail!(CliError::usage(format!("{} is no report, and only a report is accepted", args.report.display())));
     };
     let seller = checked.report.statement_sha256;
-    let as_received = match look(&args.as_received, seller, &signer.own, &signatures, global)? {
+    let as_received = match look(args, seller, &signer.own, &signatures, &mut open, global)? {
         Ok(looked) => looked,
         Err(exit) => return Ok(exit),
     };
@@ -93,15 +97,16 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
                 .to_owned(),
         );
     }
-    let result = Acceptability::of(&difference, args.accept_differences);
+    let result = Acceptability::of(&difference, &open, args.accept_differences);
     let failures = match result {
         Some(Acceptability::Refused) => drift_failures(&difference),
         _ => Vec::new(),
     };
     if let Some(result) = result {
         let unit = statement.subject_sha256(UNIT_SUBJECT).context("the report has no unit")?;
-        let difference = difference.clone();
-        let predicate = Acceptance { accepted_at: signer::now(), report: sha256, as_received, difference, result };
+        let (difference, open) = (difference.clone(), open.clone());
+        let predicate =
+            Acceptance { accepted_at: signer::now(), report: sha256, as_received, difference, open, result };
         let receipt = Statement::acceptance(unit, predicate);
         signer::write_envelope(&args.out, &Envelope::sign(receipt.to_json()?, &signer.key))?;
     }
@@ -109,12 +114,22 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     let keyid = signer.key.public().keyid();
     match global.format {
         Format::Json => {
-            let (difference, failures, not_proven) = (&difference, &failures, &not_proven);
-            output::print_json(&Accepted { file, result, report: sha256, keyid, difference, failures, not_proven })?;
+            output::print_json(&Accepted {
+                file,
+                result,
+                report: sha256,
+                keyid,
+                difference: &difference,
+                open: &open,
+                failures: &failures,
+                not_proven: &not_proven,
+            })?;
         }
         Format::Plain | Format::Csv => {
             let style = output::style();
-            let mut text = report::failures_plain(&failures, style) + &report::changes_plain(&difference, style);
+            let mut text = report::failures_plain(&failures, style)
+                + &report::changes_plain(&difference, style)
+                + &report::open_points_plain(&open, style);
             text += &match (result, file) {
                 (Some(result), Some(file)) => {
                     format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), file.display())
@@ -137,14 +152,28 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
+/// Prints why a report is not taken, with the exit code for that; `None` for one that is.
+fn refusal(checked: &Checked, args: &AcceptArgs, global: &Global) -> anyhow::Result<Option<Exit>> {
+    if args.accept_differences {
+        return checked.refusal(global);
+    }
+    let refusal = checked.refusal_to_sign(global)?;
+    if refusal == Some(Exit::Undecided) {
+        eprintln!("hint: or take it as it is with --accept-differences; the receipt says what was open");
+    }
+    Ok(refusal)
+}
+
 /// The buyer's look: an inspection, or a report, which must verify and not be the seller's own, whoever signed that too.
 fn look(
-    path: &Path,
+    args: &AcceptArgs,
     seller: Option<Digest>,
     expectations: &Expectations,
     signatures: &Signatures,
+    open: &mut Vec<OpenPoint>,
     global: &Global,
 ) -> anyhow::Result<Result<AsReceived, Exit>> {
+    let path = args.as_received.as_path();
     let wrong = || {
         CliError::usage(format!("{} is neither an inspection nor a report", path.display()))
             .hint("make one with: yanji inspect --format json > received.json")
@@ -156,7 +185,7 @@ fn look(
     }
     if path.is_dir() || Envelope::parse(&bytes).is_ok() {
         let checked = checked::check_standing(path, expectations, signatures)?;
-        if let Some(exit) = checked.refusal_to_sign(global)? {
+        if let Some(exit) = refusal(&checked, args, global)? {
             return Ok(Err(exit));
         }
         let (Some(statement), Some(sha256)) = (&checked.report.statement, checked.report.envelope_sha256) else {
@@ -168,6 +197,7 @@ fn look(
                     .hint("look at the machine that came: yanji inspect --format json > received.json")
             );
         }
+        open.extend(OpenPoint::of(&checked.report));
         let predicate = &statement.predicate;
         let (origin, identity) = (predicate.origin, predicate.identity.clone());
         return Ok(Ok(AsReceived { source: Look::Report, sha256, origin, identity }));

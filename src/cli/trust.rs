@@ -294,7 +294,10 @@ fn in_force(file: &Path, text: &[u8], key: &Key, state: &State) -> anyhow::Resul
     let seen = state.policy(&policy.name)?;
     let envelope = read_signature(file)?;
     match policy::open(text, envelope.as_deref(), &anchors, seen.as_ref(), Timestamp::now()) {
-        Ok(opened) => state.remember_policy(&opened.policy.name, &opened.seen()),
+        Ok(opened) => {
+            notice_early_end(&opened);
+            state.remember_policy(&opened.policy.name, &opened.seen())
+        }
         Err(failure) => {
             eprintln!(
                 "notice: not in force yet: {} expected {}, observed {}",
@@ -308,6 +311,22 @@ fn in_force(file: &Path, text: &[u8], key: &Key, state: &State) -> anyhow::Resul
             Ok(())
         }
     }
+}
+
+/// Whoever sees a version for the first time needs owners whose time is not over.
+fn notice_early_end(opened: &OpenedPolicy) {
+    let policy = &opened.policy;
+    let signed = policy.owners().into_iter().filter(|owner| opened.signers.contains(&owner.public));
+    let mut ends: Vec<Timestamp> =
+        signed.map(|owner| owner.valid_until.unwrap_or(policy.expires).min(policy.expires)).collect();
+    ends.sort_unstable_by(|one, other| other.cmp(one));
+    let Some(end) = ends.get(policy.owner_threshold().saturating_sub(1)).filter(|end| **end < policy.expires) else {
+        return;
+    };
+    eprintln!(
+        "notice: from {end} on only those accept this version who have seen it before: too few owners who signed it are valid then"
+    );
+    eprintln!("hint: let owners sign who are valid until {}, or let the policy end earlier", policy.expires);
 }
 
 /// A key is in a policy once, with all of its roles.

@@ -12,7 +12,7 @@ mod storage;
 
 use std::collections::BTreeSet;
 
-use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, Origin, PartBuilder, Reading, Value};
+use crate::evidence::{Evidence, EvidenceBuilder, FactDef, Kind, Origin, PartBuilder, Reading, Value, stand_in_id};
 use crate::host::{Host, Query};
 use crate::parse::smbios::{self, Inventory};
 
@@ -136,7 +136,7 @@ fn fill(part: &mut PartBuilder<'_>, facts: &[FactDef], prefix: &str, reading: &R
 /// wrong because they found no part.
 fn stand_in<T>(out: &mut EvidenceBuilder, scope: &str, facts: &[FactDef], counted: &Reading<T>, source: &str) {
     if !matches!(counted, Reading::Known(_) | Reading::Absent) {
-        fill(&mut out.part(scope, &format!("{scope}:unread")), facts, &format!("{scope}."), &reason(counted), source);
+        fill(&mut out.part(scope, &stand_in_id(scope)), facts, &format!("{scope}."), &reason(counted), source);
     }
 }
 

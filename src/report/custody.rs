@@ -4,7 +4,7 @@ use super::escape::told_apart;
 use super::style::{Style, Tone};
 use super::verification::{failure_lines, failures_plain, lines};
 use super::{counts_line, for_terminal};
-use crate::attest::acceptance::Acceptability;
+use crate::attest::acceptance::{Acceptability, OpenPoint};
 use crate::attest::document::{Document, Kind};
 use crate::attest::drift::{Change, Drift};
 use crate::attest::history::{History, Step};
@@ -28,7 +28,8 @@ pub fn document_plain(document: &Document, style: Style) -> String {
             let result = style.paint(tone, predicate.result.as_str());
             return lines("The signer says", &[format!("receipt for the report {}", predicate.report)], style)
                 + &format!("    - on {}: {result}\n", for_terminal(&predicate.accepted_at, style))
-                + &changes_plain(&predicate.difference, style);
+                + &changes_plain(&predicate.difference, style)
+                + &open_points_plain(&predicate.open, style);
         }
         Document::Void(void) => {
             let predicate = &void.predicate;
@@ -84,6 +85,26 @@ pub fn changes_plain(changes: &[Drift], style: Style) -> String {
     match changes.len().saturating_sub(MAX_LISTED) {
         0 => text,
         left_out => text + &format!("  and {left_out} more\n"),
+    }
+}
+
+/// What was open and is taken all the same, a line each. Empty where there is nothing.
+pub fn open_points_plain(open: &[OpenPoint], style: Style) -> String {
+    let shown = |text: &str| for_terminal(text, style);
+    let line = |OpenPoint { report, class, what, expected, observed }: &OpenPoint| {
+        format!(
+            "  {:<12} {} {} of the report {report}: expected {}, observed {}\n",
+            style.paint(Tone::Warning, "open"),
+            shown(class),
+            shown(what),
+            told_apart(expected, style),
+            told_apart(observed, style)
+        )
+    };
+    let listed: String = open.iter().take(MAX_LISTED).map(line).collect();
+    match open.len().saturating_sub(MAX_LISTED) {
+        0 => listed,
+        left_out => listed + &format!("  and {left_out} more\n"),
     }
 }
 
@@ -174,6 +195,7 @@ fn step_plain(number: usize, step: &Step, style: Style) -> String {
         text += "     no part differs in what both sides tell\n";
     }
     text += &changes_plain(&step.changes, style);
+    text += &open_points_plain(&step.open, style);
     text += &failures_plain(&step.failures, style);
     text += &failure_lines(&step.indeterminate, Tone::Warning, "indeterminate: ", style);
     text + &failures_plain(&step.disagreements, style)

@@ -20,7 +20,7 @@ mod vbios;
 mod verification;
 
 pub use csv::csv_row;
-pub use custody::{changes_plain, document_plain, history_plain};
+pub use custody::{changes_plain, document_plain, history_plain, open_points_plain};
 pub use device::{DeviceRow, devices_plain};
 pub use escape::{escape_controls, for_terminal};
 pub use host_views::{CpuView, DimmView, DriveView};

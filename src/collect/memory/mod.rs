@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use super::{Collector, SMBIOS_TABLE, fill, reason, smbios_source, smbios_table, smbios_whole};
 use crate::evidence::Kind::{Integer, Text};
-use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading};
+use crate::evidence::{EvidenceBuilder, FactDef, PartBuilder, Reading, stand_in_id};
 use crate::host::{Host, Query};
 use crate::parse::meminfo;
 use crate::parse::smbios::{Inventory, MemoryDevice};
@@ -57,10 +57,6 @@ const SPD_AND_BELOW: &[FactDef] =
 const BMC_AND_CLAIM: &[FactDef] =
     &FactDef::joined::<{ facts::BMC.len() + facts::CLAIM.len() }>(facts::BMC, facts::CLAIM);
 
-/// Part that stands for the modules where the table could not be read: rules about modules must not find nothing wrong
-/// because they found no module.
-const UNREAD_DIMM: &str = "dimm:unread";
-
 pub(super) struct Memory;
 
 impl Collector for Memory {
@@ -78,7 +74,7 @@ impl Collector for Memory {
             other => {
                 let why = reason(&other);
                 fill(&mut out.part("memory", "memory"), FACTS, "memory.smbios.", &why, SMBIOS_TABLE);
-                fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
+                fill(&mut out.part("dimm", &stand_in_id("dimm")), FACTS, "dimm.smbios.", &why, SMBIOS_TABLE);
             }
         }
         spd::collect(host, out);
@@ -168,7 +164,7 @@ fn modules(inventory: &Inventory, out: &mut EvidenceBuilder) {
     let modules: Vec<&MemoryDevice> = inventory.modules().collect();
     if modules.is_empty() && inventory.damage.is_some() {
         let why = inventory.missing();
-        return fill(&mut out.part("dimm", UNREAD_DIMM), FACTS, "dimm.smbios.", &why, smbios_whole(inventory));
+        return fill(&mut out.part("dimm", &stand_in_id("dimm")), FACTS, "dimm.smbios.", &why, smbios_whole(inventory));
     }
     for (id, module) in unique_ids(modules) {
         let source = smbios_source(inventory, 17, module.handle);

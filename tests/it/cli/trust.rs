@@ -292,7 +292,8 @@ fn an_owner_signs_in_the_time_of_its_key_only() {
         trust(&place, &[&["add", name, "--public", public, "--role", "owner"], more].concat())
     };
     let until = in_hours(-1);
-    add("former", "former.pem.pub", &["--valid-until", &until]).exits(0);
+    let ran = add("former", "former.pem.pub", &["--valid-until", &until]).exits(0);
+    assert_eq!(ran.stderr, "");
     let ran = add("x", &"ab".repeat(32), &["--key", "former.pem"]).exits(2);
     assert!(ran.stderr.contains("signs not after") && ran.stderr.contains("; observed now it is"), "{}", ran.stderr);
     verify(&place).exits(3);
@@ -330,6 +331,15 @@ fn an_owner_signs_in_the_time_of_its_key_only() {
     assert_eq!(open(None, late).unwrap_err().observed, format!("now it is {late}"));
     // Who saw it in time knows that it was signed in time.
     open(Some(&seen), late).unwrap();
+
+    // Which is said while there is time: here the only owner's key ends before the policy does.
+    place.policy(&[]);
+    let until = in_hours(1);
+    change(&path, "roles = [\"owner\"]", &format!("roles = [\"owner\"]\nvalid_until = \"{until}\""));
+    change(&path, "version = ", "version = 2");
+    let ran = trust(&place, &["sign"]).exits(0);
+    let notice = format!("notice: from {until} on only those accept this version who have seen it before: ");
+    assert!(ran.stderr.starts_with(&notice) && ran.stderr.contains("hint: let owners sign"), "{}", ran.stderr);
 }
 
 #[test]
@@ -372,6 +382,21 @@ fn what_is_indeterminate_is_accepted_and_signed_by_no_command() {
     assert!(ran.stdout.contains("report report: accepted, now undecided\n"), "{}", ran.stdout);
     assert!(ran.stdout.contains("  indeterminate: E_REVOKED signature of \"seller\""), "{}", ran.stdout);
     refused(&by_policy);
+    // A buyer may take the delivery all the same: not in silence.
+    let take = ["accept", "report", "--as-received", "same.json", "-o", "taken.json", "--key", "buyer.pem"];
+    let ran = run(&[&take[..], &by_policy, &["--accept-differences"]].concat()).exits(0);
+    let open = "  open         E_REVOKED signature of \"seller\" of the report ";
+    assert!(ran.stdout.starts_with(open), "{}", ran.stdout);
+    assert!(ran.stdout.contains("Receipt: accepted-with-differences, signed by key "), "{}", ran.stdout);
+    let ran = run(&["verify", "taken.json", "--key", "buyer.pem.pub"]).exits(0);
+    assert!(
+        ran.stdout.contains(open) && ran.stdout.contains(": expected a trusted timestamp from before "),
+        "{}",
+        ran.stdout
+    );
+    let chain = ["history", "report", "taken.json", "--key", "seller.pem.pub", "--key", "buyer.pem.pub"];
+    assert!(run(&chain).exits(0).stdout.contains(open));
+    fs::remove_file(place.path("taken.json")).unwrap();
     // So is what somebody else wants to be taken back.
     place.run(["void", "report", "--reason", "x", "-o", "report/disputed.json", "--key", "buyer.pem"]).exits(0);
     let by_keys = ["--key", "seller.pem.pub", "--key", "buyer.pem.pub"];
