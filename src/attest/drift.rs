@@ -136,7 +136,7 @@ fn compare_kind(
     let mut met = vec![false; after.len()];
     for (old, matched) in before.iter().zip(matches) {
         let Some(index) = matched else {
-            match (stands_in(old), after.iter().any(stands_in)) {
+            match (stands_in(old), is_unread(after)) {
                 // What stood for parts that could not be read is no part that could be missing.
                 (true, _) => {}
                 (false, true) => tell(old, Change::Unread, "id", Some(&describe(old)), None),
@@ -183,7 +183,7 @@ fn compare_kind(
         }
     }
     for (new, _) in after.iter().zip(met).filter(|(new, met)| !met && !stands_in(new)) {
-        let change = if before.iter().any(stands_in) { Change::Unread } else { Change::Added };
+        let change = if is_unread(before) { Change::Unread } else { Change::Added };
         tell(new, change, "id", None, Some(&describe(new)));
     }
 }
@@ -191,6 +191,12 @@ fn compare_kind(
 /// Whether it stands for parts of its kind that a look could not read.
 fn stands_in(part: &Part<'_>) -> bool {
     is_stand_in(&part.id)
+}
+
+/// Whether there may be more parts of a kind than a look shows: one stands for others, or of none there could anything be read.
+fn is_unread(parts: &[Part<'_>]) -> bool {
+    let is_blind = |part: &Part<'_>| part.facts.is_empty() && !part.unread.is_empty();
+    parts.iter().any(stands_in) || !parts.is_empty() && parts.iter().all(is_blind)
 }
 
 /// What a look shows as that fact. SMBIOS and the kernel's copy of it are one source, and a look may have only one of them.
@@ -389,6 +395,19 @@ mod tests {
         assert_eq!(changes(none.clone(), both.clone()), [unread("1"), unread("2")]);
         assert_eq!(changes(none.clone(), none), []);
         assert_eq!(changes(both, look(&["SWX-2"])), [("nvswitch:SWX-1".to_owned(), Change::Missing)]);
+
+        // Without the table nobody knows of more than one board.
+        let boards = json!({"boards": [{"id": "board:0", "serial": "B0"}, {"id": "board:1", "serial": "B1"}]});
+        let (first, second) = (json!({"serial": "B0"}), json!({"unknown": {"serial": "denied"}}));
+        let one = |mut board: Value| {
+            board["id"] = "board:0".into();
+            json!({ "boards": [board] })
+        };
+        let part = |id: &str, change| (id.to_owned(), change);
+        let denied = [part("board:0", Change::Unread), part("board:1", Change::Unread)];
+        assert_eq!(changes(boards.clone(), one(second.clone())), denied);
+        assert_eq!(changes(one(second), boards.clone()), denied);
+        assert_eq!(changes(boards, one(first)), [part("board:1", Change::Missing)]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub struct Gap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fork {
-    /// The document.
+    /// The document; its digest, where it was not given.
     pub name: String,
     /// Those that name it.
     pub followed_by: Vec<String>,
@@ -213,8 +213,10 @@ impl History {
                     if entry.report.indeterminate.len() < kept.report.indeterminate.len() {
                         std::mem::swap(kept, &mut entry);
                     }
-                    // One of the two may have more signatures: links to either lead here.
+                    // One of the two may have more signatures: links to either lead here, and all who signed either may take
+                    // it back.
                     kept.digests.extend(entry.digests);
+                    unite_signers(&mut kept.report, entry.report);
                     repeated.push((entry.name, kept.name.clone()));
                 }
                 None => {
@@ -346,6 +348,21 @@ fn says(report: &Report) -> Option<String> {
     })
 }
 
+/// Adds the signers of another copy.
+fn unite_signers(report: &mut Report, copy: Report) {
+    for signer in copy.signers {
+        if !report.signers.iter().any(|own| own.keyid == signer.keyid) {
+            report.signers.push(signer);
+        }
+    }
+    report.signers.sort_by_key(|signer| signer.keyid);
+    report.unknown_signers.extend(copy.unknown_signers);
+    report.unknown_signers.sort();
+    report.unknown_signers.dedup();
+    let signers = &report.signers;
+    report.unknown_signers.retain(|keyid| !signers.iter().any(|signer| signer.keyid == *keyid));
+}
+
 /// What a valid document names.
 fn link_of(report: &Report) -> Option<Target> {
     if !report.is_valid() {
@@ -448,16 +465,20 @@ fn forks(
     found: &dyn Fn(&Target) -> Option<usize>,
     steps: &[Step],
 ) -> Vec<Fork> {
-    let mut after: BTreeMap<(usize, u8), Vec<String>> = BTreeMap::new();
+    // A document that was not given has only a digest.
+    let mut after: BTreeMap<(Result<usize, Digest>, u8), Vec<String>> = BTreeMap::new();
     for &index in order.iter().filter(|index| steps[**index].voided_by.is_empty()) {
         if let Some(target) = &links[index]
-            && let (Some(kind), Some(target)) = (target.link.competes(), found(target))
+            && let Some(kind) = target.link.competes()
         {
-            after.entry((target, kind)).or_default().push(steps[index].name.clone());
+            let named = found(target).ok_or(target.sha256);
+            after.entry((named, kind)).or_default().push(steps[index].name.clone());
         }
     }
     let forks = after.into_iter().filter(|(_, followed_by)| followed_by.len() > 1);
-    forks.map(|((index, _), followed_by)| Fork { name: steps[index].name.clone(), followed_by }).collect()
+    let name =
+        |named: Result<usize, Digest>| named.map_or_else(|sha256| sha256.to_string(), |it| steps[it].name.clone());
+    forks.map(|((named, _), followed_by)| Fork { name: name(named), followed_by }).collect()
 }
 
 /// Holds a document against the one that it names.

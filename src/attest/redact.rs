@@ -24,6 +24,10 @@ pub const REPLACED: &str = "[hidden]";
 const MIN_SOUGHT_CHARS: usize = 4;
 /// The same for letters and digits alone, which also meet over the ends of words.
 const MIN_SOUGHT_LETTERS: usize = 6;
+/// The same of an id without its prefix.
+const MIN_BARE_CHARS: usize = 8;
+/// With what programs begin ids that labels print without it: numbers, UUIDs of NVIDIA's, world-wide names of drives.
+const PREFIXES: [&str; 9] = ["wwn-0x", "0x", "GPU-", "MIG-", "SWX-", "naa.", "eui.", "nvme.", "uuid."];
 
 /// Why nothing was redacted.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +212,8 @@ impl Sought {
             words.dedup();
             words
         };
+        let bare: Vec<String> = values.iter().filter_map(|text| without_prefix(text)).collect();
+        values.extend(bare);
         let letters = values.iter().map(|text| normalise_id(text)).collect();
         let exact = values.iter().map(|text| text.trim().to_ascii_uppercase()).collect();
         Self { exact: sorted(exact, MIN_SOUGHT_CHARS), letters: sorted(letters, MIN_SOUGHT_LETTERS) }
@@ -245,6 +251,18 @@ impl Sought {
             _ => None,
         }
     }
+}
+
+/// What a label or a person writes of an id that a program prints with a prefix, where enough is left to be told from other
+/// numbers.
+fn without_prefix(text: &str) -> Option<String> {
+    let text = text.trim();
+    let bare = PREFIXES.iter().find_map(|prefix| {
+        text.split_at_checked(prefix.len())
+            .filter(|(start, _)| start.eq_ignore_ascii_case(prefix))
+            .map(|(_, rest)| rest)
+    })?;
+    (bare.trim_start_matches('0').len() >= MIN_BARE_CHARS).then(|| bare.to_owned())
 }
 
 fn texts(value: &evidence::Value, found: &mut Vec<String>) {

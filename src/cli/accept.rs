@@ -132,7 +132,7 @@ pub fn run(args: &AcceptArgs, global: &Global) -> anyhow::Result<Exit> {
                 + &report::open_points_plain(&open, style);
             text += &match (result, file) {
                 (Some(result), Some(file)) => {
-                    format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), file.display())
+                    format!("Receipt: {}, signed by key {keyid}\n  {}\n", result.as_str(), output::name(file))
                 }
                 _ => "No receipt: something could not be compared\n".to_owned(),
             };

@@ -277,7 +277,7 @@ fn read_challenge(path: &Path) -> anyhow::Result<(Challenge, Option<TpmCredentia
 
 /// Names an earlier report. Whether it verifies is for those to say who trust its signer: see `yanji history`.
 fn read_previous(path: &Path, relation: RelationName) -> anyhow::Result<Previous> {
-    let bytes = checked::read_envelope(&checked::locate(path))?;
+    let bytes = checked::read_envelope(path)?;
     let envelope = Envelope::parse(&bytes);
     let document = envelope.ok().and_then(|envelope| Document::read(&envelope.payload).ok());
     if !matches!(document, Some(Document::Report(_))) {

@@ -89,9 +89,9 @@ pub fn run(args: &ChallengeArgs, global: &Global) -> anyhow::Result<()> {
         Format::Plain | Format::Csv => output::print(&format!(
             "{}: challenge for {purpose:?}, open until {}, signed by key {issuer}\n\
              Send it to the seller, who runs: yanji certify --challenge {}\n",
-            out.display(),
+            output::name(out),
             issued.expires_at,
-            out.display()
+            output::name(out)
         )),
     }
 }
@@ -103,7 +103,7 @@ fn read_tpm(report: &Path) -> anyhow::Result<TpmEvidence> {
         CliError::usage(format!("{} is no report of a machine with a TPM", path.display()))
             .hint("let the seller run: yanji certify --profile quick, as root")
     };
-    let envelope = Envelope::parse(&checked::read_envelope(&path)?).with_context(wrong)?;
+    let envelope = Envelope::parse(&checked::read_envelope(report)?).with_context(wrong)?;
     let Ok(Document::Report(statement)) = Document::read(&envelope.payload) else { bail!(wrong()) };
     statement.predicate.platform.and_then(|platform| platform.tpm).with_context(wrong)
 }

@@ -68,16 +68,18 @@ pub fn locate(path: &Path) -> PathBuf {
     }
 }
 
-/// The bytes of an envelope, for a command that verifies nothing.
+/// The bytes of the envelope in a folder, or of that file, for a command that verifies nothing.
 pub fn read_envelope(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let bytes = File::open(path).map_err(EnvelopeError::Io).and_then(envelope::read);
-    bytes.with_context(|| unreadable(path))
+    let located = locate(path);
+    let opened = if path.is_dir() { open_regular(&located) } else { File::open(&located) };
+    let bytes = opened.map_err(EnvelopeError::Io).and_then(envelope::read);
+    bytes.with_context(|| unreadable(&located))
 }
 
 impl Files {
-    /// Opens a file that the user named, who may then give a pipe, and what lies beside it.
+    /// Opens the envelope in a folder, or a file that the user named, who may then give a pipe, and what lies beside it.
     pub fn named(path: &Path) -> anyhow::Result<Self> {
-        Self::open(path, |path| File::open(path))
+        if path.is_dir() { Self::found(&locate(path)) } else { Self::open(path, |path| File::open(path)) }
     }
 
     /// Opens a file that was found in a folder.
@@ -148,7 +150,7 @@ pub fn check_standing(path: &Path, expectations: &Expectations, signatures: &Sig
 }
 
 fn rederive(path: &Path, expectations: &Expectations, signatures: &Signatures) -> anyhow::Result<Checked> {
-    let opened = Files::named(&locate(path))?.read()?;
+    let opened = Files::named(path)?.read()?;
     let (mut judgement, mut evidence, mut burn) = (None, None, None);
     let report = match &opened.too_large {
         Some(error) => Report::unreadable(error),
@@ -164,7 +166,7 @@ fn rederive(path: &Path, expectations: &Expectations, signatures: &Signatures) -
 /// Opens one document and verifies who signed it, that its evidence is what was signed, and that nothing which lies beside it
 /// takes it back.
 pub fn check_evidence(path: &Path, expectations: &Expectations) -> anyhow::Result<Checked> {
-    let opened = Files::named(&locate(path))?.read()?;
+    let opened = Files::named(path)?.read()?;
     let report = match &opened.too_large {
         Some(error) => Report::unreadable(error),
         None => verify_evidence(opened.signed(), opened.evidence()?, expectations),

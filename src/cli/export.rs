@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use serde_json::json;
 use yanji::attest::bundle::bundle;
 use yanji::attest::envelope;
 use yanji::attest::page::page;
 
+use super::args::{Format, Global};
 use super::error::CliError;
 use super::timestamp::Stamped;
 use super::{output, signer};
@@ -35,7 +37,7 @@ pub struct ExportArgs {
 }
 
 /// Writes the files that were asked for, none of which may be there yet.
-pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
+pub fn run(args: &ExportArgs, global: &Global) -> anyhow::Result<()> {
     if args.output.is_none() && args.html.is_none() && args.pae.is_none() && args.signature.is_none() {
         bail!(
             CliError::usage("nothing to write")
@@ -72,9 +74,14 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     }
     for (file, content) in &files {
         signer::write_new(file, content)?;
-        output::print(&format!("{}\n", file.display()))?;
+        if global.format != Format::Json {
+            output::print(&format!("{}\n", output::name(file)))?;
+        }
     }
-    Ok(())
+    match global.format {
+        Format::Json => output::print_json(&json!({ "files": files.iter().map(|(file, _)| file).collect::<Vec<_>>() })),
+        Format::Plain | Format::Csv => Ok(()),
+    }
 }
 
 /// `name.KEY.ending`, with the first digits of the key's id.

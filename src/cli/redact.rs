@@ -103,8 +103,8 @@ pub fn run(args: &RedactArgs, global: &Global) -> anyhow::Result<Exit> {
             "Certificate, signed by key {keyid}: {} hidden, evidence withheld\n  {}\n\
              Private file with the salts and the hidden values; keep it to yourself\n  {}\n",
             report::plural(hidden, "value"),
-            certificate.display(),
-            private.display()
+            output::name(&certificate),
+            output::name(&private)
         ))?,
     }
     Ok(Exit::Success)

@@ -51,7 +51,11 @@ pub fn reports(arguments: &[PathBuf]) -> Found {
         found.look_into(argument, 0);
         if found.candidates.len() == before {
             // A folder without any report is one whose report is missing.
-            let envelope = Ok(argument.join(ENVELOPE_FILE));
+            let path = argument.join(ENVELOPE_FILE);
+            let envelope = match path.is_symlink() {
+                true => Err(io::Error::other(format!("{ENVELOPE_FILE} is a symbolic link, and none is followed"))),
+                false => Ok(path),
+            };
             found.candidates.push(Candidate { name: argument.clone(), envelope, named: false });
         }
     }

@@ -1,17 +1,19 @@
 //! `yanji timestamp`.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 use yanji::attest::Digest;
 use yanji::attest::envelope::{Envelope, Signature};
 use yanji::attest::timestamp::{
     self, Authorities, MAX_RESPONSE_BYTES, MAX_SIDECAR_BYTES, MAX_TIMESTAMPS, Request, Sidecar, Token, ask,
 };
+use yanji::report::for_terminal;
 use yanji::whole_file;
 
+use super::args::{Format, Global};
 use super::error::CliError;
 use super::input::small_file;
 use super::{checked, output, signer};
@@ -42,8 +44,31 @@ pub struct TimestampArgs {
     pub tsa_roots: Vec<PathBuf>,
 }
 
+/// A request that was written.
+#[derive(Serialize)]
+struct Requested<'a> {
+    file: &'a Path,
+    keyid: Digest,
+}
+
+/// What became of a response.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stamp {
+    /// The timestamps of the report.
+    file: PathBuf,
+    /// False of one that was there already.
+    added: bool,
+    /// Key whose signature it is over.
+    keyid: Digest,
+    not_after: String,
+    authority: String,
+    /// Whether the authority leads to a root that was given.
+    believed: bool,
+}
+
 /// Adds timestamps, or writes a request for one.
-pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
+pub fn run(args: &TimestampArgs, global: &Global) -> anyhow::Result<()> {
     let _lock = signer::lock_folder_of(&checked::locate(&args.report));
     let mut stamped = Stamped::load(&args.report)?;
     let mut roots = Authorities::default();
@@ -51,15 +76,20 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
         roots.extend(authorities(file)?);
     }
     if let Some(url) = &args.tsa {
+        let mut stamps = Vec::new();
         for signature in stamped.unstamped()? {
             let request = Request::new(&signature.bytes)?;
             let response = ask(url, &request).with_context(|| {
                 CliError::usage(format!("no timestamp from {url} over the signature by key {}", signature.keyid))
                     .hint("nothing was added for it; run it again for what is missing")
             })?;
-            stamped.add(&response, Some(&request), &roots)?;
+            let stamp = stamped.add(&response, Some(&request), &roots)?;
+            if global.format != Format::Json {
+                output::print(&stamp.line())?;
+            }
+            stamps.push(stamp);
         }
-        return Ok(());
+        return if global.format == Format::Json { output::print_json(&stamps) } else { Ok(()) };
     }
     let Some(file) = &args.response else {
         let Some(file) = &args.request else { bail!(CliError::usage("give --tsa, --request or --response")) };
@@ -68,11 +98,14 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
         let Some(signature) = signatures.first() else { return Ok(()) };
         let request = Request::new(&signature.bytes)?.to_der();
         signer::write_new(file, &request)?;
-        return output::print(&format!(
-            "{}: a request over the signature by key {}\n",
-            file.display(),
-            signature.keyid
-        ));
+        return match global.format {
+            Format::Json => output::print_json(&Requested { file, keyid: signature.keyid }),
+            Format::Plain | Format::Csv => output::print(&format!(
+                "{}: a request over the signature by key {}\n",
+                output::name(file),
+                signature.keyid
+            )),
+        };
     };
     let request = match &args.request {
         Some(file) => {
@@ -81,7 +114,24 @@ pub fn run(args: &TimestampArgs) -> anyhow::Result<()> {
         }
         None => None,
     };
-    stamped.add(&small_file(file, MAX_RESPONSE_BYTES)?, request.as_ref(), &roots)
+    let stamp = stamped.add(&small_file(file, MAX_RESPONSE_BYTES)?, request.as_ref(), &roots)?;
+    match global.format {
+        Format::Json => output::print_json(&[stamp]),
+        Format::Plain | Format::Csv => output::print(&stamp.line()),
+    }
+}
+
+impl Stamp {
+    fn line(&self) -> String {
+        let Self { file, added, keyid, not_after, authority, believed } = self;
+        let file = output::name(file);
+        if !added {
+            return format!("{file}: this response was there already, and was not added again\n");
+        }
+        let authority = for_terminal(authority, output::style());
+        let known = if *believed { "" } else { " (nobody said to believe it)" };
+        format!("{file}: key {keyid} had signed by {not_after}, says {authority}{known}\n")
+    }
 }
 
 /// The roots in a PEM file.
@@ -108,10 +158,10 @@ impl Stamped {
     pub fn load(report: &Path) -> anyhow::Result<Self> {
         let path = checked::locate(report);
         let unreadable = |path: &Path| CliError::usage(format!("cannot read {}", path.display()));
-        let envelope = Envelope::parse(&checked::read_envelope(&path)?).with_context(|| unreadable(&path))?;
+        let envelope = Envelope::parse(&checked::read_envelope(report)?).with_context(|| unreadable(&path))?;
         let beside = timestamp::beside(&path);
         let mut sidecar = Sidecar::default();
-        match File::open(&beside) {
+        match checked::open_regular(&beside) {
             Ok(file) => {
                 let mut bytes = Vec::new();
                 let read = file.take(MAX_SIDECAR_BYTES as u64 + 1).read_to_end(&mut bytes);
@@ -145,7 +195,7 @@ impl Stamped {
     }
 
     /// Adds a response that is not there yet to the file, after everything about it was checked that can be.
-    fn add(&mut self, response: &[u8], request: Option<&Request>, roots: &Authorities) -> anyhow::Result<()> {
+    fn add(&mut self, response: &[u8], request: Option<&Request>, roots: &Authorities) -> anyhow::Result<Stamp> {
         let refused = || CliError::usage("the response was not added").hint("nothing was changed for it");
         let token = Token::from_response(response).with_context(refused)?;
         let signatures = &self.envelope.signatures;
@@ -159,23 +209,23 @@ impl Stamped {
         }
         let verified = if roots.is_empty() { token.check_signature() } else { token.verify(roots) };
         let authority = verified.with_context(refused)?;
-        if self.sidecar.responses.iter().any(|added| added == response) {
-            let beside = self.path.display();
-            return output::print(&format!("{beside}: this response was there already, and was not added again\n"));
+        let stamp = Stamp {
+            file: self.path.clone(),
+            added: !self.sidecar.responses.iter().any(|added| added == response),
+            keyid: signature.keyid,
+            not_after: token.not_after().to_string(),
+            authority,
+            believed: !roots.is_empty(),
+        };
+        if !stamp.added {
+            return Ok(stamp);
         }
         if self.sidecar.responses.len() == MAX_TIMESTAMPS {
             bail!(anyhow::anyhow!("there are {MAX_TIMESTAMPS} timestamps already").context(refused()));
         }
         self.sidecar.responses.push(response.to_vec());
         self.save()?;
-        let known = if roots.is_empty() { " (nobody said to believe it)" } else { "" };
-        let authority = yanji::report::for_terminal(&authority, output::style());
-        output::print(&format!(
-            "{}: key {} had signed by {}, says {authority}{known}\n",
-            self.path.display(),
-            signature.keyid,
-            token.not_after()
-        ))
+        Ok(stamp)
     }
 
     fn save(&self) -> anyhow::Result<()> {

@@ -51,7 +51,7 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
         bail!(CliError::usage(format!("a reason has 1 to {MAX_REASON_CHARS} characters")));
     }
     let path = checked::locate(&args.file);
-    let bytes = checked::read_envelope(&path)?;
+    let bytes = checked::read_envelope(&args.file)?;
     let envelope = Envelope::parse(&bytes)
         .with_context(|| CliError::usage(format!("{} is no signed document", path.display())))?;
     let key = key::signing_key(args.key.as_deref())?;
@@ -69,7 +69,7 @@ pub fn run(args: &VoidArgs, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => output::print_json(&Voided { file: &args.out, voids, statement, keyid, own })?,
         Format::Plain | Format::Csv => {
-            output::print(&format!("Void: {voids}, signed by key {keyid}\n  {}\n", args.out.display()))?;
+            output::print(&format!("Void: {voids}, signed by key {keyid}\n  {}\n", output::name(&args.out)))?;
         }
     }
     Ok(Exit::Success)

@@ -3,7 +3,7 @@
 //! Reads the SMBIOS table (`/sys/firmware/dmi/tables/`, root only; types 0, 1, 2, 3 and 39), the kernel's own decoding
 //! of it (`/sys/class/dmi/id/`, serial numbers for root only), and what the running kernel says of itself.
 
-use super::{Collector, SMBIOS_TABLE, fill, read_text, reason, smbios_source, smbios_table, smbios_whole};
+use super::{Collector, SMBIOS_TABLE, fill, read_text, reason, smbios_source, smbios_table, smbios_whole, stand_in};
 use crate::evidence::Kind::{Bool, Integer, Text};
 use crate::evidence::{EvidenceBuilder, FactDef, Reading};
 use crate::host::{Host, Query};
@@ -112,6 +112,7 @@ impl Collector for Platform {
                 ] {
                     fill(&mut out.part(scope, id), FACTS, prefix, &why, SMBIOS_TABLE);
                 }
+                stand_in(out, "psu", FACTS, &why, SMBIOS_TABLE);
             }
         }
     }
@@ -174,5 +175,8 @@ pub(super) fn from_inventory(inventory: &Inventory, out: &mut EvidenceBuilder) {
             .fact("psu.model", psu.model.clone(), &*source)
             .fact("psu.serial", psu.serial.clone(), &*source)
             .fact("psu.max_watts", psu.max_watts.clone(), &*source);
+    }
+    if inventory.damage.is_some() {
+        stand_in(out, "psu", FACTS, &missing, whole);
     }
 }

@@ -109,6 +109,7 @@ pub struct Place {
 
 /// Two machines that show one id. Texts come from the documents and are hostile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Duplicate {
     /// How bad it is when the two are different machines.
     pub severity: Severity,

@@ -168,6 +168,12 @@ fn a_part_in_two_reports_is_named_with_both() {
     assert!(ran.stdout.contains("INVALID  E_DUPLICATE (cpu.sysfs.ppin 0x"), "{}", ran.stdout);
     assert!(ran.stdout.contains(" of cpu:0 in processor is that of cpu:1 in first\n"), "{}", ran.stdout);
     verify(&["processor", "first"]).exits(4);
+    // A copy is no better.
+    let json = verify(&["first", "processor", "processor", "--format", "json"]).exits(4).json();
+    let [_, report, copy] = json["reports"].as_array().unwrap().as_slice() else { panic!("{json:#}") };
+    assert_eq!((&copy["valid"], &copy["failures"]), (&false.into(), &report["failures"]), "{copy:#}");
+    assert_eq!(copy["shared"], report["shared"]);
+    assert_eq!(json["totals"]["duplicates"], 2);
     // A serial number alone: a person has to look.
     let ran = verify(&["first", "module"]).exits(3);
     assert!(ran.stdout.contains(" of dimm:P1-DIMMC1 in module is that of dimm:P1-DIMMH1 in first\n"), "{}", ran.stdout);
@@ -253,6 +259,6 @@ fn files_of_several_machines_are_compared_and_those_of_one_are_not() {
     let ran = place.run(["screen", "--format", "json", "a.txt", "b.txt", "c.txt"]).exits(3);
     let last: Json = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
     let [duplicate] = last["duplicates"].as_array().unwrap().as_slice() else { panic!("{last}") };
-    assert_eq!((&duplicate["id"], &duplicate["machines_differ"]), (&UUID.into(), &false.into()));
+    assert_eq!((&duplicate["id"], &duplicate["machinesDiffer"]), (&UUID.into(), &false.into()));
     assert_eq!((&duplicate["first"]["document"], &duplicate["second"]["document"]), (&"a.txt".into(), &"c.txt".into()));
 }

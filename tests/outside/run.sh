@@ -4,7 +4,7 @@
 # Keeps what it installs (pinned versions) in the user's cache folder. Needs openssl, python3 with venv, node and npm.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-yanji=$(realpath "${1:?usage: $0 YANJI_BINARY}")
+yanji=$(realpath "$(command -v "${1:?usage: $0 YANJI_BINARY}")")
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/yanji-outside"
 mkdir -p "$cache"
 

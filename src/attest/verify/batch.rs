@@ -10,7 +10,7 @@ use super::{
 };
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
-use crate::ledger::{Duplicate, Incomplete, Ledger, Sighting};
+use crate::ledger::{Duplicate, Incomplete, Ledger, Shared, Sighting};
 
 /// Compares many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
 /// two machines.
@@ -20,6 +20,8 @@ pub struct Batch {
     /// The first valid answer to the challenge that is expected.
     answer: Option<Digest>,
     ledger: Ledger,
+    /// What is wrong with reports that share something with others. A copy is no better.
+    duplicates: HashMap<Digest, (Vec<Failure>, Shared)>,
 }
 
 /// A report that was verified alone and not yet compared with others.
@@ -74,7 +76,17 @@ impl Batch {
         let report_id = statement.predicate.report_id.clone();
         match self.seen.entry(Digest::of(report_id.as_bytes())) {
             Entry::Vacant(entry) => _ = entry.insert(content),
-            Entry::Occupied(entry) if *entry.get() == content => return report,
+            Entry::Occupied(entry) if *entry.get() == content => {
+                if let Some((failures, shared)) = self.duplicates.get(&content) {
+                    report.failures.extend(failures.iter().cloned());
+                    report.shared = shared.clone();
+                    report.shared.duplicates.iter_mut().for_each(|it| name.clone_into(&mut it.second.document));
+                    if !report.is_valid() {
+                        report.establish_nothing();
+                    }
+                }
+                return report;
+            }
             Entry::Occupied(entry) => {
                 let expected = format!("the statement {} seen before", entry.get());
                 let what = format!("report id {report_id:?}");
@@ -88,6 +100,9 @@ impl Batch {
             let observed =
                 format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
             report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
+        }
+        if !report.shared.duplicates.is_empty() {
+            self.duplicates.insert(content, (report.failures.clone(), report.shared.clone()));
         }
         if !report.is_valid() {
             report.establish_nothing();

@@ -151,6 +151,28 @@ fn a_folder_with_one_report_is_told_in_full_and_one_without_any_is_an_error() {
     fs::create_dir(place.path("empty")).unwrap();
     let ran = place.run(["verify", "empty", "--key", "seller.pub"]).exits(2);
     assert!(ran.stderr.contains("cannot read empty/report.dsse.json"), "{}", ran.stderr);
+    // A folder that came from somewhere may hold anything.
+    for (kind, why) in [("-p", "not a regular file"), ("-s", "is a symbolic link, and none is followed")] {
+        let path = place.path("empty/report.dsse.json");
+        match kind {
+            "-p" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+            _ => symlink("../report/report.dsse.json", &path).unwrap(),
+        }
+        let ran = place.run(["verify", "empty", "--key", "seller.pub"]).exits(2);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+        for command in [
+            &["history", "empty", "--key", "seller.pub"][..],
+            &["timestamp", "empty", "--request", "q.tsq"],
+            &["void", "empty", "--reason", "x", "-o", "v.json", "--key", "seller.key"],
+            &["export", "empty", "--pae", "pae.bin"],
+        ] {
+            if kind == "-p" {
+                let ran = place.run(command).exits(2);
+                assert!(ran.stderr.contains("not a regular file"), "{command:?}: {}", ran.stderr);
+            }
+        }
+        fs::remove_file(path).unwrap();
+    }
     let ran = place.run(["verify", "empty", "--key", "seller.pub", "--format", "json"]).exits(2);
     assert!(ran.json()["reports"][0]["error"].as_str().unwrap().contains("report.dsse.json"), "{}", ran.stdout);
     // JSON has no way to say such a name.
