@@ -67,18 +67,10 @@ impl FactDef {
     }
 }
 
-/// Last word in the id of a part that stands for those of its kind which could not be read or counted.
-const STAND_IN: &str = ":unread";
-
 /// Id of the part that stands for those of a kind which could not be read or counted: `gpu:unread`. Rules about such parts must
 /// not find nothing wrong because they found no part.
 pub fn stand_in_id(scope: &str) -> String {
-    format!("{scope}{STAND_IN}")
-}
-
-/// Whether a part of that id stands for others, and is none itself.
-pub fn is_stand_in(id: &str) -> bool {
-    id.ends_with(STAND_IN)
+    format!("{scope}:unread")
 }
 
 /// One thing that can be bought, replaced or faulty, with everything known of it.
@@ -102,6 +94,12 @@ impl Part {
     /// The text of a fact whose value is known text.
     pub fn text(&self, path: &str) -> Option<&str> {
         self.reading(path)?.known()?.as_text()
+    }
+
+    /// Whether it stands for parts of its kind that could not be read or counted ([`stand_in_id`]), and is none itself. Firmware
+    /// may call a slot so, of which then something is known.
+    pub fn is_stand_in(&self) -> bool {
+        self.id == stand_in_id(&self.scope) && self.facts.values().all(|fact| fact.reading.known().is_none())
     }
 
     /// The number of a fact whose value is a known integer.

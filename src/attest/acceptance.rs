@@ -143,6 +143,7 @@ impl Statement<Acceptance> {
             Acceptability::AcceptedWithDifferences => !difference.is_empty() || !open.is_empty(),
             Acceptability::Refused => difference.iter().any(|it| it.change.is_drift()),
         };
+        let looked = (as_received.source == Look::Report).then_some(as_received.sha256);
         let named = |name: &str| self.subject_sha256(name).map_or_else(|| "none".to_owned(), |it| it.to_string());
         let found = [
             Contradiction::of_time("acceptedAt", accepted_at),
@@ -157,6 +158,11 @@ impl Statement<Acceptance> {
                     difference.len(),
                     open.len()
                 ),
+            }),
+            open.iter().map(|it| it.report).find(|it| it != report && looked != Some(*it)).map(|other| Contradiction {
+                what: "report of an open point".to_owned(),
+                expected: looked.map_or_else(|| report.to_string(), |looked| format!("{report} or {looked}")),
+                observed: other.to_string(),
             }),
             (!as_received.identity.is_object()).then(|| Contradiction {
                 what: "asReceived.identity".to_owned(),

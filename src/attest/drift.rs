@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::identity::names_unit;
-use crate::evidence::is_stand_in;
+use super::identity::{names_unit, scope_of};
+use crate::evidence::stand_in_id;
 use crate::rule::{BLANK_IDENTITIES, Tables};
 
 /// Kinds whose parts the kernel names in the order in which it finds them: another name is no other slot.
@@ -123,6 +123,12 @@ fn compare_kind(
     found: &mut Vec<Drift>,
 ) {
     let matches = match_parts(before, after, filler);
+    // Firmware may call a slot so, of which then something is known.
+    let stand_in = scope_of(kind).map(stand_in_id);
+    let stands_in = |part: &Part<'_>| part.facts.is_empty() && stand_in.as_ref() == Some(&part.id);
+    // Whether there may be more parts than a look shows: one stands for others, or of none there could anything be read.
+    let is_blind = |part: &Part<'_>| part.facts.is_empty() && !part.unread.is_empty();
+    let is_unread = |parts: &[Part<'_>]| parts.iter().any(stands_in) || !parts.is_empty() && parts.iter().all(is_blind);
     let mut tell = |part: &Part<'_>, change, fact: &str, before: Option<&str>, after: Option<&str>| {
         found.push(Drift {
             kind: shorten(kind),
@@ -161,9 +167,13 @@ fn compare_kind(
             {
                 continue;
             }
-            let is_unread = old.unread.contains_key(name) || new.unread.contains_key(name);
+            let (was_unread, is_unread) = (unread(old, name), unread(new, name));
             let change = match (was, is) {
-                (Some(_), None) | (None, Some(_)) if COPIES.contains(&name) && !is_unread => continue,
+                (Some(_), None) | (None, Some(_))
+                    if COPIES.contains(&name) && was_unread.is_none() && is_unread.is_none() =>
+                {
+                    continue;
+                }
                 (Some(was), Some(is)) if same(was, is) => continue,
                 (Some(_), Some(_)) if is_revision(name) => Change::Changed,
                 // What firmware prints where it knows nothing tells nothing of the part.
@@ -173,13 +183,11 @@ fn compare_kind(
                 // Neither look had it.
                 (None, None) => continue,
                 (Some(_), None) => Change::Unread,
-                (None, Some(_)) if old.unread.contains_key(name) => Change::Unread,
+                (None, Some(_)) if was_unread.is_some() => Change::Unread,
                 // The maker's own "there is none", and now there is one.
                 (None, Some(_)) => Change::Changed,
             };
-            let state = |part: &Part<'_>| part.unread.get(name).cloned();
-            let (was, is) = (was.map(str::to_owned).or(state(old)), is.map(str::to_owned).or(state(new)));
-            tell(new, change, name, was.as_deref(), is.as_deref());
+            tell(new, change, name, was.or(was_unread), is.or(is_unread));
         }
     }
     for (new, _) in after.iter().zip(met).filter(|(new, met)| !met && !stands_in(new)) {
@@ -188,21 +196,16 @@ fn compare_kind(
     }
 }
 
-/// Whether it stands for parts of its kind that a look could not read.
-fn stands_in(part: &Part<'_>) -> bool {
-    is_stand_in(&part.id)
-}
-
-/// Whether there may be more parts of a kind than a look shows: one stands for others, or of none there could anything be read.
-fn is_unread(parts: &[Part<'_>]) -> bool {
-    let is_blind = |part: &Part<'_>| part.facts.is_empty() && !part.unread.is_empty();
-    parts.iter().any(stands_in) || !parts.is_empty() && parts.iter().all(is_blind)
-}
-
 /// What a look shows as that fact. SMBIOS and the kernel's copy of it are one source, and a look may have only one of them.
 fn value<'a>(part: &'a Part<'_>, name: &str) -> Option<&'a str> {
     let other = || part.facts.get(twin(name)?.as_str());
     part.facts.get(name).or_else(other).map(String::as_str)
+}
+
+/// Why a look does not show that fact, by the same two sources.
+fn unread<'a>(part: &'a Part<'_>, name: &str) -> Option<&'a str> {
+    let other = || part.unread.get(twin(name)?.as_str());
+    part.unread.get(name).or_else(other).map(String::as_str)
 }
 
 /// The same fact by the other of those two.
@@ -396,6 +399,15 @@ mod tests {
         assert_eq!(changes(none.clone(), none), []);
         assert_eq!(changes(both, look(&["SWX-2"])), [("nvswitch:SWX-1".to_owned(), Change::Missing)]);
 
+        // A slot that firmware calls so is one that can be missing.
+        let slots = |names: &[&str]| {
+            let parts: Vec<Value> = names.iter().map(|id| json!({"id": id, "smbios.serial": *id})).collect();
+            json!({ "dimms": parts })
+        };
+        let named = slots(&["dimm:A", "dimm:unread"]);
+        assert_eq!(changes(named.clone(), slots(&["dimm:A"])), [("dimm:unread".to_owned(), Change::Missing)]);
+        assert_eq!(changes(named, slots(&["dimm:unread"])), [("dimm:A".to_owned(), Change::Missing)]);
+
         // Without the table nobody knows of more than one board.
         let boards = json!({"boards": [{"id": "board:0", "serial": "B0"}, {"id": "board:1", "serial": "B1"}]});
         let (first, second) = (json!({"serial": "B0"}), json!({"unknown": {"serial": "denied"}}));
@@ -431,6 +443,9 @@ mod tests {
         assert!(exchanged(&both, json!({"smbios.system_serial": "S1", "dmi.board_serial": "B2"})));
         let other = system(json!({"smbios.system_serial": "S2", "dmi.system_serial": "S2", "dmi.board_serial": "B1"}));
         assert_eq!(changes(system(both.clone()), other), [("platform".to_owned(), Change::Exchanged)]);
+        // A copy that could not be read may have shown what the table had no value for.
+        let hidden = system(json!({"dmi.board_serial": "B1", "unknown": {"dmi.system_serial": "denied"}}));
+        assert_eq!(changes(hidden, system(both.clone())), [("platform".to_owned(), Change::Unread)]);
         let forged = system(json!({"smbios.system_serial": "S1", "dmi.system_serial": "S2", "dmi.board_serial": "B1"}));
         assert_eq!(changes(system(both.clone()), forged), [("platform".to_owned(), Change::Exchanged)]);
         let denied = json!({"unknown": {"dmi.system_serial": "denied", "smbios.system_serial": "denied"}});

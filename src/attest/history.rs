@@ -204,23 +204,27 @@ impl History {
         let mut repeated = Vec::new();
         let mut first: HashMap<Digest, usize> = HashMap::new();
         let mut kept: Vec<Entry> = Vec::new();
+        // Who signed any copy of each.
+        let mut signers: Vec<Vec<Signer>> = Vec::new();
         for mut entry in entries {
             // What is wrong with a copy must not hide behind one that is right.
             let content = entry.report.statement_sha256.filter(|_| entry.report.is_valid());
-            match content.and_then(|content| first.get(&content)).and_then(|position| kept.get_mut(*position)) {
-                Some(kept) => {
+            let position = content.and_then(|content| first.get(&content)).copied();
+            match position.and_then(|it| kept.get_mut(it).zip(signers.get_mut(it))) {
+                Some((kept, signers)) => {
+                    signers.extend(entry.report.signers.iter().cloned());
                     // A timestamp that lies beside one of them is about both.
                     if entry.report.indeterminate.len() < kept.report.indeterminate.len() {
                         std::mem::swap(kept, &mut entry);
                     }
-                    // One of the two may have more signatures: links to either lead here, and all who signed either may take
-                    // it back.
+                    // One of the two may have more signatures: links to either lead here.
                     kept.digests.extend(entry.digests);
                     unite_signers(&mut kept.report, entry.report);
                     repeated.push((entry.name, kept.name.clone()));
                 }
                 None => {
                     first.extend(content.map(|content| (content, kept.len())));
+                    signers.push(entry.report.signers.clone());
                     kept.push(entry);
                 }
             }
@@ -263,7 +267,7 @@ impl History {
                 steps[index].links.push(Named { link, sha256, name });
             }
         }
-        apply_withdrawals(&kept, &mut steps);
+        apply_withdrawals(&kept, &signers, &mut steps);
         let forks = forks(&links, &order, &found, &steps);
 
         let mut places: Vec<usize> = order.into_iter().chain(circle.iter().copied()).collect();
@@ -348,8 +352,11 @@ fn says(report: &Report) -> Option<String> {
     })
 }
 
-/// Adds the signers of another copy.
+/// Adds the signers of another copy, if nothing is open about them that is not about the first.
 fn unite_signers(report: &mut Report, copy: Report) {
+    if copy.indeterminate.iter().any(|open| !report.indeterminate.contains(open)) {
+        return;
+    }
     for signer in copy.signers {
         if !report.signers.iter().any(|own| own.keyid == signer.keyid) {
             report.signers.push(signer);
@@ -442,11 +449,11 @@ fn chains(nodes: &[Node], order: &[usize]) -> Vec<usize> {
 }
 
 /// Marks what was taken back, and what somebody else disputes.
-fn apply_withdrawals(kept: &[Entry], steps: &mut [Step]) {
+fn apply_withdrawals(kept: &[Entry], signers: &[Vec<Signer>], steps: &mut [Step]) {
     let withdrawals = kept.iter().filter_map(|entry| Withdrawal::of(&entry.name, &entry.report, &entry.digests));
     let withdrawals = Withdrawals::new(withdrawals.collect());
-    for (entry, step) in kept.iter().zip(steps) {
-        for (withdrawal, own) in withdrawals.against(&entry.digests, &entry.report.signers) {
+    for ((entry, signers), step) in kept.iter().zip(signers).zip(steps) {
+        for (withdrawal, own) in withdrawals.against(&entry.digests, signers) {
             if own {
                 step.voided_by.push(withdrawal.name.clone());
                 step.failures.push(withdrawal.failure());

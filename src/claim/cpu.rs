@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClaimError, Condition, Item, SOURCE, add_item, found, missing, nearest, words as split_words};
-use crate::evidence::{EvidenceBuilder, Part, Reading, is_stand_in};
+use crate::evidence::{EvidenceBuilder, Part, Reading};
 
 /// Words that name a maker or a family. The model number says which processor it is.
 const FAMILIES: &[&str] = &[
@@ -146,7 +146,7 @@ pub(super) fn add(claims: &[CpuClaim], evidence: &mut EvidenceBuilder) {
     let mut assigned = vec![0; claims.len()];
     for processor in &processors {
         let Some(index) = nearest(claims, |claim| claim.differences(processor)) else { continue };
-        assigned[index] += usize::from(!is_stand_in(&processor.id));
+        assigned[index] += usize::from(!processor.is_stand_in());
         let claim = &claims[index];
         let is_model = match own_brand(processor) {
             Some(brand) => Reading::Known(claim.is(brand).into()),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClaimError, Condition, Item, SOURCE, add_item, compared, found, missing, nearest, once, once_word};
-use crate::evidence::{EvidenceBuilder, Part, Reading, is_stand_in};
+use crate::evidence::{EvidenceBuilder, Part, Reading};
 
 /// The most that one module may be claimed to have.
 const MAX_GIGABYTES: u32 = 4096;
@@ -283,7 +283,7 @@ pub(super) fn add(claims: &[DimmClaim], evidence: &mut EvidenceBuilder) {
     for module in &modules {
         let differences = |claim: &DimmClaim| claim.spd(module).0.len() + claim.firmware(module).0.len();
         let Some(index) = nearest(claims, differences) else { continue };
-        let counts = if listed { is_slot(module) } else { !is_stand_in(&module.id) };
+        let counts = if listed { is_slot(module) } else { !module.is_stand_in() };
         assigned[index] += usize::from(counts);
         let claim = &claims[index];
         let ((spd, spd_unread), (firmware, unread)) = (claim.spd(module), claim.firmware(module));

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClaimError, Condition, Item, SOURCE, add_item, compared, found, missing, once, once_word};
-use crate::evidence::{EvidenceBuilder, Part, Reading, Value, is_stand_in};
+use crate::evidence::{EvidenceBuilder, Part, Reading, Value};
 use crate::rule::{Record, Tables};
 
 /// Products by the words that sellers use.
@@ -304,7 +304,7 @@ pub(super) fn add(claims: &[DriveClaim], tables: &Tables, evidence: &mut Evidenc
         drives = left;
         let mut assigned = 0;
         for drive in &taken {
-            let unread_part = is_stand_in(&drive.id);
+            let unread_part = drive.is_stand_in();
             assigned += usize::from(!unread_part);
             let (differences, unread) = claim.compare(drive, tables);
             let differs = if unread_part { missing(drive, "drive.model") } else { compared(differences, &unread) };

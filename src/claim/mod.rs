@@ -42,7 +42,7 @@ mod gpu;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::{EvidenceBuilder, Part, Reading, Value, is_stand_in};
+use crate::evidence::{EvidenceBuilder, Part, Reading, Value};
 use crate::rule::Tables;
 
 pub use cpu::CpuClaim;
@@ -293,7 +293,7 @@ fn found(evidence: &EvidenceBuilder, scope: &str, counted: (&str, &str), assigne
     match listing {
         Some(Reading::Known(_)) => Reading::Known(assigned as u64),
         Some(Reading::Absent) | None => {
-            let any = evidence.so_far().scope(scope).any(|part| !is_stand_in(&part.id));
+            let any = evidence.so_far().scope(scope).any(|part| !part.is_stand_in());
             if any { Reading::Known(assigned as u64) } else { Reading::Failed("no source lists them".to_owned()) }
         }
         Some(other) => other.as_ref().and_then(|_| Reading::Absent),

@@ -50,7 +50,7 @@ pub fn run(args: &CaptureArgs, global: &Global) -> anyhow::Result<Exit> {
     match global.format {
         Format::Json => output::print_json(&captured)?,
         Format::Plain | Format::Csv => {
-            let mut text = format!("{}: {files} files, {bytes} bytes unpacked\n", args.out.display());
+            let mut text = format!("{}: {files} files, {bytes} bytes unpacked\n", output::name(&args.out));
             if captured.denied_facts > 0 {
                 text += &format!("{} facts were refused; run as root to record them as well\n", captured.denied_facts);
             }

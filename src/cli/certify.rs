@@ -457,7 +457,7 @@ fn print(
         Format::Plain | Format::Csv => {
             let mut text = format!("Report {report_id}, signed by key {keyid}\n");
             for file in &written.files {
-                text += &format!("  {}\n", file.display());
+                text += &format!("  {}\n", output::name(file));
             }
             text += &report::gpus_burned_plain(&inspection.evidence, gpus, output::style());
             text += "\n";

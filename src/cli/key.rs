@@ -167,9 +167,9 @@ fn show(key: &PublicKey, public_path: &Path, private_path: Option<&Path>, global
     }
     let mut text = String::new();
     if let Some(path) = private_path {
-        text.push_str(&format!("private key  {}\n", path.display()));
+        text.push_str(&format!("private key  {}\n", output::name(path)));
     }
-    text.push_str(&format!("public key   {}\n", public_path.display()));
+    text.push_str(&format!("public key   {}\n", output::name(public_path)));
     text.push_str(&format!("keyid        {}\n", key.keyid()));
     text.push_str(&format!("hex          {}\n\n{}", key.to_hex(), key.to_pem()));
     output::print(&text)

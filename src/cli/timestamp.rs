@@ -77,7 +77,7 @@ pub fn run(args: &TimestampArgs, global: &Global) -> anyhow::Result<()> {
     }
     if let Some(url) = &args.tsa {
         let mut stamps = Vec::new();
-        for signature in stamped.unstamped()? {
+        let stamp_all = stamped.unstamped()?.iter().try_for_each(|signature| {
             let request = Request::new(&signature.bytes)?;
             let response = ask(url, &request).with_context(|| {
                 CliError::usage(format!("no timestamp from {url} over the signature by key {}", signature.keyid))
@@ -88,8 +88,13 @@ pub fn run(args: &TimestampArgs, global: &Global) -> anyhow::Result<()> {
                 output::print(&stamp.line())?;
             }
             stamps.push(stamp);
+            Ok(())
+        });
+        // Also those before one that failed.
+        if global.format == Format::Json {
+            output::print_json(&stamps)?;
         }
-        return if global.format == Format::Json { output::print_json(&stamps) } else { Ok(()) };
+        return stamp_all;
     }
     let Some(file) = &args.response else {
         let Some(file) = &args.request else { bail!(CliError::usage("give --tsa, --request or --response")) };

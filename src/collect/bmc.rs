@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::{Collector, reason};
 use crate::evidence::Kind::{Integer, List, Text};
-use crate::evidence::{EvidenceBuilder, FactDef, Reading, Value, is_stand_in};
+use crate::evidence::{EvidenceBuilder, FactDef, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::ipmi_fru;
 use crate::parse::redfish::{self, Identity, Module, Processor};
@@ -184,7 +184,7 @@ fn add_modules(modules: Reading<Vec<Module>>, source: &str, out: &mut EvidenceBu
 }
 
 fn ids(out: &EvidenceBuilder, scope: &'static str) -> Vec<String> {
-    out.so_far().scope(scope).filter(|part| !is_stand_in(&part.id)).map(|part| part.id.clone()).collect()
+    out.so_far().scope(scope).filter(|part| !part.is_stand_in()).map(|part| part.id.clone()).collect()
 }
 
 fn add_processors(processors: Reading<Vec<Processor>>, out: &mut EvidenceBuilder) {
@@ -223,7 +223,7 @@ fn add_identity(systems: Reading<Vec<Identity>>, chassis: Reading<Vec<Identity>>
 fn match_modules(modules: Vec<Module>, source: &str, out: &mut EvidenceBuilder) {
     let mut by_serial: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut by_locator: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for part in out.so_far().scope("dimm").filter(|part| !is_stand_in(&part.id)) {
+    for part in out.so_far().scope("dimm").filter(|part| !part.is_stand_in()) {
         for (index, path) in [(&mut by_serial, "dimm.smbios.serial"), (&mut by_locator, "dimm.smbios.locator")] {
             if let Some(text) = part.text(path).map(normalise_id).filter(|text| !text.is_empty()) {
                 index.entry(text).or_default().push(part.id.clone());

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use yanji::attest::drift::drift;
+use yanji::attest::identity;
 use yanji::collect::{COLLECTORS, collect};
 use yanji::evidence::{Evidence, FactDef, Origin, Part, Reading};
 use yanji::host::{
     ArchiveError, BrokenHost, Capture, Host, LiveHost, MAX_FILE_BYTES, Query, RecordedHost, RecordingHost,
 };
+use yanji::rule::Signatures;
 
 use crate::support::{CpuidRecords, Dimm, Drive, Lanes, Nic, NvidiaDriver, PciFunction, RecordedMachine};
 
@@ -611,6 +614,7 @@ fn damaged_tables_give_readings() {
     let whole = smbios_only(table.clone(), None);
     assert_eq!(show(&whole, "platform", &["platform.smbios.damaged", "platform.smbios.version"]), ["false", "absent"]);
     assert_eq!(ids(&whole, "dimm").len(), 16);
+    let tables = Signatures::embedded().unwrap().tables;
     for length in (0..table.len() - 6).step_by(97) {
         let cut = smbios_only(table[..length].to_vec(), None);
         assert_eq!(show(&cut, "platform", &["platform.smbios.damaged"]), ["true"], "{length} bytes");
@@ -618,6 +622,9 @@ fn damaged_tables_give_readings() {
         let sums = show(&cut, "memory", &["memory.smbios.installed_bytes", "memory.smbios.populated"]);
         assert_eq!(sums, ["failed", "failed"], "{length} bytes");
         assert!(cut.scope("dimm").count() > 0);
+        // Nor is a part missing that was lost with the end of the table.
+        let changes = drift(&identity(&whole), &identity(&cut), &tables);
+        assert!(changes.iter().all(|it| !it.change.is_drift()), "{length} bytes: {changes:?}");
     }
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut random = move || {

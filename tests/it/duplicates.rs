@@ -1,6 +1,7 @@
 //! One part in several machines: found in reports and in what sellers send, and never where one machine is seen again.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value as Json;
 use yanji::attest::tpm::Platform;
@@ -169,11 +170,19 @@ fn a_part_in_two_reports_is_named_with_both() {
     assert!(ran.stdout.contains(" of cpu:0 in processor is that of cpu:1 in first\n"), "{}", ran.stdout);
     verify(&["processor", "first"]).exits(4);
     // A copy is no better.
-    let json = verify(&["first", "processor", "processor", "--format", "json"]).exits(4).json();
+    for name in ["processor", "module"] {
+        let copied =
+            Command::new("cp").args(["-r", name, &format!("{name}-copy")]).current_dir(place.path("")).status();
+        assert!(copied.unwrap().success());
+    }
+    let json = verify(&["first", "processor", "processor-copy", "--format", "json"]).exits(4).json();
     let [_, report, copy] = json["reports"].as_array().unwrap().as_slice() else { panic!("{json:#}") };
-    assert_eq!((&copy["valid"], &copy["failures"]), (&false.into(), &report["failures"]), "{copy:#}");
-    assert_eq!(copy["shared"], report["shared"]);
+    assert_eq!((&copy["valid"], &copy["assurance"]), (&false.into(), &Json::Null), "{copy:#}");
+    assert_eq!(copy["failures"], report["failures"]);
+    assert_eq!(copy["shared"]["duplicates"][0]["second"]["document"], "processor-copy");
     assert_eq!(json["totals"]["duplicates"], 2);
+    let json = verify(&["first", "module", "module-copy", "--format", "json"]).exits(3).json();
+    assert_eq!(json["reports"][2]["indeterminate"], json["reports"][1]["indeterminate"], "{json:#}");
     // A serial number alone: a person has to look.
     let ran = verify(&["first", "module"]).exits(3);
     assert!(ran.stdout.contains(" of dimm:P1-DIMMC1 in module is that of dimm:P1-DIMMH1 in first\n"), "{}", ran.stdout);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::attest::Digest;
 use crate::attest::statement::Statement;
-use crate::ledger::{Duplicate, Incomplete, Ledger, Shared, Sighting};
+use crate::ledger::{Duplicate, Incomplete, Ledger, Place, Sighting};
 
 /// Compares many reports and remembers digests of each, so that one report id with two contents is noticed, and one part in
 /// two machines.
@@ -20,8 +20,8 @@ pub struct Batch {
     /// The first valid answer to the challenge that is expected.
     answer: Option<Digest>,
     ledger: Ledger,
-    /// What is wrong with reports that share something with others. A copy is no better.
-    duplicates: HashMap<Digest, (Vec<Failure>, Shared)>,
+    /// The worst that each report shares with others. A copy is no better.
+    duplicates: HashMap<Digest, Duplicate>,
 }
 
 /// A report that was verified alone and not yet compared with others.
@@ -58,8 +58,8 @@ impl From<Report> for Verified {
 }
 
 impl Batch {
-    /// Compares with every valid report before it. The same report twice is no failure, and neither are two reports about one
-    /// machine. `name` is what later failures call the report. Which of two reports is the duplicate depends on nothing but
+    /// Compares with every valid report before it. A report that comes twice is no failure, and shares with others what it shared
+    /// the first time; neither are two reports about one machine. `name` is what later failures call the report. Which of two reports is the duplicate depends on nothing but
     /// the order in which they are added.
     pub fn add(&mut self, name: &str, verified: Verified) -> Report {
         let Verified { mut report, sighting, answers } = verified;
@@ -77,14 +77,11 @@ impl Batch {
         match self.seen.entry(Digest::of(report_id.as_bytes())) {
             Entry::Vacant(entry) => _ = entry.insert(content),
             Entry::Occupied(entry) if *entry.get() == content => {
-                if let Some((failures, shared)) = self.duplicates.get(&content) {
-                    report.failures.extend(failures.iter().cloned());
-                    report.shared = shared.clone();
-                    report.shared.duplicates.iter_mut().for_each(|it| name.clone_into(&mut it.second.document));
-                    if !report.is_valid() {
-                        report.establish_nothing();
-                    }
+                if let Some(worst) = self.duplicates.get(&content) {
+                    let second = Place { document: name.to_owned(), part: worst.second.part.clone() };
+                    report.shared.duplicates.push(Duplicate { second, ..worst.clone() });
                 }
+                tell_duplicates(&mut report);
                 return report;
             }
             Entry::Occupied(entry) => {
@@ -94,19 +91,10 @@ impl Batch {
             }
         }
         report.shared = sighting.map(|sighting| self.ledger.add(name, sighting)).unwrap_or_default();
-        let certain: Vec<Duplicate> = report.shared.duplicates.iter().filter(|it| it.is_certain()).cloned().collect();
-        for duplicate in certain.iter().take(MAX_LISTED) {
-            let what = format!("{} {} of {}", duplicate.fact, duplicate.id, duplicate.second.part);
-            let observed =
-                format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
-            report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
+        if let Some(worst) = report.shared.duplicates.iter().max_by_key(|it| (it.is_certain(), it.severity)) {
+            self.duplicates.insert(content, worst.clone());
         }
-        if !report.shared.duplicates.is_empty() {
-            self.duplicates.insert(content, (report.failures.clone(), report.shared.clone()));
-        }
-        if !report.is_valid() {
-            report.establish_nothing();
-        }
+        tell_duplicates(&mut report);
         report
     }
 
@@ -117,5 +105,18 @@ impl Batch {
     /// As of [`Ledger::finish`].
     pub fn finish(self) -> Result<(), Incomplete> {
         self.ledger.finish()
+    }
+}
+
+/// Fails over what is certain to be in two machines.
+fn tell_duplicates(report: &mut Report) {
+    let certain: Vec<Duplicate> = report.shared.duplicates.iter().filter(|it| it.is_certain()).cloned().collect();
+    for duplicate in certain.iter().take(MAX_LISTED) {
+        let what = format!("{} {} of {}", duplicate.fact, duplicate.id, duplicate.second.part);
+        let observed = format!("{} in {}, another machine, has it too", duplicate.first.part, duplicate.first.document);
+        report.fail(FailureClass::Duplicate, &what, "an id that no other unit has", &observed);
+    }
+    if !report.is_valid() {
+        report.establish_nothing();
     }
 }

@@ -161,12 +161,11 @@ fn sum(values: impl Iterator<Item = Reading<u64>>) -> Reading<u64> {
 }
 
 fn modules(inventory: &Inventory, out: &mut EvidenceBuilder) {
-    let modules: Vec<&MemoryDevice> = inventory.modules().collect();
-    if modules.is_empty() && inventory.damage.is_some() {
+    if inventory.damage.is_some() {
         let why = inventory.missing();
-        return fill(&mut out.part("dimm", &stand_in_id("dimm")), FACTS, "dimm.smbios.", &why, smbios_whole(inventory));
+        fill(&mut out.part("dimm", &stand_in_id("dimm")), FACTS, "dimm.smbios.", &why, smbios_whole(inventory));
     }
-    for (id, module) in unique_ids(modules) {
+    for (id, module) in unique_ids(inventory.modules().collect()) {
         let source = smbios_source(inventory, 17, module.handle);
         out.part("dimm", &id)
             .fact("dimm.smbios.locator", module.locator.clone(), &*source)

@@ -9,7 +9,7 @@ use super::facts::SPD;
 use super::pairing::{self, Key};
 use super::smbus::{self, Content, Survey};
 use crate::collect::{NOT_OBSERVABLE, fill};
-use crate::evidence::{EvidenceBuilder, Origin, Part, PartBuilder, Reading, Value, is_stand_in};
+use crate::evidence::{EvidenceBuilder, Origin, Part, PartBuilder, Reading, Value};
 use crate::host::{Host, Query};
 use crate::parse::jep106::MakerId;
 use crate::parse::spd::{self, Date, DramType, Spd};
@@ -24,7 +24,7 @@ const MAX_NAMED: usize = 4;
 /// Reads every EEPROM that can be read, and adds what it says to the module that SMBIOS names, or to a part of its own.
 pub(super) fn collect(host: &dyn Host, out: &mut EvidenceBuilder) {
     let (images, why) = images(host);
-    let slots: Vec<Part> = out.so_far().scope("dimm").filter(|part| !is_stand_in(&part.id)).cloned().collect();
+    let slots: Vec<Part> = out.so_far().scope("dimm").filter(|part| !part.is_stand_in()).cloned().collect();
     let keys: Vec<Key> = slots.iter().map(|part| Key::of_slot(&part.facts)).collect();
     let image_keys: Vec<Key> = images.iter().map(|part| Key::of_image(&part.facts)).collect();
     for (image, pair) in images.iter().zip(pairing::pair(&image_keys, &keys)) {

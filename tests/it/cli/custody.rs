@@ -260,7 +260,13 @@ fn a_receipt_that_contradicts_itself_or_the_report_is_noticed() {
         let forged = Envelope::sign(forged.to_json().unwrap(), &key(&place, "buyer")).to_json();
         fs::write(place.path("forged.json"), forged).unwrap();
     };
-    let changes: [fn(&mut Statement<Acceptance>); 6] = [
+    let changes: [fn(&mut Statement<Acceptance>); 7] = [
+        |it| {
+            let (class, text) = ("E_TIME".to_owned(), String::new);
+            let open =
+                OpenPoint { report: Digest::of(b"another"), class, what: text(), expected: text(), observed: text() };
+            it.predicate.open = vec![open];
+        },
         |it| {
             let (class, text) = ("E_TIME".to_owned(), String::new);
             let open =
