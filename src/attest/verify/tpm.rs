@@ -701,14 +701,19 @@ fn check_clock_of_boots(start: &Clock, end: &Clock, claimed_ms: Option<u64>, rep
     let resets = end.reset_count - start.reset_count;
     let lost = MAX_CLOCK_LOSS_MS * u64::from(resets);
     let claimed = i128::from(claimed_ms.map_or(0, |claimed| slow(claimed, MAX_CLOCK_PERMILLE)));
-    // A clock that is safe shows more than it ever did.
-    let needed = (claimed - i128::from(lost)).max(if end.safe { 0 } else { i128::MIN });
+    let needed = claimed - i128::from(lost);
     let passed = i128::from(end.clock_ms) - i128::from(start.clock_ms);
-    if passed < needed {
-        let expected = format!(
+    // A clock that is safe shows more than it ever did.
+    let expected = if passed < needed {
+        Some(format!(
             "at least {needed} ms after the start: the active time of the burn-in, less what a clock may be slow and what {resets} \
              losses of power may take of it"
-        );
+        ))
+    } else {
+        (end.safe && passed < 0)
+            .then(|| "no less than at the start: the TPM says that it was never set back".to_owned())
+    };
+    if let Some(expected) = expected {
         report.fail(FailureClass::TpmClock, "clock at the end", &expected, &format!("{passed} ms after the start"));
         return None;
     }
@@ -791,9 +796,12 @@ pub(super) fn conclude(
             claim(level, format!("{name} signed that {length}"));
         }
         (Some(_), length, Some(doubt)) => {
-            let said = length.map_or(String::new(), |length| format!(", though {name} signed that {length}"));
+            let said = length.as_ref().map_or(String::new(), |length| format!(", though {name} signed that {length}"));
             report.not_proven.push(format!("how long the burn-in took{said}: {doubt}").into());
-            claim(Assurance::L0, doubt.clone());
+            claim(
+                Assurance::L0,
+                length.map_or_else(|| doubt.clone(), |length| format!("{name} signed that {length}: {doubt}")),
+            );
         }
         (None, length, doubt) => {
             let why = proof.no_root.as_deref().unwrap_or("no root is pinned");
