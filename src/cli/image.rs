@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use yanji::attest::tpm::image::{self, MAX_IMAGE_BYTES, PHASES};
+use yanji::attest::tpm::image::{self, ImageError, MAX_IMAGE_BYTES, PHASES};
 
 use super::args::{Format, Global};
 use super::error::CliError;
@@ -41,9 +41,12 @@ pub fn run(args: &ImageArgs, global: &Global) -> anyhow::Result<()> {
     let ImageCommand::Measure { image, phases, systemd_phases } = &args.command;
     let phases: Vec<&str> = if *systemd_phases { PHASES.to_vec() } else { phases.iter().map(String::as_str).collect() };
     let content = read(image)?;
-    let measured = image::measure(&content, &phases).with_context(|| {
-        CliError::usage(format!("{} cannot be measured", image.display()))
-            .hint("give the .efi file that the firmware starts, with the kernel and its initrd in it")
+    let measured = image::measure(&content, &phases).map_err(|error| {
+        let hint = match error {
+            ImageError::Phase { .. } => "give --phase once for each phase, in the order of the boot",
+            _ => "give the .efi file that the firmware starts, with the kernel and its initrd in it",
+        };
+        anyhow::Error::new(error).context(CliError::usage(format!("{} cannot be measured", image.display())).hint(hint))
     })?;
     match global.format {
         Format::Json => output::print_json(&measured),

@@ -120,6 +120,22 @@ impl PlatformRun {
         if self.platform.tpm.is_none() {
             return (self.platform, None);
         }
+        let known = self.platform.missing.len();
+        let log = self.ask_at_end(host, s0, chain_head);
+        for why in &self.platform.missing[known..] {
+            eprintln!("notice: {why}");
+        }
+        let quotes = self.platform.tpm.as_ref().map_or(0, |tpm| tpm.quotes.len());
+        if quotes < 2 {
+            eprintln!(
+                "hint: the report says so, and no TPM confirms how long the burn-in took or what ran; if that is to be \
+                 confirmed, mend it and certify again"
+            );
+        }
+        (self.platform, log)
+    }
+
+    fn ask_at_end(&mut self, host: &dyn Host, s0: &Digest, chain_head: Option<&Digest>) -> Option<Vec<u8>> {
         let address = self.address.parse().unwrap_or_default();
         self.platform.end(tpm::quote(&address, nonce(s0, Phase::End, chain_head).as_bytes()));
         let log = match &address {
@@ -132,18 +148,18 @@ impl PlatformRun {
                 self.platform
                     .missing
                     .push("the firmware's event log may not be read without more privileges".to_owned());
-                return (self.platform, None);
+                return None;
             }
             other => {
                 let state = other.state();
                 self.platform.missing.push(format!("the firmware's event log is {state}"));
-                return (self.platform, None);
+                return None;
             }
         };
         if let Some(tpm) = &mut self.platform.tpm {
             tpm.event_log = Some(EVENT_LOG_ITEM.to_owned());
         }
-        (self.platform, Some(log))
+        Some(log)
     }
 }
 

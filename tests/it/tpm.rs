@@ -11,19 +11,21 @@ use yanji::attest::evidence_tar::{self, Content, Item};
 use yanji::attest::key::Key;
 use yanji::attest::policy::TrustPolicy;
 use yanji::attest::statement::{Assurance, Inline, Statement, session_id};
+use yanji::attest::timestamp::{Request, Sidecar};
 use yanji::attest::tpm::certificate::{MAX_CERTIFICATE_BYTES, MAX_CHAIN};
 use yanji::attest::tpm::event_log::{EventLog, EventLogError, extend};
 use yanji::attest::tpm::image::{self, ImageError};
 use yanji::attest::tpm::public_key::PublicKey;
 use yanji::attest::tpm::quote::Attestation;
 use yanji::attest::tpm::{EVENT_LOG_ITEM, KeyBinding, Phase, Platform, certificate, nonce};
-use yanji::attest::verify::{Expectations, FailureClass, Rederived, Report, verify};
+use yanji::attest::verify::{Expectations, FailureClass, Rederived, Report, Signed, verify};
 use yanji::evidence::{EvidenceBuilder, Origin, Reading};
 use yanji::report;
 
 use crate::support::tpm::{Authority, TestLog, TestTpm};
+use crate::support::tsa;
 
-const STARTED: &str = "2026-03-01T10:00:00Z";
+const STARTED: &str = "2024-03-01T10:00:00Z";
 
 /// A seller with a machine, its TPM, and an authority that has certified the TPM's attestation key.
 struct Deal {
@@ -83,7 +85,7 @@ impl Deal {
             "predicate": {
                 "reportId": "report-1",
                 "session": {
-                    "s0": self.s0(), "startedAt": STARTED, "endedAt": "2026-03-01T11:00:00Z", "chainHead": Self::head(),
+                    "s0": self.s0(), "startedAt": STARTED, "endedAt": "2024-03-01T11:00:00Z", "chainHead": Self::head(),
                 },
                 "tool": {"version": "0.1.0", "binarySha256": Digest::of(b"tool")},
                 "databases": [], "origin": "live", "policy": {"name": "default", "sha256": Digest::of(b"policy")},
@@ -107,15 +109,33 @@ impl Deal {
 
     /// The buyer's verification, under a policy with those lines.
     fn verify(&self, platform: Platform, burn: Burn, policy: &str) -> Report {
+        self.verify_at(platform, burn, policy, "2024-03-02T12:00:00Z", None)
+    }
+
+    /// The same at that time, and of a report that an authority stamped.
+    fn verify_at(
+        &self,
+        platform: Platform,
+        burn: Burn,
+        policy: &str,
+        now: &str,
+        stamped_by: Option<&tsa::Authority>,
+    ) -> Report {
         let (envelope, tar) = self.sign(platform);
+        let sidecar = stamped_by.map(|authority| {
+            let signature = &Envelope::parse(&envelope).unwrap().signatures[0].bytes;
+            let response = authority.answer(&Request::new(signature).unwrap().to_der());
+            Sidecar { responses: vec![response] }.to_json().into_bytes()
+        });
+        let signed = Signed { envelope: &envelope, timestamps: sidecar.as_deref() };
         let text = format!(
             "name = \"buyer\"\nversion = 1\nexpires = \"2099-01-01T00:00:00Z\"\n[[key]]\nname = \"buyer\"\npublic = \"{}\"\nroles = [\"owner\"]\n[[key]]\nname = \"seller\"\npublic = \"{}\"\nroles = [\"seller\"]\n{policy}",
             "ab".repeat(32),
             self.key.public().to_hex(),
         );
         let policy = TrustPolicy::parse(text.as_bytes()).unwrap();
-        let expectations = Expectations::of_policy(policy, "2026-03-02T00:00:00Z".parse::<Timestamp>().unwrap());
-        verify(&envelope, Some(&tar[..]), &expectations, &mut |statement, _| {
+        let expectations = Expectations::of_policy(policy, now.parse::<Timestamp>().unwrap());
+        verify(signed, Some(&tar[..]), &expectations, &mut |statement, _| {
             let mut facts = EvidenceBuilder::new(Origin::Live);
             let mut part = facts.part("burn", "burn");
             part.fact("burn.active_seconds", burn.seconds, "test").fact("burn.resumes", burn.resumes, "test");
@@ -212,13 +232,21 @@ fn the_clock_that_its_owner_set_forward_does_not_count() {
 #[test]
 fn a_slow_clock_is_no_forgery() {
     for (passed, valid, open) in
-        [(60_000, true, false), (59_500, true, false), (55_000, true, true), (50_000, false, false)]
+        [(60_000, true, false), (59_450, true, false), (55_000, true, true), (50_000, false, false)]
     {
         let mut deal = Deal::new();
         let platform = deal.platform(|tpm| tpm.wait(passed));
         let report = deal.verify(platform, MINUTE, &deal.pinned());
         assert_eq!((report.is_valid(), !report.indeterminate.is_empty()), (valid, open), "{passed}: {report:#?}");
-        assert_eq!(valid && !open, report.claims.iter().any(|claim| claim.level == Assurance::L2), "{passed}");
+        // What is less than the claim never proves it, however little it is.
+        let whole = passed >= 60_000;
+        assert_eq!(whole, report.claims.iter().any(|claim| claim.level == Assurance::L2), "{passed}");
+        let text = report::verification_plain("report", &report, None, Default::default());
+        assert_eq!(text.contains("fits"), whole, "{text}");
+        if passed == 59_450 {
+            let short = "59.4 s passed between start and end, in one boot, 0.6 s less than the burn-in of 60.0 s: that is within the 1 %";
+            assert!(report.not_proven.iter().any(|line| line.contains(short)), "{:#?}", report.not_proven);
+        }
     }
 }
 
@@ -305,6 +333,47 @@ fn a_tpm_that_was_reset_between_its_quotes() {
 }
 
 #[test]
+fn a_run_that_went_on_after_a_boot_has_clocks_all_the_same() {
+    const LOSS: u64 = 1 << 22;
+    let day = Burn { seconds: 86_400, resumes: 1 };
+    let verify = |between: &dyn Fn(&mut TestTpm)| {
+        let mut deal = Deal::new();
+        let platform = deal.platform(between);
+        deal.verify(platform, day, &deal.pinned())
+    };
+    let boots = |resets: u32, passed: u64, safe: bool| {
+        move |tpm: &mut TestTpm| {
+            tpm.wait(passed);
+            (tpm.resets, tpm.restarts, tpm.safe) = (tpm.resets + resets, 0, safe);
+        }
+    };
+    let day_ms = 86_400_000;
+    assert_fails(&verify(&|tpm| tpm.resets -= 1), FailureClass::TpmClock, "16 resets");
+    assert_fails(&verify(&boots(1, 63_200, true)), FailureClass::TpmClock, "63200 ms");
+    // As slow as clocks may be, and as much as two losses of power may cost: no less.
+    let least = day_ms - day_ms / 100 * 15 - 2 * LOSS;
+    assert_fails(&verify(&boots(2, least - 1, false)), FailureClass::TpmClock, &format!("{} ms", least - 1));
+    for report in [verify(&boots(2, least, false)), verify(&boots(1, day_ms, true))] {
+        assert!(report.is_valid() && report.indeterminate.is_empty(), "{report:#?}");
+        assert_eq!(level(&report), Assurance::L0);
+    }
+    // After a loss of power a short run may end before it began, unless the clock is said to be later than ever.
+    for (safe, valid) in [(false, true), (true, false)] {
+        let mut deal = Deal::new();
+        let platform = deal.platform(|tpm| {
+            (tpm.resets, tpm.safe) = (tpm.resets + 1, safe);
+            tpm.clock_ms -= 600_000;
+        });
+        let report = deal.verify(platform, Burn { resumes: 1, ..MINUTE }, &deal.pinned());
+        assert_eq!(report.is_valid(), valid, "{report:#?}");
+    }
+    // Who set the time back in one boot is told by how much.
+    let back = verify(&|tpm| tpm.time_ms -= 1);
+    assert_fails(&back, FailureClass::TpmClock, "399999 ms");
+    assert_eq!(back.failures[0].expected, "at least 400000 ms, as at the start");
+}
+
+#[test]
 fn a_key_that_signs_whatever_it_is_given_is_no_attestation_key() {
     let mut deal = Deal::new();
     deal.tpm.attributes &= !(1 << 16);
@@ -328,7 +397,7 @@ fn a_software_tpm_passed_off_as_hardware() {
     assert!(report.is_valid() && report.indeterminate.is_empty());
     assert_eq!(level(&report), Assurance::L0);
     assert!(
-        report.not_proven.iter().any(|line| line.contains("the TPM (IFX) may be software")),
+        report.not_proven.iter().any(|line| line.contains("a TPM that calls itself \"IFX\" may be software")),
         "{:#?}",
         report.not_proven
     );
@@ -350,7 +419,13 @@ fn a_software_tpm_passed_off_as_hardware() {
     let of = |certificate| KeyBinding::Certificate { chain: vec![Inline(certificate)] };
     platform.tpm.as_mut().unwrap().ek_cert = None;
     platform.tpm.as_mut().unwrap().ak_binding = of(forger.certify(&deal.tpm.public()));
-    assert_fails(&deal.verify(platform.clone(), MINUTE, &pin(&vendor)), FailureClass::TpmKey, "no pinned root");
+    let refused = deal.verify(platform.clone(), MINUTE, &pin(&vendor));
+    assert_fails(&refused, FailureClass::TpmKey, "no pinned root vouches for it: a signature that the next");
+    // By one of another name: nobody says that it is forged, and nobody vouches for it.
+    let open = deal.verify(platform.clone(), MINUTE, &pin(&Authority::new("another vendor")));
+    assert!(open.is_valid() && level(&open) == Assurance::L0, "{open:#?}");
+    assert_eq!(open.indeterminate[0].class, FailureClass::TpmKey);
+    assert!(open.indeterminate[0].observed.ends_with("no path to any of these roots"), "{:?}", open.indeterminate);
     platform.tpm.as_mut().unwrap().ak_binding = of(vendor.certify(&TestTpm::new().public()));
     assert_fails(&deal.verify(platform.clone(), MINUTE, &pin(&vendor)), FailureClass::TpmKey, "one of key");
     // An endorsement certificate is none of an attestation key, whoever issued it.
@@ -358,6 +433,97 @@ fn a_software_tpm_passed_off_as_hardware() {
     assert_fails(&deal.verify(platform.clone(), MINUTE, &pin(&vendor)), FailureClass::TpmKey, "one of key");
     platform.tpm.as_mut().unwrap().ak_binding = of(b"0\x03abc".to_vec());
     assert_fails(&deal.verify(platform, MINUTE, &pin(&vendor)), FailureClass::TpmKey, "no certificate");
+}
+
+#[test]
+fn what_a_tpm_calls_itself_is_four_letters_that_nobody_vouches_for() {
+    let mut deal = Deal::new();
+    let mut platform = deal.platform(|tpm| tpm.wait(63_200));
+    let report = deal.verify(platform.clone(), MINUTE, &deal.pinned());
+    let said = |report: &Report, name: &str| report.proven.iter().any(|line| line.starts_with(name));
+    assert!(said(&report, "L2: a TPM that calls itself \"IFX\" signed that 63.2 s"), "{:#?}", report.proven);
+    for name in ["IFX), genuine", "IFX\u{1b}", "ÄÖ", "IFX\n"] {
+        platform.tpm.as_mut().unwrap().manufacturer = name.to_owned();
+        assert_fails(&deal.verify(platform.clone(), MINUTE, &deal.pinned()), FailureClass::TpmKey, "\"");
+    }
+}
+
+#[test]
+fn certificates_are_judged_by_the_time_at_which_they_were_used() {
+    let of = |root, key| {
+        let mut deal = Deal::new();
+        deal.authority = Authority::valid("AK authority", Some(root));
+        let certificate = deal.authority.certify_for(&deal.tpm.public(), Some(key));
+        let mut platform = Platform::begin(deal.start(), vec![certificate]);
+        deal.tpm.wait(63_200);
+        platform.end(deal.end());
+        (deal, platform)
+    };
+    // The session is on the first of March, and the buyer verifies on the second.
+    let [long, over, before] = [(2024, 12, 1), (2024, 3, 2), (2024, 3, 1)].map(|end| [(2024, 1, 1), end]);
+    for (root, key, valid, open) in [
+        (long, long, true, false),
+        (long, over, true, true),
+        (over, long, true, true),
+        (long, before, false, false),
+        (before, long, false, false),
+    ] {
+        let (deal, platform) = of(root, key);
+        let image = "[[image]]\nname = \"yanji-live\"\nversion = \"3\"\npcr11 = \"".to_owned()
+            + &hex::encode([11; 32])
+            + "\"\n";
+        for policy in [deal.pinned(), deal.pinned() + &image] {
+            let report = deal.verify(platform.clone(), MINUTE, &policy);
+            assert_eq!((report.is_valid(), !report.indeterminate.is_empty()), (valid, open), "{report:#?}");
+            if !valid {
+                assert_fails(
+                    &report,
+                    FailureClass::TpmKey,
+                    "is valid from 2024-01-01T00:00:00Z to 2024-03-01T00:00:00Z",
+                );
+            } else {
+                assert_eq!(level(&report), if open { Assurance::L0 } else { Assurance::L2 });
+                assert!(
+                    report.indeterminate.iter().all(|it| it.observed.contains("to 2024-03-02T00:00:00Z")),
+                    "{report:#?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trusted_clock_says_when_certificates_were_used() {
+    // Neither when the session ended nor when the buyer verifies, but when the authority saw the signature.
+    let mut deal = Deal::new();
+    deal.authority = Authority::valid("AK authority", None);
+    let certificate = deal.authority.certify_for(&deal.tpm.public(), Some([(2024, 4, 1), (2090, 1, 1)]));
+    let mut platform = Platform::begin(deal.start(), vec![certificate]);
+    deal.tpm.wait(63_200);
+    platform.end(deal.end());
+    let tsa = tsa::Authority::new();
+    let root = String::from_utf8(tsa.root_pem()).unwrap();
+    let policy = deal.pinned() + &format!("[[root]]\nkind = \"tsa\"\npem = \"\"\"\n{root}\"\"\"\n");
+    let later = "2095-01-01T00:00:00Z";
+    let stamped = deal.verify_at(platform.clone(), MINUTE, &policy, later, Some(&tsa));
+    assert!(stamped.is_valid() && stamped.indeterminate.is_empty(), "{stamped:#?}");
+    assert_eq!(level(&stamped), Assurance::L2);
+    let alone = deal.verify_at(platform, MINUTE, &policy, later, None);
+    assert_fails(&alone, FailureClass::TpmKey, "is valid from 2024-04-01T00:00:00Z");
+}
+
+#[test]
+fn a_pinned_root_that_is_revoked_vouches_for_nothing() {
+    let mut deal = Deal::new();
+    let platform = deal.platform(|tpm| tpm.wait(63_200));
+    let root = pkcs8::Document::from_pem(&deal.authority.pem).unwrap().1;
+    let serial = certificate::serial(root.as_bytes()).unwrap();
+    let revoked = format!("[[revoked_device]]\ncertificate = \"{serial}\"\nreason = \"stolen\"\n");
+    assert_fails(
+        &deal.verify(platform, MINUTE, &(deal.pinned() + &revoked)),
+        FailureClass::TpmKey,
+        "is revoked: stolen",
+    );
 }
 
 #[test]
@@ -387,6 +553,15 @@ fn a_machine_without_a_tpm_says_so() {
         let line = report.not_proven.iter().find(|line| line.contains("no hardware root, ")).unwrap();
         assert!(line.contains(words), "{line}");
     }
+    // A stranger may leave that out, or say it without an end.
+    let deal = Deal::new();
+    let report = deal.verify(Platform::default(), MINUTE, &deal.pinned());
+    assert!(report.not_proven.contains(&"what runs on this machine, and for how long: no hardware root".into()));
+    let many = |count| Platform { tpm: None, missing: vec!["x".to_owned(); count] };
+    let report = deal.verify(many(100), MINUTE, &deal.pinned());
+    let lines: Vec<_> = report.not_proven.iter().filter(|line| line.starts_with("what runs on")).collect();
+    assert!(lines.len() == 21 && lines[20].ends_with("80 more reasons"), "{lines:#?}");
+    assert_fails(&deal.verify(many(101), MINUTE, &deal.pinned()), FailureClass::Format, "101");
     // One that vanished during the run leaves its first quote, which proves no time.
     let deal = Deal::new();
     let mut platform = Platform::begin(deal.start(), vec![deal.authority.certify(&deal.tpm.public())]);
@@ -409,11 +584,13 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     let platform = deal.platform(|tpm| tpm.wait(63_200));
     let report = deal.verify(platform.clone(), MINUTE, &(deal.pinned() + &allow(&register)));
     assert!(report.proven.contains(&"the genuine image yanji-live 3 ran, from start to end".into()), "{report:#?}");
+    let made = report.claims.iter().find(|claim| claim.claim.starts_with("made by yanji")).unwrap();
+    assert!(made.reason.ends_with("a TPM confirms that it ran in the image yanji-live 3"), "{made:?}");
     let report = deal.verify(platform.clone(), MINUTE, &(deal.pinned() + &allow(&"ab".repeat(32))));
     assert_fails(&report, FailureClass::ImageUnknown, &register);
     // Without a root the register is worth nothing, and neither is one image after another.
     let report = deal.verify(platform, MINUTE, &allow(&register));
-    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran: no root is pinned");
     let mut deal = Deal::new();
     let changed = deal.platform(|tpm| {
         tpm.wait(63_200);
@@ -421,7 +598,18 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     });
     let both = allow(&register) + &allow(&hex::encode([12; 32])).replace("\"3\"", "\"4\"");
     let report = deal.verify(changed, MINUTE, &(deal.pinned() + &both));
-    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran: not the same image");
+    // The same image again after a boot: what ran in between, nobody watched. Nor what ran after the only quote.
+    let mut deal = Deal::new();
+    let mut twice = deal.platform(|tpm| {
+        tpm.wait(63_200);
+        tpm.resets += 1;
+    });
+    let report = deal.verify(twice.clone(), Burn { resumes: 1, ..MINUTE }, &(deal.pinned() + &allow(&register)));
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran: the machine was started again");
+    twice.tpm.as_mut().unwrap().quotes.pop();
+    let report = deal.verify(twice, MINUTE, &(deal.pinned() + &allow(&register)));
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran: the TPM did not quote both");
     // The same image with a command line of somebody else, who may have had a shell before it; or who hides that.
     let mut deal = Deal::new();
     deal.tpm.registers.insert(12, [7; 32]);
@@ -433,7 +621,7 @@ fn the_image_that_ran_is_one_of_those_that_are_allowed() {
     deal.tpm.registers.remove(&12);
     let hidden = deal.platform(|tpm| tpm.wait(63_200));
     let report = deal.verify(hidden.clone(), MINUTE, &(deal.pinned() + &allow(&register)));
-    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran");
+    assert_fails(&report, FailureClass::ImageUnknown, "nothing proves which system ran: the TPM was not asked what");
     assert!(deal.verify(hidden, MINUTE, &deal.pinned()).is_valid());
 }
 
@@ -454,7 +642,7 @@ fn the_firmwares_log_leads_to_the_quoted_registers() {
     let expected =
         BTreeMap::from([(0, extend(&extend(&begin, &digests[0]), &digests[1])), (4, extend(&[0; 32], &digests[2]))]);
     let replayed = EventLog::replay(&log().0).unwrap();
-    assert_eq!((replayed.events, &replayed.registers), (3, &expected));
+    assert_eq!((replayed.events, &replayed.registers), (BTreeMap::from([(0, 2), (4, 1)]), &expected));
 
     let mut deal = Deal::new();
     for register in 0..=7 {
@@ -479,6 +667,9 @@ fn the_firmwares_log_leads_to_the_quoted_registers() {
     assert!(with_log(&mut deal, other_words).is_valid());
     let hidden = log().event(4, 3, digests[3], b"not extended");
     assert!(with_log(&mut deal, hidden.0).is_valid());
+    // What nobody quoted was held against nothing.
+    let unquoted = with_log(&mut deal, log().event(8, 13, digests[3], b"").event(6, 4, digests[3], b"").0);
+    assert!(unquoted.proven.iter().any(|line| line.contains("log of 3 events leads")), "{unquoted:#?}");
     assert_fails(&with_log(&mut deal, log().event(4, 4, digests[3], b"").0), FailureClass::TpmPcr, "");
     assert_fails(&with_log(&mut deal, log().event(7, 4, digests[3], b"").0), FailureClass::TpmPcr, "");
     let whole = log().0;
@@ -583,6 +774,9 @@ fn an_image_is_measured_as_the_stub_and_the_firmware_measure_it() {
     assert_eq!(with_stub("257.6", ".profile"), Err(ImageError::Variable(".profile".to_owned())));
 
     assert_eq!(image::measure(&kernel, &[]), Err(ImageError::NoSection(".linux")));
+    for phases in [&["ready", "sysinit", "ready"][..], &["stub"], &[""], &["sysinit:ready"]] {
+        assert!(matches!(image::measure(&uki, phases), Err(ImageError::Phase { .. })), "{phases:?}");
+    }
     let twice = pe(&[(".linux", &kernel), (".cmdline", b"quiet"), (".cmdline", b"evil")]);
     assert_eq!(image::measure(&twice, &[]), Err(ImageError::Variable(".cmdline".to_owned())));
     for length in 0..uki.len() - 512 {

@@ -300,7 +300,7 @@ impl Chain {
             expected: format!("every certificate signed by the next, up to {}", roots.digests()),
             observed,
         };
-        let refused = |error: webpki::Error| fault(describe(&error).to_owned());
+        let refused = |error: webpki::Error| fault(describe_refusal(&error).to_owned());
         let anchors: Vec<_> = roots
             .iter()
             .filter_map(|root| Some((root, webpki::anchor_from_trusted_cert(&root.certificate.der).ok()?)))
@@ -336,7 +336,7 @@ impl Chain {
 const ATTESTATION_USAGE: [u8; 7] = [0x67, 0x81, 0x05, 0x05, 0x04, 0x64, 0x0c];
 
 /// webpki's errors in words.
-fn describe(error: &webpki::Error) -> &'static str {
+pub(crate) fn describe_refusal(error: &webpki::Error) -> &'static str {
     use webpki::Error::*;
     match error {
         UnknownIssuer => "no path to any of these roots",

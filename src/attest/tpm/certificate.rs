@@ -1,6 +1,8 @@
 //! Certificates of TPM keys: of the endorsement key by the TPM's vendor, and of the attestation key by whoever has seen
 //! that it lives in that TPM (TCG EK Credential Profile 2.5; TCG TPM 2.0 Keys for Device Identity and Attestation 1.0).
 
+use std::time::Duration;
+
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode, Reader, SliceReader};
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -10,12 +12,16 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::attest::Digest;
+use crate::attest::device::describe_refusal;
 use crate::attest::policy::Root;
 
 /// Largest certificate that is read.
 pub const MAX_CERTIFICATE_BYTES: usize = 16 << 10;
 /// Certificates between a leaf and its root.
 pub const MAX_CHAIN: usize = 8;
+
+/// Characters of TPM_PT_MANUFACTURER.
+pub const MAX_MANUFACTURER: usize = 4;
 
 /// tcg-kp-EKCertificate, 2.23.133.8.1.
 const ENDORSEMENT: &[u8] = &[0x67, 0x81, 0x05, 0x08, 0x01];
@@ -76,47 +82,126 @@ pub fn manufacturer(certificate: &[u8]) -> Result<Option<String>, String> {
     find().map_err(|error| format!("is no certificate: {error}"))
 }
 
-/// TPM_PT_MANUFACTURER as text: four letters, filled up with NUL or space.
+/// TPM_PT_MANUFACTURER as text: four letters, filled up with NUL or space. What is no printable ASCII character is a question mark.
 pub fn manufacturer_name(id: u32) -> String {
     let bytes = id.to_be_bytes();
     // swtpm's certificate has the number that the vendor registry gives IBM, its TPM the letters.
     if id == 0x1014 {
         return "IBM".to_owned();
     }
-    String::from_utf8_lossy(&bytes).trim_end_matches(['\0', ' ']).to_owned()
+    let end = bytes.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
+    bytes[..end].iter().map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' }).collect()
 }
 
-/// The root that vouches for a certificate at that time, directly or through `intermediates`.
+/// Why no root vouches for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// There is none that could.
+    #[error("no root is pinned")]
+    NoRoot,
+    /// Its issuer is another one than those that are pinned, or one between is missing.
+    #[error("no pinned root vouches for it: no path to any of these roots")]
+    UnknownIssuer,
+    /// It, an authority between or the root was not valid at that time.
+    #[error("no pinned root vouches for it: {0}")]
+    Untimely(String),
+    /// Not a certificate, not signed by the issuer that it names, or for another use.
+    #[error("no pinned root vouches for it: {0}")]
+    Wrong(&'static str),
+}
+
+/// The root that vouches for a certificate at that time, directly or through `intermediates`. All that lead to it are valid then,
+/// the root as well.
 pub fn chain<'r>(
     certificate: &[u8],
     intermediates: &[&[u8]],
     roots: &[&'r Root],
     purpose: Purpose,
     at: jiff::Timestamp,
-) -> Result<&'r Root, String> {
+) -> Result<&'r Root, ChainError> {
     let der = CertificateDer::from(certificate);
-    let leaf = EndEntityCert::try_from(&der).map_err(|error| format!("is no certificate: {error}"))?;
+    let leaf = EndEntityCert::try_from(&der).map_err(|_| ChainError::Wrong("it is no certificate"))?;
     let intermediates: Vec<_> = intermediates.iter().map(|bytes| CertificateDer::from(*bytes)).collect();
-    let seconds = u64::try_from(at.as_second()).unwrap_or(0);
-    let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-    let mut why = "no root is pinned".to_owned();
+    let usage = KeyUsage::required_if_present(match purpose {
+        Purpose::Endorsement => ENDORSEMENT,
+        Purpose::Attestation => ATTESTATION,
+    });
+    // Time is asked first, and an issuer that is not known says more than a time that is over.
+    let issued = read(certificate).ok().map(|leaf| leaf.tbs_certificate().validity().not_before.to_unix_duration());
+    let now = Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0));
+    let mut why = ChainError::NoRoot;
     for root in roots {
         let root_der = CertificateDer::from(root.certificate_der.as_slice());
-        let Ok(anchor) = anchor_from_trusted_cert(&root_der) else {
-            why = format!("the root {} is no certificate", Digest::of(&root.certificate_der));
-            continue;
+        let anchors: Vec<_> = anchor_from_trusted_cert(&root_der).into_iter().collect();
+        let verify = |time: Duration| {
+            let time = UnixTime::since_unix_epoch(time);
+            leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &intermediates, time, usage, None, None).map(|_| ())
         };
-        let usage = KeyUsage::required_if_present(match purpose {
-            Purpose::Endorsement => ENDORSEMENT,
-            Purpose::Attestation => ATTESTATION,
-        });
-        let anchors = [anchor];
-        match leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &intermediates, time, usage, None, None) {
-            Ok(_) => return Ok(root),
-            Err(error) => why = format!("no pinned root vouches for it: {error}"),
+        let is_time = |error: &webpki::Error| {
+            matches!(error, webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. })
+        };
+        let refused = |error: webpki::Error| match error {
+            webpki::Error::UnknownIssuer => ChainError::UnknownIssuer,
+            error => ChainError::Wrong(words(&error)),
+        };
+        let verified = match verify(now) {
+            Err(error) if is_time(&error) => match issued.map_or(Err(error), verify) {
+                Err(error) if !is_time(&error) => Err(refused(error)),
+                _ => {
+                    let path = std::iter::once(certificate).chain(intermediates.iter().map(AsRef::as_ref));
+                    let untimely = path.filter_map(|der| check_validity(der, at).err()).next();
+                    Err(ChainError::Untimely(
+                        untimely.unwrap_or_else(|| format!("not all of its chain is valid at {at}")),
+                    ))
+                }
+            },
+            // Nothing but the name and the key of an anchor is looked at there.
+            Ok(()) => check_validity(&root.certificate_der, at).map_err(ChainError::Untimely),
+            Err(error) => Err(refused(error)),
+        };
+        match verified {
+            Ok(()) => return Ok(root),
+            // What was said of the root that it leads to counts, and not what was of the others.
+            Err(error) if error.weight() >= why.weight() => why = error,
+            Err(_) => {}
         }
     }
     Err(why)
+}
+
+impl ChainError {
+    /// How close the certificate came to a root.
+    fn weight(&self) -> u8 {
+        match self {
+            Self::NoRoot => 0,
+            Self::UnknownIssuer => 1,
+            Self::Wrong(_) => 2,
+            Self::Untimely(_) => 3,
+        }
+    }
+}
+
+/// Whether a certificate is valid at that time; otherwise when it is.
+fn check_validity(certificate: &[u8], at: jiff::Timestamp) -> Result<(), String> {
+    let Ok(read) = read(certificate) else { return Err("a certificate whose validity cannot be read".to_owned()) };
+    let validity = read.tbs_certificate().validity();
+    let (from, to) = (validity.not_before.to_date_time(), validity.not_after.to_date_time());
+    let now = u64::try_from(at.as_second()).unwrap_or(0);
+    if (from.unix_duration().as_secs()..=to.unix_duration().as_secs()).contains(&now) {
+        return Ok(());
+    }
+    Err(format!("{} is valid from {from} to {to}, not at {at}", describe(certificate)))
+}
+
+/// webpki's errors in words.
+fn words(error: &webpki::Error) -> &'static str {
+    use webpki::Error::{UnsupportedSignatureAlgorithmContext, UnsupportedSignatureAlgorithmForPublicKeyContext};
+    match error {
+        UnsupportedSignatureAlgorithmContext(_) | UnsupportedSignatureAlgorithmForPublicKeyContext(_) => {
+            "a signature of an algorithm that is not known"
+        }
+        error => describe_refusal(error),
+    }
 }
 
 /// Subject of a certificate and the beginning of its digest, for a message.

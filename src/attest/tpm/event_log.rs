@@ -29,8 +29,8 @@ const MAX_BANKS: u32 = 16;
 pub struct EventLog {
     /// Registers of the SHA-256 bank that were extended, with their values at the end.
     pub registers: BTreeMap<u32, [u8; 32]>,
-    /// Events that extended a register.
-    pub events: usize,
+    /// How many events extended each of them.
+    pub events: BTreeMap<u32, usize>,
 }
 
 /// Why bytes are no log. Positions count from 0.
@@ -74,7 +74,7 @@ impl EventLog {
         if !banks.contains_key(&SHA256) {
             return Err(EventLogError::NoSha256);
         }
-        let mut log = Self { registers: BTreeMap::new(), events: 0 };
+        let mut log = Self { registers: BTreeMap::new(), events: BTreeMap::new() };
         while reader.at < bytes.len() {
             reader.event = reader.at;
             let (register, kind, count) = (reader.u32()?, reader.u32()?, reader.u32()?);
@@ -98,7 +98,7 @@ impl EventLog {
             if kind == EV_NO_ACTION {
                 // The locality that started the TPM is where register 0 begins (Part 1, 12.2.3.3).
                 if register == 0
-                    && log.events == 0
+                    && log.events.is_empty()
                     && let Some([locality, ..]) = event.strip_prefix(STARTUP_LOCALITY)
                 {
                     log.registers.entry(0).or_default()[31] = *locality;
@@ -108,7 +108,7 @@ impl EventLog {
             let measured = measured.ok_or(EventLogError::NoSha256)?;
             let value = log.registers.entry(register).or_default();
             *value = extend(value, measured);
-            log.events += 1;
+            *log.events.entry(register).or_default() += 1;
         }
         Ok(log)
     }

@@ -72,10 +72,28 @@ pub enum ImageError {
     /// A section of that name comes twice, or makes the measurement depend on the machine.
     #[error("the image has more than one profile or device: section {0:?} cannot be measured beforehand")]
     Variable(String),
+    /// A phase that systemd cannot measure, or that would stand for two values.
+    #[error("the phase {phase:?} cannot be measured: {why}")]
+    Phase {
+        /// As it was given.
+        phase: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
 }
 
 /// Measures an image. `phases` are extended one after another behind the stub.
 pub fn measure(image: &[u8], phases: &[&str]) -> Result<ImageMeasurement, ImageError> {
+    for (index, phase) in phases.iter().enumerate() {
+        let why = match *phase {
+            "" => "it has no name",
+            "stub" => "that is the image itself, before any phase",
+            phase if phase.contains(':') => "each phase has a name of its own",
+            phase if phases[..index].contains(&phase) => "it is given twice",
+            _ => continue,
+        };
+        return Err(ImageError::Phase { phase: (*phase).to_owned(), why });
+    }
     let pe = Pe::parse(image)?;
     let stub_version = pe
         .sections

@@ -117,6 +117,9 @@ pub enum KeyBinding {
     IakCertificate {
         /// The certificate, then those of the authorities above it, DER.
         chain: Vec<Inline>,
+        /// The secret of the challenge, where it carried one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<Secret>,
     },
     /// An authority certified it after it had seen that it lives in a TPM.
     Certificate {
@@ -126,13 +129,32 @@ pub enum KeyBinding {
     /// The challenge carried a secret, encrypted for the TPM's endorsement key and for this key: see [`credential`].
     Credential {
         /// The secret.
-        #[serde(with = "hex_bytes")]
-        #[schemars(with = "String")]
-        secret: [u8; 32],
+        secret: Secret,
     },
     /// Nothing: the key vouches for itself.
     #[serde(rename = "self")]
     Own {},
+}
+
+/// What a challenge encrypted to a TPM, as that TPM read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Secret(
+    /// The 32 bytes; 64 lower-case hexadecimal digits in JSON.
+    #[serde(with = "hex_bytes")]
+    #[schemars(with = "String")]
+    pub [u8; 32],
+);
+
+impl KeyBinding {
+    /// What the TPM read in the credential of the challenge.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Credential { secret } => Some(secret),
+            Self::IakCertificate { secret, .. } => secret.as_ref(),
+            Self::Certificate { .. } | Self::Own {} => None,
+        }
+    }
 }
 
 /// One quote.
@@ -194,7 +216,7 @@ impl Platform {
             ek_chain: inline(quoted.ek_chain),
             ak_pub: Inline(quoted.ak_public),
             ak_binding: match (quoted.ak_chain, certificates) {
-                (own, _) if !own.is_empty() => KeyBinding::IakCertificate { chain: inline(own) },
+                (own, _) if !own.is_empty() => KeyBinding::IakCertificate { chain: inline(own), secret: None },
                 (_, issued) if !issued.is_empty() => KeyBinding::Certificate { chain: inline(issued) },
                 _ => KeyBinding::Own {},
             },
@@ -204,15 +226,15 @@ impl Platform {
         platform
     }
 
-    /// Adds what the TPM read in the challenge's credential. The vendor of the machine may have certified the key already, and
-    /// is asked first.
+    /// Adds what the TPM read in the challenge's credential. Where the vendor of the machine certified the key, both stay: a
+    /// verifier may know one vendor and not the other.
     pub fn activated(&mut self, secret: Reading<[u8; 32]>) {
         let Some(tpm) = &mut self.tpm else { return };
         match secret {
-            Reading::Known(secret) if !matches!(tpm.ak_binding, KeyBinding::IakCertificate { .. }) => {
-                tpm.ak_binding = KeyBinding::Credential { secret };
-            }
-            Reading::Known(_) => {}
+            Reading::Known(answer) => match &mut tpm.ak_binding {
+                KeyBinding::IakCertificate { secret, .. } => *secret = Some(Secret(answer)),
+                other => *other = KeyBinding::Credential { secret: Secret(answer) },
+            },
             Reading::Failed(why) => self.missing.push(format!("no answer to the challenge's credential: {why}")),
             other => self.missing.push(format!("no answer to the challenge's credential: {}", other.state())),
         }
@@ -251,7 +273,7 @@ fn missing(reading: &Reading<Quoted>) -> String {
     match reading {
         Reading::Absent => "this machine has no TPM that the kernel knows of".to_owned(),
         Reading::Denied => "the TPM may not be used without more privileges".to_owned(),
-        Reading::Unsupported => "the TPM was not asked, or cannot sign what is needed".to_owned(),
+        Reading::Unsupported => "the TPM was not asked".to_owned(),
         Reading::Failed(why) => why.clone(),
         Reading::Known(_) => String::new(),
     }

@@ -93,7 +93,10 @@ pub(super) fn add(statement: &Statement, rederived: &Rederived, expectations: &E
     claim(
         format!("made by yanji {} ({:.16}…)", predicate.tool.version, predicate.tool.binary_sha256.to_string()),
         Assurance::L0,
-        "the tool described itself; no measured boot confirms what ran".into(),
+        match report.tpm.as_ref().filter(|tpm| tpm.proves_image()).and_then(|tpm| tpm.image.as_ref()) {
+            None => "the tool described itself; no measured boot confirms what ran".into(),
+            Some(image) => format!("the tool described itself; a TPM confirms that it ran in the image {image}").into(),
+        },
     );
     let names: Vec<&str> = report.signers.iter().map(|signer| signer.name.as_str()).collect();
     let (level, reason) = match names.as_slice() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::reveal::hidden_left_open;
+use super::tpm::NO_HARDWARE_ROOT;
 use super::{
     EvidenceSource, Expectations, Failure, FailureClass, MAX_ASSURANCE, Rederived, Report, Sentence, SigningTime,
     TpmProof, challenge, claims, time,
@@ -11,7 +12,6 @@ use crate::attest::certificate::Certificate;
 use crate::attest::document::Document;
 use crate::attest::policy::{Minimum, TrustPolicy};
 use crate::attest::statement::{Assurance, ChallengeSource, LoadedLibrary, Statement};
-use crate::attest::tpm::KeyBinding;
 use crate::attest::trust::OWN_KEY_NAME;
 use crate::evidence::Origin;
 
@@ -206,6 +206,10 @@ pub(super) fn conclude(
     if predicate.origin != Origin::Live {
         not_proven.push(format!("that any machine was looked at: the evidence is {}", predicate.origin).into());
     }
+    // The reasons that the tool gave have been said.
+    if predicate.platform.as_ref().is_none_or(|it| it.tpm.is_none() && it.missing.is_empty()) {
+        not_proven.push(NO_HARDWARE_ROOT.into());
+    }
     if rederived.burn.is_none() {
         not_proven.push("that the machine survives load: the report holds no burn-in".into());
     }
@@ -245,7 +249,7 @@ pub(super) fn conclude(
     }
     let asked = expectations.challenge.as_ref().is_some_and(|challenge| challenge.issued.credential.is_some());
     let tpm = predicate.platform.as_ref().and_then(|platform| platform.tpm.as_ref());
-    if asked && !tpm.is_some_and(|tpm| matches!(tpm.ak_binding, KeyBinding::Credential { .. })) {
+    if asked && tpm.is_none_or(|tpm| tpm.ak_binding.secret().is_none()) {
         not_proven.push("that the TPM which the challenge asks is the one of this machine: it did not answer".into());
     }
     if timed {

@@ -32,8 +32,17 @@ pub(super) fn check(
     if !policy.images.is_empty() && !tpm.is_some_and(TpmProof::proves_image) {
         let allowed = policy.images.iter().map(|image| format!("{} {}", image.name, image.version));
         let expected = format!("one of: {}", allowed.collect::<Vec<_>>().join(", "));
-        let observed = "nothing proves which system ran";
-        report.fail(FailureClass::ImageUnknown, "system image", &expected, observed);
+        let why = match tpm {
+            None => "no TPM signed anything",
+            Some(tpm) => tpm.no_image.as_deref().or(tpm.no_root.as_deref()).unwrap_or("no root is pinned"),
+        };
+        let observed = format!("nothing proves which system ran: {why}");
+        let failure = Failure::new(FailureClass::ImageUnknown, "system image", &expected, &observed);
+        // What held when the report was made is not refuted by time.
+        match tpm.is_some_and(|tpm| tpm.expired && tpm.image.is_some()) {
+            true => report.indeterminate.push(failure),
+            false => report.failures.push(failure),
+        }
     }
     at_least(report, "tool.version", tool.as_ref(), &predicate.tool.version);
     if signature_set.is_some() {

@@ -72,11 +72,21 @@ impl FromStr for TpmAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match (text, text.strip_prefix("tcp:")) {
             ("none", _) => Ok(Self::None),
-            (_, Some(address)) if address.contains(':') => Ok(Self::Tcp(address.to_owned())),
-            (path, None) if path.starts_with('/') => Ok(Self::Device(path.to_owned())),
-            _ => Err("give an absolute path, tcp:HOST:PORT, or none"),
+            (_, Some(address)) if is_host_and_port(address) => Ok(Self::Tcp(address.to_owned())),
+            (path, None) if path.starts_with('/') && path.trim_end() == path => Ok(Self::Device(path.to_owned())),
+            _ => Err("give an absolute path, tcp:HOST:PORT with a port of 1 to 65535, or none"),
         }
     }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        !host.is_empty()
+            && !host.contains(char::is_whitespace)
+            && is_number
+            && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
 }
 
 impl fmt::Display for TpmAddress {
@@ -112,7 +122,6 @@ impl TpmError {
         match &self {
             Self::Io(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
             Self::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => Reading::Denied,
-            Self::Missing(_) => Reading::Unsupported,
             _ => Reading::Failed(self.to_string()),
         }
     }
@@ -126,7 +135,10 @@ fn explain(code: u32) -> &'static str {
         0x100 => ": it was not started",
         0x101 => ": it is in failure mode",
         0x902 => ": it has no room for a key",
-        0x921 => ": it is locked after wrong passwords",
+        0x921 => {
+            ": it is locked after wrong passwords or hard power-offs; wait, or unlock it (tpm2_dictionarylockout \
+             --clear-lockout)"
+        }
         _ => "",
     }
 }
@@ -178,11 +190,7 @@ pub fn activate(address: &TpmAddress, credential: &TpmCredential) -> Reading<[u8
         };
         Tpm { transport }.activate(credential)
     };
-    match ask() {
-        Ok(secret) => Reading::Known(secret),
-        Err(TpmError::Missing(why)) => Reading::Failed(why.to_owned()),
-        Err(error) => error.reading(),
-    }
+    ask().map_or_else(TpmError::reading, Reading::Known)
 }
 
 /// The clock of a TPM.
@@ -450,7 +458,9 @@ impl Tpm {
             values.extend(found);
         }
         if QUOTED_REGISTERS.iter().any(|register| !values.contains_key(register)) {
-            return Err(TpmError::Missing("the TPM has no SHA-256 registers"));
+            return Err(TpmError::Missing(
+                "the TPM has no SHA-256 registers; switch their bank on in the firmware setup",
+            ));
         }
         Ok(values)
     }
@@ -488,8 +498,9 @@ fn selection(registers: &[u32]) -> Vec<u8> {
     Writer::new().u32(1).u16(SHA256).u8(3).bytes(&bitmap[..3]).finish()
 }
 
-/// fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, restricted, sign.
-const ATTESTATION_KEY: u32 = 0x0005_0072;
+/// fixedTPM, fixedParent, sensitiveDataOrigin, userWithAuth, noDA, restricted, sign. Without noDA a few hard power-offs lock the TPM
+/// against its use (Part 1, 19.8): there is no password to be guessed.
+const ATTESTATION_KEY: u32 = 0x0005_0472;
 
 /// ECDSA on P-256 with SHA-256.
 fn ecdsa_template() -> Vec<u8> {

@@ -46,7 +46,10 @@ impl Transport {
                 // A TPM that was named and is not there is a failure, not an absence.
                 Err(io::Error::other(format!("no connection: {failure}")))
             }
-            TpmAddress::Device(path) => Self::device(path, deadline).map(Some),
+            TpmAddress::Device(path) => match Self::device(path, deadline) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::other(error.to_string())),
+                opened => opened.map(Some),
+            },
             TpmAddress::Default => match Self::device(DEVICES[0], deadline) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Self::device(DEVICES[1], deadline),
                 opened => opened,
@@ -59,7 +62,8 @@ impl Transport {
         let (worker, path) = (Worker::default(), path.to_owned());
         let open = move || {
             let open = || {
-                let file = OpenOptions::new().read(true).write(true).open(&path)?;
+                let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot open {path}: {error}"));
+                let file = OpenOptions::new().read(true).write(true).open(&path).map_err(named)?;
                 if file.metadata()?.file_type().is_char_device() {
                     return Ok(file);
                 }

@@ -15,7 +15,7 @@ use yanji::attest::tpm::certificate::{self, Purpose};
 use yanji::attest::tpm::public_key::PublicKey;
 use yanji::attest::tpm::quote::{Attestation, Said};
 use yanji::attest::tpm::wire::{Reader, Writer};
-use yanji::attest::tpm::{ECDSA, KeyBinding, NO_ALGORITHM, Phase, Platform, SHA256, TpmEvidence, nonce};
+use yanji::attest::tpm::{ECDSA, KeyBinding, NO_ALGORITHM, Phase, Platform, SHA256, Secret, TpmEvidence, nonce};
 use yanji::evidence::Reading;
 use yanji::host::tpm;
 
@@ -81,6 +81,8 @@ fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
     let tpm = statement(&place, "first").predicate.platform.unwrap().tpm.unwrap();
     assert_eq!((tpm.manufacturer.as_str(), tpm.quotes.len()), ("IBM", 2));
     assert!(tpm.quotes.iter().all(|quote| quote.time.is_some()));
+    // Power that goes while the key is in use counts as a guess at its password, unless the key says noDA.
+    assert_eq!(PublicKey::parse(&tpm.ak_pub.0).unwrap().attributes, RESTRICTED_SIGNING_KEY | 0x400);
     let Inline(ek) = tpm.ek_cert.unwrap();
     let issuer = pkcs8::Document::from_pem(&swtpm.authority()).unwrap().1;
     let root = Root { kind: RootKind::Tpm, certificate_der: issuer.as_bytes().to_vec() };
@@ -88,7 +90,11 @@ fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
     assert!(certificate::chain(&ek, &[], &[&root], Purpose::Attestation, jiff::Timestamp::now()).is_err());
 
     let ran = place.run(["verify", "first", "--key", "seller.pem.pub"]);
-    assert!(ran.stdout.contains("that the TPM (IBM) is hardware: no root is pinned"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("that a TPM that calls itself \"IBM\" is hardware: no root is pinned"),
+        "{}",
+        ran.stdout
+    );
     let ran = place.run(["verify", "report", "--trust", "trust.toml"]);
     assert!(ran.stdout.contains("vouches for the key of that TPM: \"CN=authority of the test\" ("), "{}", ran.stdout);
     let report = verify(&place, "report");
@@ -107,6 +113,8 @@ fn a_software_tpm_is_asked_and_believed_as_far_as_it_goes() {
     let set = attested(&swtpm);
     assert!(set.0.clock_ms >= after.0.clock_ms + 86_400_000, "{after:?} {set:?}");
     assert!(set.1 < after.1 + 80_000_000, "{after:?} {set:?}");
+    lock(&swtpm);
+    attested(&swtpm);
 }
 
 /// A policy under which the seller may certify, and that PEM vouches for TPMs; with more lines.
@@ -176,7 +184,7 @@ fn a_secret_that_only_the_tpm_can_read_ties_its_key_to_its_vendors_certificate()
         assert!(report["failures"][0]["what"].as_str().unwrap().ends_with(what), "{report:#}");
         fs::write(place.path("report/report.dsse.json"), before).unwrap();
     };
-    refuses(&|tpm| tpm.ak_binding = KeyBinding::Credential { secret: [7; 32] }, "digest of the secret");
+    refuses(&|tpm| tpm.ak_binding = KeyBinding::Credential { secret: Secret([7; 32]) }, "digest of the secret");
     refuses(&|tpm| tpm.ek_cert = Some(Inline(Authority::new("x").endorse("00001014"))), "endorsement key");
 
     // Revoked by its serial number, it is nobody's.
@@ -314,6 +322,12 @@ fn set_clock_forward(swtpm: &Swtpm, clock_ms: u64) {
     run(swtpm, 0x128, &[OWNER], true, Writer::new().u64(clock_ms));
 }
 
+/// TPM2_DictionaryAttackParameters: no try is left, as after several hard power-offs.
+fn lock(swtpm: &Swtpm) {
+    const LOCKOUT: u32 = 0x4000_000a;
+    run(swtpm, 0x13a, &[LOCKOUT], true, Writer::new().u32(0).u32(1000).u32(1000));
+}
+
 const OWNER: u32 = 0x4000_0001;
 
 /// Runs a command that the tool itself never does; the first handle has an empty password. Gives what follows the header
@@ -350,7 +364,8 @@ fn the_attestation_key_that_the_vendor_certified_is_the_one_that_signs() {
     let public = Reader::new(&made[8..]).sized().unwrap();
     run(&swtpm, 0x120, &[OWNER, handle], true, Writer::new().u32(0x8108_0000));
     run(&swtpm, 0x165, &[], false, Writer::new().u32(handle));
-    let certificate = Authority::new("machine vendor").certify(public);
+    let machine_vendor = Authority::new("machine vendor");
+    let certificate = machine_vendor.certify(public);
     leave_certificate(&swtpm, 0x01c9_0001, &certificate);
 
     let quoted = tpm::quote(&swtpm.address(), &[1; 32]).into_known().unwrap();
@@ -359,6 +374,74 @@ fn the_attestation_key_that_the_vendor_certified_is_the_one_that_signs() {
     PublicKey::parse(public).unwrap().verify(&quoted.attest, &quoted.signature).unwrap();
     let platform = Platform::begin(Reading::Known(quoted), Vec::new());
     assert!(matches!(platform.tpm.unwrap().ak_binding, KeyBinding::IakCertificate { .. }));
+
+    // Who knows the vendor of the TPM and not that of the machine asks for a secret, and the other way round.
+    let place = place(2);
+    certify(&place, "first", &["--tpm", &swtpm.argument()]);
+    answer(&place, &swtpm, "report");
+    let answered = tpm_of(&place, "report");
+    assert!(
+        matches!(answered.ak_binding, KeyBinding::IakCertificate { secret: Some(_), .. }),
+        "{:?}",
+        answered.ak_binding
+    );
+    for (pem, root) in [(swtpm.authority(), "swtpm"), (machine_vendor.pem.clone(), "machine vendor")] {
+        pin(&place, &pem, "");
+        let report = verify_answer(&place, "report");
+        assert!(report["tpm"]["root"].as_str().is_some_and(|it| it.contains(root)), "{report:#}");
+        assert!(!report["notProven"].to_string().contains("did not answer"), "{report:#}");
+    }
+    pin(&place, &Authority::new("somebody").pem, "");
+    let report = verify_answer(&place, "report");
+    assert_eq!((&report["valid"], &report["tpm"]["root"]), (&Json::Bool(true), &Json::Null), "{report:#}");
+    let open: Vec<&Json> = report["indeterminate"].as_array().unwrap().iter().map(|it| &it["what"]).collect();
+    assert_eq!(open, ["certificate of the attestation key", "certificate of the endorsement key"], "{report:#}");
+    // A secret that is not the one of the challenge is wrong, whoever certified the key.
+    resign(&place, "report", |tpm| {
+        let KeyBinding::IakCertificate { secret, .. } = &mut tpm.ak_binding else { panic!() };
+        *secret = Some(Secret([7; 32]));
+    });
+    pin(&place, &machine_vendor.pem, "");
+    assert_eq!(verify_answer(&place, "report")["failures"][0]["class"], "E_TPM_KEY");
+    // The vendor's key may be one that can be locked.
+    lock(&swtpm);
+    let locked = tpm::quote(&swtpm.address(), &[1; 32]);
+    assert!(matches!(&locked, Reading::Failed(why) if why.contains("hard power-offs; wait, or unlock")), "{locked:?}");
+}
+
+#[test]
+fn a_tpm_that_is_gone_at_the_end_or_has_no_sha_256_is_told_when_it_is_asked() {
+    let Some(swtpm) = Swtpm::start() else { return };
+    let place = place(2);
+    let ran = |out: &str, address: &str| {
+        place.run(["certify", "--out", out, "--profile", "profile.toml", "--key", "seller.pem", "--tpm", address])
+    };
+    // The way to it is open once.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp:{}", listener.local_addr().unwrap());
+    let to = swtpm.argument().trim_start_matches("tcp:").to_owned();
+    let way = std::thread::spawn(move || {
+        let (near, _) = listener.accept().unwrap();
+        drop(listener);
+        let far = TcpStream::connect(to).unwrap();
+        let (mut back, mut answers) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+        _ = std::io::copy(&mut &near, &mut &far);
+        _ = far.shutdown(std::net::Shutdown::Both);
+    });
+    let gone = ran("gone", &address);
+    way.join().unwrap();
+    let told = "notice: no quote at the end: no connection";
+    assert!(gone.stderr.contains(told) && gone.stderr.contains("hint: the report says so"), "{}", gone.stderr);
+    assert_eq!(tpm_of(&place, "gone").quotes.len(), 1);
+
+    let Some(other) = Swtpm::with_bank("sha384") else { return };
+    let none = ran("none", &other.argument());
+    assert!(
+        none.stderr.contains("no SHA-256 registers; switch their bank on in the firmware setup"),
+        "{}",
+        none.stderr
+    );
 }
 
 /// The holder of the machine makes records of a day and has the TPM quote their end: only its time gives that away.
@@ -440,9 +523,11 @@ fn a_machine_without_a_tpm_or_with_a_silent_one_has_no_hardware_root() {
     assert!(ran.stdout.contains("no hardware root, the TPM was not asked"), "{}", ran.stdout);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let missing = place.path("no-such-device").display().to_string();
-    for (address, words) in
-        [(format!("tcp:{closed}"), "no connection"), (missing, "has no TPM"), ("/dev/null".to_owned(), "")]
-    {
+    for (address, words) in [
+        (format!("tcp:{closed}"), "no connection"),
+        (missing, "no-such-device: No such file"),
+        ("/dev/null".to_owned(), ""),
+    ] {
         let out = format!("report-{}", words.len());
         let arguments =
             ["certify", "--out", &out, "--profile", "profile.toml", "--key", "seller.pem", "--tpm", &address];
@@ -451,6 +536,17 @@ fn a_machine_without_a_tpm_or_with_a_silent_one_has_no_hardware_root() {
         let platform = statement(&place, &out).predicate.platform.unwrap();
         assert!(platform.tpm.is_none() && platform.missing[0].contains(words), "{platform:?}");
     }
-    let ran = place.run(["certify", "--out", "wrong", "--tpm", "tcp:nowhere"]).exits(2);
-    assert!(ran.stderr.contains("tcp:HOST:PORT"), "{}", ran.stderr);
+    for wrong in [
+        "tcp:nowhere",
+        "tcp:host:99999",
+        "tcp:host:0",
+        "tcp:host:",
+        "tcp::1",
+        "tcp:host:+1",
+        "tcp:host:1 ",
+        "/dev/tpm0 ",
+    ] {
+        let ran = place.run(["certify", "--out", "wrong", "--tpm", wrong]).exits(2);
+        assert!(ran.stderr.contains("tcp:HOST:PORT"), "{wrong}: {}", ran.stderr);
+    }
 }

@@ -20,6 +20,11 @@ pub struct Swtpm {
 impl Swtpm {
     /// Makes and starts a TPM; `None`, said aloud, where none is installed.
     pub fn start() -> Option<Self> {
+        Self::with_bank("sha256")
+    }
+
+    /// One with registers of that bank only.
+    pub fn with_bank(bank: &str) -> Option<Self> {
         for program in ["swtpm", "swtpm_setup"] {
             if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
                 println!("skipped: no swtpm");
@@ -49,7 +54,7 @@ impl Swtpm {
         );
         fs::write(path("setup.conf"), setup).unwrap();
         let made = Command::new("swtpm_setup")
-            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram"])
+            .args(["--tpm2", "--create-ek-cert", "--create-platform-cert", "--lock-nvram", "--pcr-banks", bank])
             .args(["--tpm-state", &path("state"), "--config", &path("setup.conf")])
             .output()
             .unwrap();

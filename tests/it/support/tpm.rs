@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use der::Decode;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    PublicKeyData, SignatureAlgorithm,
+    PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -129,10 +129,25 @@ impl PublicKeyData for Subject {
     }
 }
 
+/// The days at whose beginning a certificate begins and ends, as year, month and day.
+pub type Days = [(i32, u8, u8); 2];
+
+fn limit(params: &mut CertificateParams, days: Option<Days>) {
+    if let Some(days) = days {
+        [params.not_before, params.not_after] = days.map(|(year, month, day)| date_time_ymd(year, month, day));
+    }
+}
+
 impl Authority {
     pub fn new(name: &str) -> Self {
+        Self::valid(name, None)
+    }
+
+    /// One whose own certificate is valid on those days only.
+    pub fn valid(name: &str, days: Option<Days>) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        limit(&mut params, days);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap();
@@ -141,8 +156,14 @@ impl Authority {
 
     /// A certificate of an attestation key, given as TPMT_PUBLIC of a key on P-256.
     pub fn certify(&self, public: &[u8]) -> Vec<u8> {
+        self.certify_for(public, None)
+    }
+
+    /// The same for those days only.
+    pub fn certify_for(&self, public: &[u8], days: Option<Days>) -> Vec<u8> {
         let info = PublicKey::parse(public).unwrap().subject_public_key_info();
         let mut params = CertificateParams::default();
+        limit(&mut params, days);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 3])];
         let subject = Subject(info[info.len() - 65..].to_vec(), &rcgen::PKCS_ECDSA_P256_SHA256);
         params.signed_by(&subject, &self.issuer).unwrap().der().to_vec()
