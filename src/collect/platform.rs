@@ -176,8 +176,10 @@ pub(super) fn from_inventory(inventory: &Inventory, out: &mut EvidenceBuilder) {
             .fact("psu.serial", psu.serial.clone(), &*source)
             .fact("psu.max_watts", psu.max_watts.clone(), &*source);
     }
-    // More of them may be lost with the damaged end.
-    for scope in ["board", "chassis", "psu"].into_iter().filter(|_| inventory.damage.is_some()) {
-        stand_in(out, scope, FACTS, &missing, whole);
+    if inventory.damage.is_some() {
+        // More of them may be lost with the end of the table.
+        for scope in ["board", "chassis", "psu"] {
+            stand_in(out, scope, FACTS, &missing, whole);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::attest::drift::{Change, Drift};
 use crate::attest::history::{History, Step};
 use crate::policy::{Counts, Verdict};
 
-/// Changes that are listed of one document; the rest is counted.
+/// Changes, or open points, that are listed of one document; the rest is counted.
 const MAX_LISTED: usize = 40;
 
 /// What a document says that is not a report.
@@ -65,33 +65,28 @@ pub fn document_plain(document: &Document, style: Style) -> String {
 
 /// One line for each change. Empty where there is none.
 pub fn changes_plain(changes: &[Drift], style: Style) -> String {
-    let mut text = String::new();
-    for change in changes.iter().take(MAX_LISTED) {
+    listed(changes, |change| {
         let tone = match change.change {
             Change::Missing | Change::Exchanged => Tone::Bad,
             Change::Unread => Tone::Warning,
             Change::Added | Change::Moved | Change::Changed => Tone::Heading,
         };
         let shown = |text: &Option<String>| text.as_deref().map_or("nothing".to_owned(), |it| told_apart(it, style));
-        text += &format!(
+        format!(
             "  {:<12} {} {}: was {}, is {}\n",
             style.paint(tone, change.change.as_str()),
             for_terminal(&change.part, style),
             for_terminal(&change.fact, style),
             shown(&change.before),
             shown(&change.after)
-        );
-    }
-    match changes.len().saturating_sub(MAX_LISTED) {
-        0 => text,
-        left_out => text + &format!("  and {left_out} more\n"),
-    }
+        )
+    })
 }
 
 /// What was open and is taken all the same, a line each. Empty where there is nothing.
 pub fn open_points_plain(open: &[OpenPoint], style: Style) -> String {
     let shown = |text: &str| for_terminal(text, style);
-    let line = |OpenPoint { report, class, what, expected, observed }: &OpenPoint| {
+    listed(open, |OpenPoint { report, class, what, expected, observed }| {
         format!(
             "  {:<12} {} {} of the report {report}: expected {}, observed {}\n",
             style.paint(Tone::Warning, "open"),
@@ -100,11 +95,14 @@ pub fn open_points_plain(open: &[OpenPoint], style: Style) -> String {
             told_apart(expected, style),
             told_apart(observed, style)
         )
-    };
-    let listed: String = open.iter().take(MAX_LISTED).map(line).collect();
-    match open.len().saturating_sub(MAX_LISTED) {
-        0 => listed,
-        left_out => listed + &format!("  and {left_out} more\n"),
+    })
+}
+
+fn listed<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
+    let text: String = items.iter().take(MAX_LISTED).map(line).collect();
+    match items.len().saturating_sub(MAX_LISTED) {
+        0 => text,
+        left_out => text + &format!("  and {left_out} more\n"),
     }
 }
 

@@ -256,11 +256,7 @@ impl Chain {
 
     /// Whether each certificate up to that root is valid at that time.
     pub fn check_validity(&self, root: Option<&Root>, at: Timestamp) -> Result<(), Fault> {
-        // A device's certificates end with the year 9999, later than any time of jiff.
-        let seconds = |time: DateTime| time.unix_duration().as_secs();
-        let now = at.as_second().try_into().unwrap_or(0);
-        let is_valid = |it: &&Certificate| (seconds(it.not_before)..=seconds(it.not_after)).contains(&now);
-        let invalid = self.path(root).find(|it| !is_valid(it));
+        let invalid = self.path(root).find(|it| !is_between(at, it.not_before, it.not_after));
         match invalid {
             None => Ok(()),
             Some(certificate) => Err(Fault {
@@ -334,6 +330,14 @@ impl Chain {
 
 /// `tcg-dice-kp-eca` (2.23.133.5.4.100.12), DER contents.
 const ATTESTATION_USAGE: [u8; 7] = [0x67, 0x81, 0x05, 0x05, 0x04, 0x64, 0x0c];
+
+/// Whether a certificate with that validity is valid at that time.
+pub(crate) fn is_between(at: Timestamp, not_before: DateTime, not_after: DateTime) -> bool {
+    // A device's certificates end with the year 9999, later than any time of jiff.
+    let seconds = |time: DateTime| time.unix_duration().as_secs();
+    let now = at.as_second().try_into().unwrap_or(0);
+    (seconds(not_before)..=seconds(not_after)).contains(&now)
+}
 
 /// webpki's errors in words.
 pub(crate) fn describe_refusal(error: &webpki::Error) -> &'static str {

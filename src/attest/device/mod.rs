@@ -22,8 +22,8 @@ use jiff::Timestamp;
 use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use serde::Serialize;
 
-pub(crate) use chain::describe_refusal;
 pub use chain::{Certificate, Chain, ChainError, DeviceKind, Fault, MAX_CHAIN_BYTES, Pdi, SerialNumber};
+pub(crate) use chain::{describe_refusal, is_between};
 pub use evidence::{DeviceEvidence, Format, Via};
 pub use file::{Entry, EvidenceFile, FileError, MAX_FILE_BYTES, read};
 pub use fleet::{Fleet, Unsigned, compare};

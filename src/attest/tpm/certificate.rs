@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use crate::attest::Digest;
-use crate::attest::device::describe_refusal;
+use crate::attest::device::{describe_refusal, is_between};
 use crate::attest::policy::Root;
 
 /// Largest certificate that is read.
@@ -186,8 +186,7 @@ fn check_validity(certificate: &[u8], at: jiff::Timestamp) -> Result<(), String>
     let Ok(read) = read(certificate) else { return Err("a certificate whose validity cannot be read".to_owned()) };
     let validity = read.tbs_certificate().validity();
     let (from, to) = (validity.not_before.to_date_time(), validity.not_after.to_date_time());
-    let now = u64::try_from(at.as_second()).unwrap_or(0);
-    if (from.unix_duration().as_secs()..=to.unix_duration().as_secs()).contains(&now) {
+    if is_between(at, from, to) {
         return Ok(());
     }
     Err(format!("{} is valid from {from} to {to}, not at {at}", describe(certificate)))

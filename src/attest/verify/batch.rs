@@ -58,9 +58,9 @@ impl From<Report> for Verified {
 }
 
 impl Batch {
-    /// Compares with every valid report before it. A report that comes twice is no failure, and shares with others what it shared
-    /// the first time; neither are two reports about one machine. `name` is what later failures call the report. Which of two reports is the duplicate depends on nothing but
-    /// the order in which they are added.
+    /// Compares with every valid report before it. Two reports about one machine are no failure, and neither is one that comes
+    /// twice: it shares with others the worst that it shared the first time. `name` is what later failures call the report. Which
+    /// of two reports is the duplicate depends on nothing but the order in which they are added.
     pub fn add(&mut self, name: &str, verified: Verified) -> Report {
         let Verified { mut report, sighting, answers } = verified;
         let (true, Some(statement), Some(content)) = (report.is_valid(), &report.statement, report.statement_sha256)

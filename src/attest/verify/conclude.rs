@@ -242,7 +242,11 @@ pub(super) fn conclude(
             not_proven.push("how long after the challenge it was made: only a trusted timestamp bounds that".into());
         }
         Some(ChallengeSource::Buyer | ChallengeSource::Auditor) => {
-            not_proven.push("that the report is fresh: its challenge is not known to be one that was issued, it was not compared with any".into());
+            not_proven.push(
+                "that the report is fresh: its challenge is not known to be one that was issued, it was not compared \
+                 with any"
+                    .into(),
+            );
         }
         _ => not_proven
             .push("that the report is fresh: it answers no challenge of a third party and could be an old one".into()),

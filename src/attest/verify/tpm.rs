@@ -30,6 +30,10 @@ const MAX_CLOCK_PERMILLE: u64 = 150;
 const MAX_CLOCK_LOSS_MS: u64 = 1 << 22;
 /// Sentences about what could not be had; the tool writes a handful.
 const MAX_MISSING: usize = 100;
+/// What a report leaves open without a TPM.
+pub(super) const NO_HARDWARE_ROOT: &str = "what runs on this machine, and for how long: no hardware root";
+/// Why one quote proves nothing of a run.
+const ONE_QUOTE: &str = "the TPM did not quote both before and after";
 
 /// What a TPM proves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -353,7 +357,7 @@ fn vouched(
         _ => Some(endorsed(secret, statement, tpm, key, &terms, expectations, report)?),
     };
     let names_vendor = names_vendor && matches!(endorsed, Some(Way::To(_)));
-    let mut ways: Vec<Way<'_>> = certified.into_iter().chain(endorsed).collect();
+    let ways: Vec<Way<'_>> = certified.into_iter().chain(endorsed).collect();
     let to = ways.iter().find_map(|way| match way {
         Way::To(root) => Some(*root),
         Way::Open { .. } => None,
@@ -367,7 +371,7 @@ fn vouched(
     }
     let mut vouched = Vouched::default();
     let mut reasons = Vec::new();
-    for way in ways.drain(..) {
+    for way in ways {
         let Way::Open { why, expired, failure } = way else { continue };
         vouched.expired |= expired;
         report.indeterminate.extend(failure);
@@ -621,11 +625,6 @@ fn check_image(policy: Option<&TrustPolicy>, quotes: &[Option<Checked<'_>>], rep
         }
     }
 }
-
-/// What a report leaves open without a TPM.
-pub(super) const NO_HARDWARE_ROOT: &str = "what runs on this machine, and for how long: no hardware root";
-/// Why one quote proves nothing of a run.
-const ONE_QUOTE: &str = "the TPM did not quote both before and after";
 
 struct Elapsed {
     ms: Option<u64>,
